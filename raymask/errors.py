@@ -1,0 +1,29 @@
+"""Every error a user can cause, with one type a cause.
+
+A message names the file, field or option at fault and says what to do about it. Command lines print the message
+alone (`raymask.cli.run`); the HTTP API maps the type to a status.
+"""
+
+
+class RaymaskError(Exception):
+    """Base of all errors whose message is written for the user."""
+
+
+class ConfigError(RaymaskError, ValueError):
+    """An option or configuration field has a value it cannot take."""
+
+
+class ImageError(RaymaskError):
+    """Bytes that cannot be read as a photo: not an image, truncated, too small or too large."""
+
+
+class NoFaceError(RaymaskError):
+    """A photo in which no face was found."""
+
+
+class DataError(RaymaskError):
+    """A folder or file of a data set is missing, empty, unwritable or not what its reader expects."""
+
+
+class ModelError(RaymaskError):
+    """A model file is missing, damaged (checksum), or made for something else."""

@@ -1,0 +1,83 @@
+"""Finding faces: MTCNN for boxes and five points (paper §3.1), dlib for the 68 landmarks."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+
+import numpy as np
+
+from raymask.errors import ImageError
+from raymask.faces.face import Face
+from raymask.faces.landmarks import LandmarkPredictor
+
+MIN_FACE = 40
+"""Pixels; faces smaller than this are not looked for (MTCNN's own default of 20 takes twice the time)."""
+
+MAX_SIDE = 1024
+"""Pixels; larger photos are scaled down to this before the search, the found coordinates scaled back."""
+
+
+class FaceDetector:
+    """Holds MTCNN and the landmark predictor; making one takes about a second, so make one a process."""
+
+    def __init__(self, *, device: str = "cpu") -> None:
+        from facenet_pytorch import MTCNN
+
+        self._mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE, post_process=False, device=device)
+        self._landmarks = LandmarkPredictor()
+
+    def __call__(self, photo: np.ndarray) -> list[Face]:
+        """All faces of a photo, surest first.
+
+        Args:
+            photo: (H, W, 3) uint8 RGB.
+
+        Raises:
+            ImageError: `photo` has another shape or dtype.
+        """
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+            raise ImageError(f"a photo is (H, W, 3) uint8 RGB, not {photo.shape} {photo.dtype}")
+        small, scale = _shrunk(photo)
+        if min(small.shape[:2]) < MIN_FACE:
+            return []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # facenet-pytorch 2.5.3 predates today's torch and numpy
+            boxes, scores, points = self._mtcnn.detect(small, landmarks=True)
+        if boxes is None:
+            return []
+        faces = [
+            self._face(photo, np.asarray(box, np.float32) * scale, float(score), np.asarray(five, np.float32) * scale)
+            for box, score, five in zip(boxes, scores, points, strict=True)
+        ]
+        return sorted(faces, key=lambda face: face.score, reverse=True)
+
+    def _face(self, photo: np.ndarray, box: np.ndarray, score: float, points: np.ndarray) -> Face:
+        return Face(box=box, score=score, points=points, landmarks=self._landmarks(photo, box))
+
+
+def _shrunk(photo: np.ndarray) -> tuple[np.ndarray, float]:
+    """The photo with its longer side at most MAX_SIDE, and the factor back to its own pixels."""
+    height, width = photo.shape[:2]
+    scale = max(height, width) / MAX_SIDE
+    if scale <= 1:
+        return photo, 1.0
+    import cv2
+
+    size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA), scale
+
+
+@functools.cache
+def _detector(thread: int) -> FaceDetector:
+    return FaceDetector()
+
+
+def detect(photo: np.ndarray) -> list[Face]:
+    """All faces of a photo, surest first, by a detector made once for each thread.
+
+    Args:
+        photo: (H, W, 3) uint8 RGB.
+    """
+    return _detector(threading.get_ident())(photo)

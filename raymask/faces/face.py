@@ -1,0 +1,53 @@
+"""The one value that stands for a found face, and which face of a photo is its subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Face:
+    """A face in a photo; all coordinates are pixels (x, y) of that photo and may lie outside its frame.
+
+    `eq=False`: two faces are the same only if they are one object, since arrays have no single truth value.
+    """
+
+    box: np.ndarray
+    """(4,) float32: left, top, right, bottom."""
+    score: float
+    """Detector's confidence, 0 to 1."""
+    points: np.ndarray
+    """(5, 2) float32: the eyes, nose tip and mouth corners, those on the image's left first."""
+    landmarks: np.ndarray
+    """(68, 2) float32: the iBUG 68 points."""
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(2,) float: centre of the box."""
+        return (self.box[:2] + self.box[2:]) / 2
+
+    @property
+    def area(self) -> float:
+        """Box area in square pixels."""
+        width, height = self.box[2:] - self.box[:2]
+        return float(width * height)
+
+
+def subject(faces: Sequence[Face], photo_shape: tuple[int, ...]) -> Face | None:
+    """The photo's centre-weighted largest face, or None if there is none.
+
+    A face's area counts by exp(-(d / s)^2), d its distance from the photo's centre and s a quarter of the photo's
+    longer side: portraits centre their subject, and a larger bystander at the rim must not win.
+    """
+    height, width = photo_shape[:2]
+    middle = np.array([width / 2, height / 2])
+    scale = max(height, width) / 4
+
+    def weight(face: Face) -> float:
+        distance = float(np.linalg.norm(face.centre - middle))
+        return face.area * float(np.exp(-((distance / scale) ** 2)))
+
+    return max(faces, key=weight, default=None)

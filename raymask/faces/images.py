@@ -1,0 +1,81 @@
+"""Bytes to photos and back: the only place where files of pictures are decoded or encoded."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from raymask.errors import ImageError
+
+MIN_SIDE = 24
+"""Pixels; the smallest photo in which the detector can see a face."""
+
+MAX_PIXELS = 64_000_000
+"""Pixels; larger photos are refused before they are decoded, so that no file can exhaust a worker's memory."""
+
+
+def decode_photo(data: bytes, name: str) -> np.ndarray:
+    """Decode a JPEG, PNG or WebP file to an upright RGB photo.
+
+    Grey, CMYK, palette and 16-bit pictures become RGB, transparency becomes white, EXIF orientation is applied.
+
+    Args:
+        data: the file's bytes.
+        name: what errors call the file.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageError: not an image, truncated, under MIN_SIDE on a side, or over MAX_PIXELS.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
+            image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
+        _check_size(image.size, name)
+        upright = ImageOps.exif_transpose(image)
+        return np.array(_to_rgb(upright))
+    except Image.DecompressionBombError:
+        raise ImageError(f"{name}: over {MAX_PIXELS / 1e6:.0f} megapixels; scale the photo down") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: not a JPEG, PNG or WebP image; convert it or remove it") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ImageError(f"{name}: damaged image ({error}); fetch or export it again") from None
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    width, height = size
+    if min(size) < MIN_SIDE:
+        raise ImageError(f"{name}: {width}x{height} pixels is too small for a face; it takes {MIN_SIDE} on each side")
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{name}: {width}x{height} is {width * height / 1e6:.0f} megapixels, over the limit of "
+            f"{MAX_PIXELS / 1e6:.0f}; scale the photo down"
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip it to white instead of scaling it
+        return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def encode_jpeg(photo: np.ndarray, quality: int = 95) -> bytes:
+    """(H, W, 3) uint8 RGB to JPEG bytes; `quality` 1 to 100."""
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """(H, W) or (H, W, 3) uint8 to PNG bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
