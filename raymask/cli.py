@@ -1,0 +1,90 @@
+"""Command lines made from configuration dataclasses, and the one place where a user's mistake becomes a sentence.
+
+A job's options are the fields of one frozen dataclass; nested dataclasses give dotted options, so that
+`--loss.margin 0.2` and `loss: {margin: 0.2}` in a file given by `--config` are one thing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from raymask.errors import RaymaskError
+
+C = TypeVar("C")
+
+
+def parse(
+    config_class: type[C],
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    positional: tuple[str, str] | None = None,
+) -> C:
+    """Build `config_class` from the command line (`argv`, by default the program's own) and `--config FILE`.
+
+    Options are written with dashes or underscores. `positional` is the name and the help of a field, a tuple of
+    strings, that is given without an option. Unknown options, unknown keys of the file and values of the wrong type
+    end the program with a sentence that names them.
+    """
+    from jsonargparse import set_parsing_settings
+
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = _parser_class()(description=description)
+    parser.add_argument("--config", action="config", help="YAML file with any of the options below.")
+    if positional:
+        parser.add_argument(positional[0], nargs="+", type=str, help=positional[1])
+    parser.add_class_arguments(config_class, sub_configs=False, skip={positional[0]} if positional else None)
+    words = sys.argv[1:] if argv is None else argv
+    values = parser.parse_args([_underscored(word) for word in words])
+    made = parser.instantiate_classes(values).as_dict()
+    del made["config"]
+    if positional:
+        made[positional[0]] = tuple(made[positional[0]])
+    return config_class(**made)
+
+
+def _underscored(word: str) -> str:
+    """`--min-photos=4` as `--min_photos=4`: fields of dataclasses cannot have dashes."""
+    name, equals, value = word.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value if word.startswith("--") else word
+
+
+def _parser_class() -> type:
+    """A parser whose help and messages write options with dashes, as people type them."""
+    from jsonargparse import ArgumentParser
+
+    def dashed(text: str) -> str:
+        return re.sub(r"--[\w.]+", lambda option: option.group().replace("_", "-"), text)
+
+    class DashedParser(ArgumentParser):
+        def format_help(self, *arguments: Any) -> str:
+            return dashed(super().format_help(*arguments))
+
+        def format_usage(self, *arguments: Any) -> str:
+            return dashed(super().format_usage(*arguments))
+
+        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+            """The sentence first and alone; the long usage is what `--help` is for."""
+            print(f"error: {dashed(message)}\nsee {self.prog} --help", file=sys.stderr)
+            sys.exit(2)
+
+    return DashedParser
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a job; end with status 2 and the sentence alone on a user's mistake, 130 on Ctrl-C."""
+    try:
+        main()
+    except RaymaskError as error:
+        sys.stdout.flush()
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; the same command continues where it can", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # `job | head`: nobody reads on, which is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,56 @@
+"""The Ray cluster: joining or starting it, what it offers, and what its errors mean."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from raymask.errors import DataError, RaymaskError
+
+
+def connect() -> None:
+    """Make sure that Ray runs: an address in RAY_ADDRESS or a submitted job's cluster, else a local one.
+
+    Raises:
+        DataError: an address is set and no cluster answers there.
+    """
+    import ray
+
+    if ray.is_initialized():
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a worker without GPUs keeps the machine's view
+    try:
+        ray.init(log_to_driver=True, logging_level=logging.WARNING, include_dashboard=None)
+    except ConnectionError as error:
+        address = os.environ.get("RAY_ADDRESS")
+        raise DataError(
+            f"no Ray cluster answers at {address} ({error}); start one with `ray start --head` or unset RAY_ADDRESS"
+        ) from None
+
+
+def check_resources(*, cpus: float, gpus: float) -> None:
+    """Raise DataError if the cluster can never offer so many: Ray itself would wait for ever."""
+    import ray
+
+    offered = ray.cluster_resources()
+    for name, wanted in (("CPU", cpus), ("GPU", gpus)):
+        if wanted > offered.get(name, 0):
+            raise DataError(
+                f"the run asks for {wanted:g} {name}s and the cluster has {offered.get(name, 0):g}; lower --workers or "
+                f"--cpus-per-worker, or add machines"
+            )
+
+
+def own_error(error: BaseException) -> RaymaskError:
+    """The raymask error inside an error of Ray's, or a sentence about the cluster's failure."""
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, RaymaskError):
+            return DataError(str(current.args[0]) if current.args else str(current))
+        if current is not None:
+            failures = getattr(current, "worker_failures", None) or {}
+            waiting += [current.__cause__, getattr(current, "cause", None), *failures.values()]
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return DataError(f"the cluster failed ({first_line}); the same command run again continues")

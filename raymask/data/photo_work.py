@@ -1,0 +1,60 @@
+"""The work on one photo: decode, detect, landmark, mask, crop. No Ray: arrays and bytes in, a row out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from raymask.data.photos import Photo
+from raymask.errors import NoFaceError
+from raymask.faces.crop import Square
+from raymask.faces.detection import FaceDetector
+from raymask.faces.face import subject
+from raymask.faces.images import decode_photo, encode_jpeg, encode_png
+from raymask.faces.masks import draw_mask
+
+
+def mask_choice(image_id: str, masks: Sequence[str], seed: int) -> tuple[str, int]:
+    """Which of `masks` the photo wears, and the seed of its drawing: a hash, so that no other photo matters."""
+    digest = hashlib.sha256(f"{seed}/{image_id}".encode()).digest()
+    kind = masks[int.from_bytes(digest[:4], "little") % len(masks)]
+    return kind, int.from_bytes(digest[4:8], "little")
+
+
+class PhotoWorker:
+    """Turns photos into rows of `prepared_schema`; holds the models, so make one a process."""
+
+    def __init__(self, *, masks: Sequence[str], seed: int) -> None:
+        self._detector = FaceDetector()
+        self._masks, self._seed = masks, seed
+
+    def __call__(self, photo: Photo, split: str, data: bytes) -> dict[str, Any]:
+        """The row of one photo.
+
+        Raises:
+            ImageError: `data` is no readable photo.
+            NoFaceError: it shows no face.
+        """
+        pixels = decode_photo(data, photo.image_id)
+        face = subject(self._detector(pixels), pixels.shape)
+        if face is None:
+            raise NoFaceError(f"{photo.image_id}: no face found; use a larger, sharper or more frontal photo")
+        kind, mask_seed = mask_choice(photo.image_id, self._masks, self._seed)
+        masked, mask_map = draw_mask(pixels, face.landmarks, kind, mask_seed)
+        square = Square.around(face.box)
+        return {
+            "identity": photo.identity,
+            "image_id": photo.image_id,
+            "split": split,
+            "image": encode_jpeg(square.cut(pixels)),
+            "masked_image": encode_jpeg(square.cut(masked)),
+            "mask_map": encode_png(square.cut_map(mask_map)),
+            "mask_kind": kind,
+            "mask_seed": mask_seed,
+            "box": face.box.astype(np.float32).tolist(),
+            "det_score": face.score,
+            "landmarks": square.to_crop(face.landmarks).tolist(),
+        }

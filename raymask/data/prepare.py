@@ -1,0 +1,240 @@
+"""`prepare`: a folder of faces to Parquet of bare and masked crops, on Ray Data.
+
+The photos, sorted, are cut into parts of a fixed number of photos of one split. A part is the unit of work: an actor
+that holds the models makes its file and then its record, each of which appears whole or not at all. So an interrupted
+run goes on with the parts that have no record, a part done twice overwrites itself with the same rows, and nothing
+passes through the driver but counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from raymask.cluster import connect, own_error
+from raymask.data.photos import Dropped, Photo, choose_people, list_photos
+from raymask.data.schema import dropped_schema, prepared_schema
+from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, read_splits
+from raymask.data.storage import Folder
+from raymask.errors import ConfigError, DataError, RaymaskError
+from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+from raymask.progress import Progress
+
+PLAN, RECORDS, SUMMARY, SPLITS_FILE, DROPPED = "plan.json", "_parts", "summary.json", "splits.json", "dropped.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """What to prepare, and how."""
+
+    images: str
+    """Folder (or URI) with the photos as ROOT/IDENTITY/photo.jpg."""
+    out: str
+    """Folder (or URI) for the prepared faces; shared by all machines of the cluster."""
+    min_photos: int = 1
+    """Photos a person needs to be prepared at all."""
+    limit_identities: int | None = None
+    """Prepare only the first so many people by name; null: all."""
+    splits: str | None = None
+    """JSON file of person to split (train, val, test) to use instead of drawing; who is not named is train."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """How people are drawn for validation and test."""
+    masks: tuple[str, ...] = TRAIN_LOOKS
+    """Masks to draw, as kind or kind:texture; each photo wears one of them."""
+    seed: int = 0
+    """Decides each photo's mask."""
+    workers: int | None = None
+    """Processes that work on photos; null: one a CPU of the cluster."""
+    photos_per_file: int = 100
+    """Photos in a Parquet file, and in a unit of work."""
+
+    def __post_init__(self) -> None:
+        for name in ("min_photos", "limit_identities", "workers", "photos_per_file"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be 1 or more, not {value}")
+        if not self.masks:
+            raise ConfigError("masks must name at least one mask")
+        for look in self.masks:
+            parse_look(look)
+
+
+class Part(NamedTuple):
+    """Photos that become one Parquet file."""
+
+    name: str
+    """File name under OUT, such as split=train/00012.parquet."""
+    split: Split
+    photos: list[Photo]
+
+    @property
+    def record(self) -> str:
+        """Name of the record that marks the part as done."""
+        return f"{RECORDS}/{self.name.replace('/', '-')}.json"
+
+
+def prepare(config: PrepareConfig) -> dict[str, Any]:
+    """Prepare a folder of faces; a second run with the same options changes nothing.
+
+    Returns:
+        What `OUT/summary.json` says.
+
+    Raises:
+        DataError: no photos, an output that cannot be written, or one made with other options.
+    """
+    images, out = Folder(config.images), Folder(config.out)
+    photos, strangers = list_photos(images)
+    chosen, unchosen = choose_people(photos, min_photos=config.min_photos, limit_identities=config.limit_identities)
+    counts = Counter(photo.identity for photo in chosen)
+    if config.splits is None:
+        splits = draw_splits(counts, config.split)
+    else:
+        given = read_splits(config.splits)
+        splits = {identity: given.get(identity, "train") for identity in sorted(counts)}
+    parts = cut_parts(chosen, splits, config.photos_per_file)
+
+    if _claim(out, config, photos):
+        return dict(json.loads(out.read(SUMMARY)))
+    out.write(SPLITS_FILE, _json(splits))
+    _run_parts(parts, config, out)
+    return _finish(out, parts, splits, [*strangers, *unchosen])
+
+
+def cut_parts(photos: Iterable[Photo], splits: dict[str, Split], photos_per_file: int) -> list[Part]:
+    """Consecutive photos of each split, in order of their paths, so that rows lie clustered by person."""
+    photos_of: dict[Split, list[Photo]] = {split: [] for split in SPLITS}
+    for photo in photos:
+        photos_of[splits[photo.identity]].append(photo)
+    return [
+        Part(f"split={split}/{number:05}.parquet", split, group[start : start + photos_per_file])
+        for split, group in photos_of.items()
+        for number, start in enumerate(range(0, len(group), photos_per_file))
+    ]
+
+
+def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
+    """Whether OUT is already complete for these options and photos; writes the plan into a new OUT.
+
+    Raises:
+        DataError: OUT was made from other photos or with other options, so that rows would be mixed.
+    """
+    plan = {key: value for key, value in asdict(config).items() if key not in ("out", "workers")}
+    if config.splits is not None:
+        plan["splits"] = read_splits(config.splits)
+    plan["photos"] = hashlib.sha256("\n".join(photo.image_id for photo in photos).encode()).hexdigest()
+    plan = json.loads(json.dumps(plan))
+    if not out.exists(PLAN):
+        if any(name.startswith("split=") for name in out.names()):
+            raise DataError(f"{out.uri} holds prepared faces but no {PLAN}; choose another --out")
+        out.write(PLAN, _json(plan))
+        return False
+    earlier = json.loads(out.read(PLAN))
+    changed = [key for key in plan if plan[key] != earlier.get(key)]
+    if changed:
+        what = "the photos under --images" if changed == ["photos"] else ", ".join(changed)
+        raise DataError(f"{out.uri} was prepared with other options ({what} changed); choose another --out")
+    return out.exists(SUMMARY)
+
+
+class PartWorker:
+    """A Ray Data actor: makes the Parquet file and the record of one part at a time."""
+
+    def __init__(self, config: PrepareConfig) -> None:
+        import torch
+
+        from raymask.data.photo_work import PhotoWorker
+
+        torch.set_num_threads(1)  # one actor a CPU: more threads only get in each other's way
+        self._images, self._out = Folder(config.images), Folder(config.out)
+        self._work = PhotoWorker(masks=config.masks, seed=config.seed)
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Do one part. Returns its name and number of photos. Raises DataError if OUT cannot be written."""
+        part = Part(item["name"], item["split"], [Photo(*photo) for photo in json.loads(item["photos"])])
+        rows: list[dict[str, Any]] = []
+        dropped: list[Dropped] = []
+        for photo in part.photos:
+            try:
+                rows.append(self._work(photo, part.split, self._images.read(photo.image_id)))
+            except RaymaskError as error:
+                dropped.append(Dropped(photo.image_id, str(error)))
+            except Exception as error:  # whatever a library throws at one photo must not cost the others
+                dropped.append(Dropped(photo.image_id, f"{photo.image_id}: {type(error).__name__}: {error}"))
+        if rows:
+            self._out.write(part.name, _parquet(rows, prepared_schema()))
+        self._out.write(part.record, _json({"rows": len(rows), "dropped": dropped}))
+        return {"name": part.name, "photos": len(part.photos)}
+
+
+def _run_parts(parts: Sequence[Part], config: PrepareConfig, out: Folder) -> None:
+    """Do the parts that have no record yet, on Ray Data."""
+    recorded = set(out.names())
+    missing = [part for part in parts if part.record not in recorded]
+    total = sum(len(part.photos) for part in parts)
+    with Progress("prepare", total=total, unit="photos") as progress:
+        progress.skip(total - sum(len(part.photos) for part in missing))
+        if missing:
+            _run_on_ray(missing, config, progress)
+
+
+def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, progress: Progress) -> None:
+    import ray
+
+    connect()
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False  # ours knows the photos; Ray's counts blocks
+    workers = min(len(parts), config.workers or int(ray.cluster_resources().get("CPU", 1)))
+    items = [{"name": part.name, "split": part.split, "photos": json.dumps(part.photos)} for part in parts]
+    done = ray.data.from_items(items, override_num_blocks=len(items)).map(
+        PartWorker, fn_constructor_args=(config,), compute=ray.data.ActorPoolStrategy(size=workers), num_cpus=1
+    )
+    try:
+        for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
+            progress.add(int(sum(batch["photos"])))
+    except ray.exceptions.RayError as error:
+        raise own_error(error) from error
+
+
+def _finish(out: Folder, parts: Sequence[Part], splits: dict[str, Split], dropped: list[Dropped]) -> dict[str, Any]:
+    """Gather the parts' records into dropped.parquet, summary.json and sheet.png, then drop the records."""
+    from raymask.data.sheet import draw_sheet
+
+    rows: Counter[str] = Counter()
+    for part in parts:
+        record = json.loads(out.read(part.record))
+        rows[part.split] += record["rows"]
+        dropped.extend(Dropped(*item) for item in record["dropped"])
+    listing = [item._asdict() for item in sorted(dropped)]
+    out.write(DROPPED, _parquet(listing, dropped_schema()))
+    people = Counter(splits.values())
+    summary = {
+        "photos": sum(rows.values()) + len(dropped),
+        "rows": sum(rows.values()),
+        "dropped": len(dropped),
+        "splits": {split: {"people": people[split], "rows": rows[split]} for split in SPLITS},
+    }
+    if summary["rows"]:
+        out.write("sheet.png", draw_sheet(out, [part.name for part in parts if out.exists(part.name)]))
+    out.write(SUMMARY, _json(summary))
+    for part in parts:
+        out.delete(part.record)
+    return summary
+
+
+def _parquet(rows: list[dict[str, Any]], schema: Any) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    # Pictures are compressed already; small row groups let a reader fetch few photos without the rest of the file.
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd", row_group_size=25)
+    return buffer.getvalue()
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,65 @@
+"""Splits: every person belongs to one of train, val and test (paper §3.1: 460, 20 and 20 people)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from raymask.data.storage import Folder
+from raymask.errors import ConfigError, DataError
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How people are assigned to train, val and test."""
+
+    validation: int = 20
+    """People in the validation split; at most a fifth of those with enough photos; 0: none."""
+    test: int = 20
+    """People in the test split; at most a fifth of those with enough photos; 0: none."""
+    least_photos: int = 10
+    """Photos a person needs to be drawn for validation or test."""
+    seed: int = 0
+    """Decides who is drawn; the same seed draws the same people whatever the order of the files."""
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "test"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"split.{name} must be 0 or more, not {getattr(self, name)}")
+        if self.least_photos < 1:
+            raise ConfigError(f"split.least_photos must be 1 or more, not {self.least_photos}")
+
+
+def draw_splits(photo_counts: Mapping[str, int], config: SplitConfig) -> dict[str, Split]:
+    """Assign each person (name to number of photos) to a split by a seeded hash of the name."""
+    eligible = sorted(
+        (name for name, count in photo_counts.items() if count >= config.least_photos),
+        key=lambda name: hashlib.sha256(f"{config.seed}/{name}".encode()).digest(),
+    )
+    share = len(eligible) // 5
+    test = set(eligible[: min(config.test, share)])
+    val = set(eligible[len(test) :][: min(config.validation, share)])
+    return {name: "test" if name in test else "val" if name in val else "train" for name in sorted(photo_counts)}
+
+
+def read_splits(address: str) -> dict[str, Split]:
+    """Read a JSON file of person to split, as `OUT/splits.json` is; people it does not name are train.
+
+    Raises:
+        DataError: the file is missing or is no such mapping.
+    """
+    parent, _, name = address.rpartition("/")
+    data = Folder(parent or ".").read(name)
+    try:
+        splits = json.loads(data)
+    except ValueError as error:
+        raise DataError(f"{address} is not JSON ({error})") from None
+    if not isinstance(splits, dict) or not set(splits.values()) <= set(SPLITS):
+        raise DataError(f"{address} must map each person to one of {', '.join(SPLITS)}")
+    return splits

@@ -1,0 +1,122 @@
+"""Folders, local or remote (any pyarrow or fsspec URI), with files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raymask.errors import DataError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+
+class Folder:
+    """A folder that is read and written by relative names with forward slashes."""
+
+    def __init__(self, uri: str | os.PathLike[str]) -> None:
+        """Raises DataError if the URI's scheme is unknown or its driver is not installed."""
+        self.uri = os.fspath(uri).rstrip("/") or "/"
+        self._fs, self._root = _open(self.uri)
+
+    def __truediv__(self, name: str) -> str:
+        """The full address of a file of this folder, for messages and for other readers."""
+        return f"{self.uri}/{name}"
+
+    def names(self) -> list[str]:
+        """Names of all files below the folder, sorted; none if it does not exist.
+
+        Raises:
+            DataError: the folder cannot be listed.
+        """
+        from pyarrow.fs import FileSelector, FileType
+
+        selector = FileSelector(self._root, recursive=True, allow_not_found=True)
+        try:
+            files = [info.path for info in self._fs.get_file_info(selector) if info.type == FileType.File]
+        except OSError as error:
+            raise DataError(f"{self.uri} cannot be listed ({_reason(error)}); check the path and its rights") from None
+        skip = len(self._root.rstrip("/")) + 1
+        return sorted(path[skip:] for path in files)
+
+    def exists(self, name: str) -> bool:
+        """Whether the file is there."""
+        from pyarrow.fs import FileType
+
+        return bool(self._fs.get_file_info(self._path(name)).type == FileType.File)
+
+    def read(self, name: str) -> bytes:
+        """The file's bytes. Raises DataError if it cannot be read."""
+        try:
+            with self._fs.open_input_stream(self._path(name), compression=None) as stream:
+                return bytes(stream.read())
+        except OSError as error:
+            raise DataError(f"{self / name} cannot be read ({_reason(error)})") from None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write the file so that no reader ever sees a part of it, replacing one of that name.
+
+        Raises:
+            DataError: no right to write, disk full, or the like; what was there before stays.
+        """
+        path = self._path(name)
+        try:
+            if self._is_local:
+                _write_local(Path(path), data)
+            else:  # object stores show an upload only when it is complete
+                with self._fs.open_output_stream(path, compression=None) as stream:
+                    stream.write(data)
+        except OSError as error:
+            raise DataError(
+                f"{self / name} cannot be written ({_reason(error)}); check rights and free space, or choose another "
+                f"folder"
+            ) from None
+
+    def delete(self, name: str) -> None:
+        """Delete the file, if it is there."""
+        if self.exists(name):
+            self._fs.delete_file(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}"
+
+    @property
+    def _is_local(self) -> bool:
+        return str(self._fs.type_name) == "local"
+
+
+def _open(uri: str) -> tuple[FileSystem, str]:
+    import pyarrow as pa
+    from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
+
+    if "://" not in uri:
+        return LocalFileSystem(), os.path.abspath(os.path.expanduser(uri))
+    try:
+        return FileSystem.from_uri(uri)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        pass  # a scheme that pyarrow does not speak; fsspec may
+    try:
+        import fsspec
+
+        filesystem, path = fsspec.core.url_to_fs(uri)
+    except (ImportError, ValueError) as error:
+        raise DataError(f"{uri}: no driver for this address ({error}); install its fsspec package") from None
+    return PyFileSystem(FSSpecHandler(filesystem)), path
+
+
+def _write_local(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

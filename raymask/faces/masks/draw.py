@@ -1,0 +1,60 @@
+"""Drawing one mask onto one photo."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raymask.errors import ConfigError, ImageError
+from raymask.faces.masks.compose import as_photographed, compose
+from raymask.faces.masks.fit import fit_head
+from raymask.faces.masks.light import estimate
+from raymask.faces.masks.looks import choose, parse_look
+from raymask.faces.masks.place import place
+from raymask.faces.masks.render import render
+
+Floats = NDArray[np.float64]
+
+
+def draw_mask(
+    photo: NDArray[np.uint8], landmarks: Floats, kind: str, seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Draws a face mask onto the face with these landmarks.
+
+    photo: (H, W, 3) uint8 RGB. landmarks: (68, 2) float in iBUG order, pixels (x, y), also outside the photo.
+    kind: a look such as "cloth" or "cloth:gingham" (`parse_look`). seed: at least 0; look and seed fix every choice.
+
+    Returns the masked photo, (H, W, 3) uint8, a new array, and its map, (H, W) uint8: 255 where the mask, its straps
+    or its shadow cover the photo, 0 elsewhere; where it is 0 the photo is untouched.
+
+    Raises ImageError for a photo of another shape or type, ConfigError for a look, seed or landmarks it cannot use.
+    """
+    wear = choose(parse_look(kind), seed)
+    _check_photo(photo)
+    points = _checked_landmarks(landmarks)
+    fit = fit_head(points)
+    masked, covered = photo.copy(), np.zeros(photo.shape[:2], np.uint8)
+    placed = place(fit, wear, photo.shape)
+    if placed is None:
+        return masked, covered
+    light = estimate(photo, fit, points)
+    layer = as_photographed(render(placed, fit, wear, light), light)
+    x0, y0, x1, y1 = placed.window
+    window = np.s_[y0:y1, x0:x1]
+    masked[window], covered[window] = compose(photo[window], layer, fit, wear, light)
+    return masked, covered
+
+
+def _check_photo(photo: NDArray[np.uint8]) -> None:
+    if not isinstance(photo, np.ndarray) or photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
+        found = f"{photo.dtype} {photo.shape}" if isinstance(photo, np.ndarray) else type(photo).__name__
+        raise ImageError(f"A photo to mask must be an array (H, W, 3) of uint8 RGB, not {found}.")
+    if min(photo.shape[:2]) < 8:
+        raise ImageError(f"A photo to mask must be at least 8 pixels high and wide, not {photo.shape[:2]}.")
+
+
+def _checked_landmarks(landmarks: Floats) -> Floats:
+    points = np.asarray(landmarks, dtype=np.float64)
+    if points.shape != (68, 2):
+        raise ConfigError(f"A mask needs 68 landmarks as an array (68, 2) of x and y, not {points.shape}.")
+    if not np.isfinite(points).all():
+        raise ConfigError("The landmarks of a mask must be finite numbers; some are NaN or infinite.")
+    return points

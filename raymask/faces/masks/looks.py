@@ -1,0 +1,197 @@
+"""The looks a mask can have: kinds, textures and colours, which of them training may draw, and the draw by seed."""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from raymask.errors import ConfigError
+
+Rgb = tuple[int, int, int]
+Palette = tuple[Rgb, Rgb, Rgb]  # ground, first and second pattern colour, as seen on a normally exposed photo
+
+
+def _tints(*grounds: Rgb) -> tuple[Palette, ...]:
+    """Palettes of a fabric of one colour: the pattern colours are a little darker and lighter than the ground."""
+    palettes = []
+    for r, g, b in grounds:
+        darker = (int(r * 0.86), int(g * 0.86), int(b * 0.86))
+        lighter = (min(r + 14, 255), min(g + 14, 255), min(b + 14, 255))
+        palettes.append(((r, g, b), darker, lighter))
+    return tuple(palettes)
+
+
+Wardrobe = dict[str, dict[str, tuple[Palette, ...]]]  # kind -> texture -> palettes
+
+_TRAIN: Wardrobe = {
+    "surgical": {
+        "spunbond": _tints((142, 186, 214), (233, 236, 238), (158, 206, 196), (116, 164, 205)),
+        "crepe": _tints((174, 208, 226), (240, 240, 236), (132, 194, 178), (96, 148, 192)),
+    },
+    "n95": {
+        "felt": _tints((238, 238, 234), (228, 230, 231), (242, 238, 228)),
+        "ribbed": _tints((236, 237, 239), (196, 214, 226), (224, 222, 214)),
+    },
+    "kn95": {
+        "pressed": _tints((240, 241, 241), (36, 37, 40), (150, 153, 158), (232, 233, 229)),
+        "panel": (
+            ((236, 236, 235), (206, 208, 210), (244, 244, 244)),
+            ((44, 44, 47), (66, 67, 71), (34, 34, 36)),
+            ((178, 192, 206), (232, 234, 236), (190, 204, 216)),
+        ),
+    },
+    "cloth": {
+        "plain": _tints((32, 33, 38), (44, 58, 98), (150, 40, 46), (208, 200, 184), (92, 104, 88), (226, 226, 224)),
+        "gingham": (
+            ((240, 240, 236), (196, 62, 66), (176, 40, 46)),
+            ((238, 240, 240), (74, 106, 168), (52, 82, 146)),
+            ((238, 238, 234), (62, 62, 66), (36, 36, 40)),
+        ),
+        "stripes": (
+            ((232, 232, 226), (48, 66, 110), (160, 46, 52)),
+            ((54, 56, 64), (190, 190, 186), (120, 124, 130)),
+            ((212, 178, 90), (86, 66, 46), (236, 226, 200)),
+        ),
+        "polka": (
+            ((52, 62, 108), (236, 236, 232), (236, 236, 232)),
+            ((178, 48, 58), (242, 240, 236), (242, 240, 236)),
+            ((234, 230, 220), (70, 72, 76), (150, 60, 70)),
+        ),
+        "floral": (
+            ((228, 222, 210), (188, 82, 96), (92, 122, 84)),
+            ((46, 54, 82), (222, 164, 160), (118, 142, 112)),
+            ((170, 196, 204), (234, 232, 224), (196, 96, 84)),
+        ),
+        "camouflage": (
+            ((112, 112, 78), (66, 76, 50), (52, 44, 34)),
+            ((184, 168, 132), (136, 116, 84), (96, 82, 62)),
+            ((142, 146, 148), (94, 98, 102), (52, 54, 58)),
+        ),
+        "denim": _tints((62, 84, 122), (88, 116, 156), (40, 50, 70)),
+        "heather": _tints((128, 130, 134), (88, 92, 112), (158, 120, 122)),
+    },
+}
+
+_TEST: Wardrobe = {
+    "surgical": {
+        "diamond": _tints((226, 172, 190), (40, 42, 46), (190, 178, 214), (222, 216, 168)),
+    },
+    "n95": {
+        "honeycomb": _tints((206, 208, 206), (178, 198, 186), (214, 204, 188)),
+    },
+    "kn95": {
+        "linen": _tints((218, 196, 198), (188, 206, 190), (86, 96, 122), (222, 218, 226)),
+    },
+    "cloth": {
+        "tartan": (
+            ((142, 32, 38), (30, 46, 40), (222, 196, 104)),
+            ((38, 62, 74), (22, 28, 42), (196, 200, 196)),
+        ),
+        "tiedye": (
+            ((232, 108, 120), (92, 150, 206), (240, 208, 96)),
+            ((70, 84, 160), (220, 228, 238), (128, 74, 150)),
+        ),
+        "chevron": (
+            ((224, 228, 222), (52, 132, 132), (214, 128, 70)),
+            ((72, 70, 78), (206, 170, 60), (224, 222, 214)),
+        ),
+        "logo": (
+            ((28, 30, 34), (228, 228, 230), (204, 54, 48)),
+            ((230, 231, 226), (34, 70, 140), (214, 52, 56)),
+            ((104, 34, 52), (236, 218, 150), (236, 218, 150)),
+        ),
+        "leopard": (
+            ((204, 166, 114), (48, 36, 28), (150, 102, 60)),
+            ((198, 196, 196), (44, 44, 48), (122, 120, 122)),
+        ),
+    },
+}
+
+KINDS: tuple[str, ...] = tuple(_TRAIN)
+
+
+def _names(wardrobe: Wardrobe) -> tuple[str, ...]:
+    return tuple(f"{kind}:{texture}" for kind, textures in wardrobe.items() for texture in textures)
+
+
+TRAIN_LOOKS: tuple[str, ...] = _names(_TRAIN)
+TEST_LOOKS: tuple[str, ...] = _names(_TEST)
+
+VARIANTS = 4  # drawings kept of each texture and of each kind's wrinkles; mirroring doubles both
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look name allows: one kind, and the textures a seed picks from (one if the name forces it)."""
+
+    name: str
+    kind: str
+    textures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Wear:
+    """One mask as worn: everything a look leaves open, fixed by the seed. Lengths are in half face widths."""
+
+    kind: str
+    texture: str
+    palette: Palette
+    variant: int  # which drawing of the texture, 0..VARIANTS-1
+    creases: int  # which set of wrinkles, 0..VARIANTS-1
+    flip_texture: bool
+    flip_creases: bool
+    tint: tuple[float, float, float]  # factors on the colours, about 1: dye and washing
+    widen: float  # factor on the mask's width
+    raise_by: float  # upwards is negative
+    stretch: float  # factor on the mask's height
+    tilt: float  # how much lower the right corner sits than the left
+    grain_seed: int
+
+
+def parse_look(name: str) -> Look:
+    """The look called `name`: a kind such as "cloth" (training textures) or "kind:texture" such as "cloth:gingham".
+
+    Raises ConfigError naming the unknown kind or texture and listing the valid ones.
+    """
+    kind, colon, texture = name.partition(":")
+    if kind not in KINDS:
+        raise ConfigError(f"Unknown mask kind {kind!r} in look {name!r}; the kinds are {', '.join(KINDS)}.")
+    if not colon:
+        return Look(name, kind, tuple(_TRAIN[kind]))
+    known = tuple(_TRAIN[kind]) + tuple(_TEST[kind])
+    if texture not in known:
+        raise ConfigError(
+            f"Unknown texture {texture!r} in look {name!r}; the textures of {kind} are {', '.join(known)}."
+        )
+    return Look(name, kind, (texture,))
+
+
+def palettes(kind: str, texture: str) -> tuple[Palette, ...]:
+    """The palettes in which `kind` is made of `texture`."""
+    return _TRAIN[kind].get(texture) or _TEST[kind][texture]
+
+
+def choose(look: Look, seed: int) -> Wear:
+    """Everything `look` leaves open, drawn from `seed` (an integer of at least 0). Raises ConfigError otherwise."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ConfigError(f"The seed of a mask must be an integer of at least 0, not {seed!r}.")
+    rng = np.random.default_rng([int(seed), zlib.crc32(look.name.encode())])
+    texture = look.textures[int(rng.integers(len(look.textures)))]
+    choices = palettes(look.kind, texture)
+    brightness = rng.uniform(0.93, 1.04)
+    r, g, b = brightness * rng.uniform(0.97, 1.03, 3)
+    return Wear(
+        kind=look.kind,
+        texture=texture,
+        palette=choices[int(rng.integers(len(choices)))],
+        variant=int(rng.integers(VARIANTS)),
+        creases=int(rng.integers(VARIANTS)),
+        flip_texture=bool(rng.integers(2)),
+        flip_creases=bool(rng.integers(2)),
+        tint=(float(r), float(g), float(b)),
+        widen=float(rng.uniform(0.96, 1.03)),
+        raise_by=float(rng.uniform(-0.03, 0.05)),
+        stretch=float(rng.uniform(0.98, 1.04)),
+        tilt=float(rng.normal(0.0, 0.02)),
+        grain_seed=int(rng.integers(2**31)),
+    )

@@ -1,0 +1,112 @@
+"""Bundles: trained models on disk as `model.safetensors` and `config.json`; no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from raymask.errors import ModelError
+from raymask.models.config import MaskFaceNetConfig
+from raymask.models.embedder import MaskFaceNet
+
+FORMAT = 1
+_MAKERS = {"MaskFaceNet": lambda arguments: MaskFaceNet(MaskFaceNetConfig(**arguments))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A model with what one needs to know to use it."""
+
+    model: nn.Module
+    """In evaluation mode, on the CPU."""
+    config: dict[str, Any]
+    """Keys: format, model, arguments, sha256, preprocessing, thresholds, metrics, training."""
+
+
+def save_bundle(
+    path: str | os.PathLike[str],
+    model: MaskFaceNet,
+    *,
+    preprocessing: Mapping[str, Any],
+    thresholds: Mapping[str, float] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a bundle folder, whole or not at all, replacing one of that name.
+
+    Args:
+        path: folder to make.
+        model: one that has a frozen dataclass `config` of its constructor arguments.
+        preprocessing: how crops are made for it.
+        thresholds: calibrated decision thresholds by name, cosine similarity.
+        metrics: figures measured on it, by name.
+        training: how it was trained: data, command, seed.
+
+    Raises:
+        ModelError: `model` is of no kind that `load_bundle` can make.
+    """
+    from safetensors.torch import save
+
+    kind = type(model).__name__
+    if kind not in _MAKERS:
+        raise ModelError(f"{kind} cannot be bundled; models that can are {', '.join(_MAKERS)}")
+    weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
+    config = {
+        "format": FORMAT,
+        "model": kind,
+        "arguments": asdict(model.config),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "preprocessing": dict(preprocessing),
+        "thresholds": dict(thresholds or {}),
+        "metrics": dict(metrics or {}),
+        "training": dict(training or {}),
+    }
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as made:
+        folder = Path(made) / target.name
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(weights)
+        (folder / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n")
+        if target.exists():
+            shutil.move(target, Path(made) / "earlier")
+        os.replace(folder, target)
+    return target
+
+
+def load_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Read a bundle and check its weights against their checksum.
+
+    Raises:
+        ModelError: missing, damaged, or made for another version.
+    """
+    from safetensors.torch import load
+
+    folder = Path(path)
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        weights = (folder / "model.safetensors").read_bytes()
+    except FileNotFoundError as error:
+        name = Path(str(error.filename)).name
+        raise ModelError(f"{folder} is no bundle: {name} is missing; train one with jobs/train.py") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}/config.json cannot be read ({error})") from None
+    if config.get("format") != FORMAT or config.get("model") not in _MAKERS:
+        made_for = f"format {config.get('format')}, model {config.get('model')!r}"
+        raise ModelError(f"{folder}: {made_for} is not known here; update raymask")
+    if hashlib.sha256(weights).hexdigest() != config["sha256"]:
+        raise ModelError(
+            f"{folder}/model.safetensors is damaged: its checksum does not match config.json; copy it again"
+        )
+    model = _MAKERS[config["model"]](config["arguments"])
+    model.load_state_dict(load(weights))
+    return Bundle(model=model.eval(), config=config)

@@ -1,0 +1,34 @@
+"""What models are made of. No torch here, so that command lines can show it at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from raymask.errors import ConfigError
+
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskFaceNetConfig:
+    """What a MaskFaceNet is made of (paper §4.1)."""
+
+    backbone: Backbone = "resnet50"
+    """Convolutional part, as torchvision builds it; the paper chose resnet50 and tried vgg16 too."""
+    embedding_size: int = 512
+    """Values of an embedding."""
+    dropout: float = 0.6
+    """Probability that Table 1's dropout zeroes a value of the feature map, 0 to under 1; 0: off."""
+    input_size: int = 224
+    """Pixels on each side of a crop, 32 to 224; half the side trains four times as fast."""
+
+    def __post_init__(self) -> None:
+        if self.backbone not in get_args(Backbone):
+            raise ConfigError(f"backbone {self.backbone!r} is unknown; choose one of {', '.join(get_args(Backbone))}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout must be at least 0 and under 1, not {self.dropout}")
+        if self.embedding_size < 1:
+            raise ConfigError(f"embedding_size must be 1 or more, not {self.embedding_size}")
+        if not 32 <= self.input_size <= 224:
+            raise ConfigError(f"input_size must be 32 to 224, not {self.input_size}")

@@ -1,0 +1,138 @@
+"""What a training run is made of; the defaults are the paper's (§4.1, §5)."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from raymask.data.sampler import SamplerConfig
+from raymask.errors import ConfigError
+from raymask.models.config import MaskFaceNetConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """The quintuplet loss and its schedule."""
+
+    margin: float = 0.2
+    """Alpha of §4.2, in units of the distance; positive."""
+    distance: Literal["squared_euclidean", "cosine"] = "squared_euclidean"
+    """Between normalised embeddings."""
+    mining: Literal["hybrid", "all", "semihard", "hardest"] = "hybrid"
+    """Which quintuplets count; hybrid: semihard first, then hardest (§5)."""
+    semihard_epochs: int = 7
+    """Epochs of semihard mining before the hardest, under hybrid."""
+
+    def __post_init__(self) -> None:
+        if not self.margin > 0:
+            raise ConfigError(f"loss.margin must be positive, not {self.margin}")
+        if self.semihard_epochs < 0:
+            raise ConfigError(f"loss.semihard_epochs must be 0 or more, not {self.semihard_epochs}")
+
+    def rule(self, epoch: int) -> Literal["all", "semihard", "hardest"]:
+        """The mining rule of an epoch, counted from 0."""
+        if self.mining != "hybrid":
+            return self.mining
+        return "semihard" if epoch < self.semihard_epochs else "hardest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """Stochastic gradient descent with a stepwise decay."""
+
+    learning_rate: float = 0.05
+    """At the start; positive."""
+    drop_every: int = 2
+    """Epochs between drops; 0: never."""
+    drop_factor: float = 10.0
+    """What a drop divides the learning rate by; over 1."""
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises from 0; 0: off."""
+    momentum: float = 0.0
+    """0 to under 1; 0: off, for the paper names none."""
+    weight_decay: float = 0.0
+    """L2 penalty; 0: off."""
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise ConfigError(f"optimiser.learning_rate must be positive, not {self.learning_rate}")
+        if self.drop_every < 0 or self.warmup_steps < 0 or self.weight_decay < 0:
+            raise ConfigError("optimiser.drop_every, warmup_steps and weight_decay must be 0 or more")
+        if not self.drop_factor > 1:
+            raise ConfigError(f"optimiser.drop_factor must be over 1, not {self.drop_factor}")
+        if not 0 <= self.momentum < 1:
+            raise ConfigError(f"optimiser.momentum must be at least 0 and under 1, not {self.momentum}")
+
+    def rate(self, epoch: int, step: int) -> float:
+        """Learning rate of a step; `epoch` and the overall `step` count from 0."""
+        drops = epoch // self.drop_every if self.drop_every else 0
+        warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        return self.learning_rate * warm / math.pow(self.drop_factor, drops)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """All that decides what a training run computes, and nothing about where it runs."""
+
+    data: str
+    """Folder (or URI) made by jobs/prepare.py; every worker must reach it."""
+    epochs: int = 10
+    """Passes over the training photos."""
+    seed: int = 0
+    """Decides initial weights, batches, flips and dropout."""
+    flip: bool = True
+    """Mirror half of the photos, chosen anew at every visit."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the convolutions; bfloat16 is faster on processors that have it. The loss is always float32."""
+    validation_photos: int = 600
+    """Photos of the validation split that each epoch's accuracy is measured on, at most; 0: off."""
+    model: MaskFaceNetConfig = field(default_factory=MaskFaceNetConfig)
+    """The network."""
+    batch: SamplerConfig = field(default_factory=SamplerConfig)
+    """The P x K batches."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """The quintuplet loss."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    """Stochastic gradient descent."""
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ConfigError(f"epochs must be 1 or more, not {self.epochs}")
+        if self.validation_photos < 0:
+            raise ConfigError(f"validation_photos must be 0 or more, not {self.validation_photos}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(LoopConfig):
+    """A training run and where it runs."""
+
+    storage: str
+    """Folder (or URI) for checkpoints and the bundle; shared by all machines of the cluster."""
+    name: str
+    """Name of the run; the same name continues it."""
+    workers: int = 1
+    """Processes that train together on one batch; any number gives the same loss and gradients."""
+    cpus_per_worker: int = 1
+    """CPU cores of each worker."""
+    gpu: bool = False
+    """Give each worker a GPU."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("workers", "cpus_per_worker"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
+            raise ConfigError(f"name {self.name!r} must be letters, digits, dots, dashes and underscores")
+
+    def loop(self) -> LoopConfig:
+        """The part that the loop needs."""
+        return LoopConfig(**{entry.name: getattr(self, entry.name) for entry in fields(LoopConfig)})
+
+
+def loop_config(settings: dict[str, Any]) -> LoopConfig:
+    """A LoopConfig from its `asdict`, as it comes out of a checkpoint or a worker's arguments."""
+    parts = {"model": MaskFaceNetConfig, "batch": SamplerConfig, "loss": LossConfig, "optimiser": OptimiserConfig}
+    return LoopConfig(**{key: parts[key](**value) if key in parts else value for key, value in settings.items()})

@@ -1,0 +1,160 @@
+"""One batch over all workers: embeddings gathered with gradient, batch normalisation over all photos.
+
+Everything works without a process group too, as one worker. Shapes: B photos of this rank, G of all ranks, C channels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from raymask.losses.quintuplet import Distance, Mining, QuintupletResult, quintuplet_loss
+
+
+class World(NamedTuple):
+    """This worker's place among all."""
+
+    rank: int
+    size: int
+
+    @classmethod
+    def current(cls) -> World:
+        """From the process group, or a world of one."""
+        return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls(0, 1)
+
+
+class _Gather(torch.autograd.Function):
+    """All ranks' rows in order of rank; the gradient of a row goes back to its rank, summed over all ranks."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, counts: list[int]) -> Tensor:
+        ctx.counts = counts
+        most = max(counts)
+        padded = rows.new_zeros((most, *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        received = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(received, padded)
+        return torch.cat([part[:count] for part, count in zip(received, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        grad = grads[0].contiguous()
+        dist.all_reduce(grad)
+        start = sum(ctx.counts[: dist.get_rank()])
+        return grad[start : start + ctx.counts[dist.get_rank()]], None
+
+
+def gather(rows: Tensor) -> tuple[Tensor, int]:
+    """Rows of all ranks, (G, ...), in order of rank, and where this rank's own begin; shards may be uneven."""
+    world = World.current()
+    if world.size == 1:
+        return rows, 0
+    counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(world.size)]
+    dist.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
+    sizes = [int(count) for count in counts]
+    return _Gather.apply(rows, sizes), sum(sizes[: world.rank])
+
+
+def all_sum(value: Tensor) -> Tensor:
+    """The sum over all ranks, without gradient."""
+    total = value.detach().clone()
+    if dist.is_initialized():
+        dist.all_reduce(total)
+    return total
+
+
+def global_quintuplet_loss(
+    embeddings: Tensor, identities: Tensor, masked: Tensor, *, margin: float, mining: Mining, distance: Distance
+) -> tuple[Tensor, QuintupletResult]:
+    """The quintuplet loss of the union of all ranks' batches.
+
+    Each rank mines its own anchors against the gathered batch; sums and int64 counts are added before the division.
+
+    Args:
+        embeddings: (B, D) of this rank, with gradient; identities (B,) int64; masked (B,) bool.
+
+    Returns:
+        The share to call backward on: with parameter gradients summed over ranks it gives the gradient of the whole
+        batch's loss. And the whole batch's result, equal on all ranks, without gradient.
+    """
+    all_embeddings, start = gather(embeddings)
+    all_identities, _ = gather(identities)
+    all_masked, _ = gather(masked.to(torch.uint8))
+    own = torch.arange(start, start + len(embeddings), device=embeddings.device)
+    part = quintuplet_loss(
+        all_embeddings, all_identities, all_masked.bool(), margin=margin, mining=mining, distance=distance, anchors=own
+    )
+    active = all_sum(part.active)
+    share = part.loss * (part.active / active.clamp(min=1))
+    return share, QuintupletResult(all_sum(share), all_sum(part.valid), active)
+
+
+class _Normalise(torch.autograd.Function):
+    """Batch normalisation with the statistics of all ranks' photos, forward and backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        axes, shape = _axes_and_shape(x)
+        wide = x.float()
+        sums = torch.cat([wide.sum(axes), wide.new_tensor([x.numel() / x.shape[1]])])
+        dist.all_reduce(sums)
+        count = sums[-1]
+        mean = sums[:-1] / count
+        squares = (wide - mean.view(shape)).square().sum(axes)  # about the mean: E[x^2] - mean^2 would cancel
+        dist.all_reduce(squares)
+        variance = squares / count
+        scale = torch.rsqrt(variance + eps)
+        ctx.save_for_backward(x, weight, mean, scale, count)
+        result = (wide - mean.view(shape)) * (scale * weight).view(shape) + bias.view(shape)
+        ctx.mark_non_differentiable(mean, variance, count)
+        return result.to(x.dtype), mean, variance, count
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight, mean, scale, count = ctx.saved_tensors
+        axes, shape = _axes_and_shape(x)
+        grad = grads[0].float()
+        centred = (x.float() - mean.view(shape)) * scale.view(shape)
+        bias_grad, weight_grad = grad.sum(axes), (grad * centred).sum(axes)
+        sums = torch.stack([bias_grad, weight_grad])
+        dist.all_reduce(sums)
+        mean_grad, mean_product = (sums / count).unbind()
+        x_grad = (grad - mean_grad.view(shape) - centred * mean_product.view(shape)) * (scale * weight).view(shape)
+        return x_grad.to(x.dtype), weight_grad, bias_grad, None
+
+
+def _axes_and_shape(x: Tensor) -> tuple[list[int], list[int]]:
+    """All axes but the channels, and the shape that broadcasts (C,) over `x`."""
+    return [axis for axis in range(x.ndim) if axis != 1], [1, -1] + [1] * (x.ndim - 2)
+
+
+class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation over all ranks' photos; torch's SyncBatchNorm does the same, on GPUs only."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C) or (B, C, H, W), normalised over all axes but C and over all ranks in training."""
+        if not self.training:
+            return super().forward(input)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        result, mean, variance, count = _Normalise.apply(input, self.weight, self.bias, self.eps)
+        with torch.no_grad():
+            momentum = self.momentum if self.momentum is not None else 1 / (int(self.num_batches_tracked) + 1)
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), momentum)
+        return result
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+
+def globalise_batch_norm(module: nn.Module) -> None:
+    """Make every batch normalisation in `module` a GlobalBatchNorm, in place, sharing parameters and statistics."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            part.__class__ = GlobalBatchNorm  # type: ignore[assignment]  # same fields, another forward

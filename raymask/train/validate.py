@@ -1,0 +1,70 @@
+"""How well a network in training tells people apart whom it has not seen: rank-1 over the validation crops."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from raymask.data.crops import CropTable
+from raymask.data.sampler import Shot
+from raymask.errors import DataError
+from raymask.train.config import LoopConfig
+from raymask.train.distributed import World, gather
+
+
+@functools.cache
+def _validation_table(data: str) -> CropTable | None:
+    try:
+        return CropTable(data, "val")
+    except DataError:
+        return None  # a small set may have nobody for validation
+
+
+@torch.no_grad()
+def validation_accuracy(config: LoopConfig, network: nn.Module, world: World, device: torch.device) -> dict[str, float]:
+    """Share of validation photos, bare and masked, whose nearest other bare photo is of the same person.
+
+    Returns:
+        `val_bare` and `val_masked`, 0 to 1; empty if there is no validation split or it is switched off.
+    """
+    table = _validation_table(config.data)
+    if table is None or not config.validation_photos:
+        return {}
+    rows = torch.arange(min(len(table), config.validation_photos))
+    identities = torch.from_numpy(table.identities)[rows]
+    bare, masked = (_embed(config, network, table, rows, dress, world, device) for dress in (False, True))
+    return {
+        "val_bare": _rank1(bare, bare, identities),
+        "val_masked": _rank1(masked, bare, identities),
+    }
+
+
+def _embed(
+    config: LoopConfig,
+    network: nn.Module,
+    table: CropTable,
+    rows: Tensor,
+    masked: bool,
+    world: World,
+    device: torch.device,
+) -> Tensor:
+    """(N, D) normalised embeddings of the rows, worked out by all ranks together."""
+    network.eval()
+    own = rows.tensor_split(world.size)[world.rank]
+    parts = []
+    for chunk in own.split(60):
+        shots = [Shot(int(row), masked) for row in chunk]
+        crops = torch.from_numpy(table.pixels(shots, config.model.input_size)).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            parts.append(network(crops).float())
+    mine = torch.cat(parts) if parts else torch.zeros(0, config.model.embedding_size, device=device)
+    return normalize(gather(mine)[0], dim=1).cpu()
+
+
+def _rank1(probes: Tensor, gallery: Tensor, identities: Tensor) -> float:
+    """Share of probes whose nearest gallery row, their own photo's left out, has their identity."""
+    similarity = (probes @ gallery.T).fill_diagonal_(-torch.inf)
+    return float((identities[similarity.argmax(1)] == identities).float().mean())
