@@ -40,7 +40,7 @@ def parse(
     parser.add_class_arguments(config_class, sub_configs=False, skip={positional[0]} if positional else None)
     words = sys.argv[1:] if argv is None else argv
     values = parser.parse_args([_underscored(word) for word in words])
-    made = parser.instantiate_classes(values).as_dict()
+    made = parser.instantiate(values).as_dict()
     del made["config"]
     if positional:
         made[positional[0]] = tuple(made[positional[0]])

@@ -19,7 +19,7 @@ def connect() -> None:
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a worker without GPUs keeps the machine's view
+    os.environ.setdefault("RAY_COLOR_PREFIX", "0")
     try:
         ray.init(log_to_driver=True, logging_level=logging.WARNING, include_dashboard=None)
     except ConnectionError as error:

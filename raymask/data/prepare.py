@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -186,6 +187,7 @@ def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, progress: Progress
     import ray
 
     connect()
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # ours knows the photos; Ray's counts blocks
     workers = min(len(parts), config.workers or int(ray.cluster_resources().get("CPU", 1)))
@@ -221,8 +223,7 @@ def _finish(out: Folder, parts: Sequence[Part], splits: dict[str, Split], droppe
     if summary["rows"]:
         out.write("sheet.png", draw_sheet(out, [part.name for part in parts if out.exists(part.name)]))
     out.write(SUMMARY, _json(summary))
-    for part in parts:
-        out.delete(part.record)
+    out.delete_folder(RECORDS)
     return summary
 
 

@@ -20,9 +20,9 @@ class SplitConfig:
     """How people are assigned to train, val and test."""
 
     validation: int = 20
-    """People in the validation split; at most a fifth of those with enough photos; 0: none."""
+    """People in the validation split; fewer where both splits would take over half of those eligible; 0: none."""
     test: int = 20
-    """People in the test split; at most a fifth of those with enough photos; 0: none."""
+    """People in the test split; fewer where both splits would take over half of those eligible; 0: none."""
     least_photos: int = 10
     """Photos a person needs to be drawn for validation or test."""
     seed: int = 0
@@ -37,14 +37,18 @@ class SplitConfig:
 
 
 def draw_splits(photo_counts: Mapping[str, int], config: SplitConfig) -> dict[str, Split]:
-    """Assign each person (name to number of photos) to a split by a seeded hash of the name."""
+    """Assign each person (name to number of photos) to a split by a seeded hash of the name.
+
+    Where validation and test would take more than half of the eligible people, both shrink in proportion.
+    """
     eligible = sorted(
         (name for name, count in photo_counts.items() if count >= config.least_photos),
         key=lambda name: hashlib.sha256(f"{config.seed}/{name}".encode()).digest(),
     )
-    share = len(eligible) // 5
-    test = set(eligible[: min(config.test, share)])
-    val = set(eligible[len(test) :][: min(config.validation, share)])
+    wanted = config.test + config.validation
+    share = min(1.0, len(eligible) // 2 / wanted) if wanted else 0.0
+    test = set(eligible[: int(config.test * share)])
+    val = set(eligible[len(test) :][: int(config.validation * share)])
     return {name: "test" if name in test else "val" if name in val else "train" for name in sorted(photo_counts)}
 
 

@@ -73,10 +73,12 @@ class Folder:
                 f"folder"
             ) from None
 
-    def delete(self, name: str) -> None:
-        """Delete the file, if it is there."""
-        if self.exists(name):
-            self._fs.delete_file(self._path(name))
+    def delete_folder(self, name: str) -> None:
+        """Delete a folder of this folder with all its files, if it is there."""
+        from pyarrow.fs import FileType
+
+        if self._fs.get_file_info(self._path(name)).type == FileType.Directory:
+            self._fs.delete_dir(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"

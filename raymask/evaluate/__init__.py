@@ -1,0 +1,28 @@
+"""Evaluation: recognisers by name, protocols, figures with intervals, a table and a report. No Ray, no training.
+
+Names are imported when first used, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raymask.evaluate.recognisers import Recogniser as Recogniser
+    from raymask.evaluate.recognisers import load_recogniser as load_recogniser
+    from raymask.evaluate.run import evaluate as evaluate
+
+_HOMES = {
+    "Recogniser": "raymask.evaluate.recognisers",
+    "load_recogniser": "raymask.evaluate.recognisers",
+    "evaluate": "raymask.evaluate.run",
+}
+__all__ = ["Recogniser", "evaluate", "load_recogniser"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -98,7 +98,7 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         axes, shape = _axes_and_shape(x)
-        wide = x.float()
+        wide = _wide(x)
         sums = torch.cat([wide.sum(axes), wide.new_tensor([x.numel() / x.shape[1]])])
         dist.all_reduce(sums)
         count = sums[-1]
@@ -116,14 +116,19 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, mean, scale, count = ctx.saved_tensors
         axes, shape = _axes_and_shape(x)
-        grad = grads[0].float()
-        centred = (x.float() - mean.view(shape)) * scale.view(shape)
+        grad = _wide(grads[0])
+        centred = (_wide(x) - mean.view(shape)) * scale.view(shape)
         bias_grad, weight_grad = grad.sum(axes), (grad * centred).sum(axes)
         sums = torch.stack([bias_grad, weight_grad])
         dist.all_reduce(sums)
         mean_grad, mean_product = (sums / count).unbind()
         x_grad = (grad - mean_grad.view(shape) - centred * mean_product.view(shape)) * (scale * weight).view(shape)
         return x_grad.to(x.dtype), weight_grad, bias_grad, None
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Half precision as float32: sums over a batch need the digits."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def _axes_and_shape(x: Tensor) -> tuple[list[int], list[int]]:

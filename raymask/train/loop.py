@@ -71,7 +71,7 @@ def train(config: LoopConfig, *, report: Report, resume: State | None = None) ->
     network = MaskFaceNet(config.model)
     start = _resume(network, config, resume)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    model = _distributed(network, world)
+    model = distribute(network, world)
     optimiser = torch.optim.SGD(
         network.parameters(), lr=1.0, momentum=config.optimiser.momentum, weight_decay=config.optimiser.weight_decay
     )
@@ -175,12 +175,12 @@ def _device() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
-def _distributed(network: nn.Module, world: World) -> nn.Module:
+def distribute(network: nn.Module, world: World) -> nn.Module:
     """The network as all ranks train it together."""
     if world.size == 1:
         return network
     globalise_batch_norm(network)
-    return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)  # statistics are equal already
+    return nn.parallel.DistributedDataParallel(network)
 
 
 def _state(network: nn.Module, optimiser: torch.optim.Optimizer, config: LoopConfig, epochs_done: int) -> State:

@@ -43,7 +43,7 @@ def train_on_ray(config: TrainConfig) -> tuple[str, dict[str, float]]:
 def _fit(config: TrainConfig, storage: str) -> tuple[Any, dict[str, float]]:
     """Run the trainer to its end; the newest checkpoint and its metrics."""
     import ray
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     trainer = TorchTrainer(
@@ -59,6 +59,8 @@ def _fit(config: TrainConfig, storage: str) -> tuple[Any, dict[str, float]]:
             storage_path=storage,
             checkpoint_config=CheckpointConfig(num_to_keep=2),
             failure_config=FailureConfig(max_failures=3),
+            logging_config=LoggingConfig(log_level="WARNING"),
+            worker_runtime_env={"env_vars": {"RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}},  # it prints every line twice
         ),
     )
     try:

@@ -312,7 +312,7 @@ def test_bad_landmarks_and_seeds() -> None:
     broken = landmarks()
     broken[3, 1] = np.nan
     same = np.full((68, 2), 100.0)
-    for points, why in ((broken, "finite"), (same, "extent"), (landmarks()[:5], "68")):
+    for points, why in ((broken, "finite"), (same, "extent"), (landmarks()[:5], "68"), (landmarks() * 1e6, "100,000")):
         with pytest.raises(ConfigError, match=why):
             draw_mask(photo, points, "surgical", 0)
     for seed in (-1, 1.5, True):

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array, Image
 from raymask.data.demo_faces.shot import Shot
-
-Array = NDArray[np.float32]
 
 SUPERSAMPLING = 2
 """Samples along each axis of an output pixel."""
@@ -44,24 +43,23 @@ def camera_for(shot: Shot, size: int) -> Camera:
     return Camera(facing=tilt @ nod @ turn, centre=centre, scale=shot.scale * size / _REFERENCE_SIZE)
 
 
-def splat(layer: NDArray[np.uint8], projected: Array, colour: NDArray[np.uint8]) -> None:
-    """Draw points into `layer` (H, W, 4) uint8, nearest last; the fourth channel becomes 255 where one fell.
+def splat(layer: Image, projected: Array, colour: Image, visible: NDArray[np.bool_]) -> None:
+    """Draw points into `layer` (H, W, 4), nearest last; the fourth channel becomes 255 where one fell.
 
-    `projected` is (N, 3) pixels of the layer and depth in mm, `colour` (N, 3) uint8.
+    `projected` is (N, 3) pixels of the layer and depth in mm, `colour` (N, 3), `visible` (N,) the points to draw.
     """
     height, width = layer.shape[:2]
     x = projected[:, 0].astype(np.int32)
     y = projected[:, 1].astype(np.int32)
-    keep = np.flatnonzero((x >= 0) & (x < width) & (y >= 0) & (y < height))
+    keep = np.flatnonzero(visible & (x >= 0) & (x < width) & (y >= 0) & (y < height))
     # Sixteen bits of depth over +-400 mm let the sort be a radix sort.
     depth = np.clip((projected[keep, 2] + 400.0) * 80.0, 0, 65535).astype(np.uint16)
     keep = keep[np.argsort(depth, kind="stable")]
-    packed = np.full((len(colour), 4), 255, np.uint8)
-    packed[:, :3] = colour
-    layer.view(np.uint32).reshape(-1)[y[keep] * width + x[keep]] = packed.view(np.uint32)[keep, 0]
+    packed = cv2.cvtColor(colour[:, None], cv2.COLOR_RGB2RGBA).view(np.uint32).ravel()
+    layer.view(np.uint32).reshape(-1)[(y * width + x)[keep]] = packed[keep]
 
 
-def fill_pinholes(layer: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def fill_pinholes(layer: Image) -> Image:
     """`layer` with the pixels that no point hit, but whose surroundings were, coloured like those."""
     closed = cv2.morphologyEx(layer, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     return np.where(layer[..., 3:] > 0, layer, closed)

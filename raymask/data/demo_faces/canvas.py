@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array, Image
 from raymask.data.demo_faces.surface import smooth_curve
-
-Array = NDArray[np.float32]
 
 HALF_WIDTH, ABOVE, BELOW = 90.0, 126.0, 146.0
 """What a canvas covers, in millimetres beside, above and below the point between the eyes."""
@@ -35,7 +33,7 @@ class Canvas:
 
     def pixels(self, points: Array) -> Array:
         """(..., 2) places in mm to (..., 2) pixels of the canvas."""
-        return (np.asarray(points, np.float64) + (HALF_WIDTH, ABOVE)) * self.density - 0.5
+        return (np.asarray(points, np.float64) + np.array([HALF_WIDTH, ABOVE])) * self.density - 0.5
 
     def region(self, points: Array, margin: float) -> tuple[slice, slice]:
         """Rows and columns of the canvas around `points` (N, 2) in mm, with `margin` mm on every side."""
@@ -87,7 +85,7 @@ class Canvas:
         region = self.region(path, 3 * soft + width + 1)
         self.shade(region, factor, opacity * self.line_coverage(path, width, region, soft))
 
-    def _softened(self, mask: NDArray[np.uint8], soft: float) -> Array:
+    def _softened(self, mask: Image, soft: float) -> Array:
         if soft * self.density > 0.3:
             mask = cv2.GaussianBlur(mask, (0, 0), soft * self.density)
         return mask.astype(np.float32) / 255.0

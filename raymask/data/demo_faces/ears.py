@@ -1,13 +1,11 @@
 """The two ears: small relief discs hinged to the head just behind the contour of the face."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array
 from raymask.data.demo_faces.person import Person
 from raymask.data.demo_faces.skin import skin_colour
 from raymask.data.demo_faces.surface import normals_of
-
-Array = NDArray[np.float32]
 
 _GRID = (60, 40)  # rows and columns of points on one ear
 

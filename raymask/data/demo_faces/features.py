@@ -2,21 +2,26 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array
 from raymask.data.demo_faces.canvas import Canvas, ellipse, spline
 from raymask.data.demo_faces.layout import Layout
 from raymask.data.demo_faces.person import Person
 from raymask.data.demo_faces.shot import Shot
 from raymask.data.demo_faces.skin import deeper, hair_colour, skin_colour
 
-Array = NDArray[np.float32]
-
 _IRIS_TONES = np.array(
-    [[0.035, 0.018, 0.01], [0.11, 0.05, 0.02], [0.19, 0.13, 0.05], [0.16, 0.22, 0.12], [0.14, 0.26, 0.40], [0.3, 0.36, 0.4]]
+    [
+        [0.035, 0.018, 0.01],
+        [0.11, 0.05, 0.02],
+        [0.19, 0.13, 0.05],
+        [0.16, 0.22, 0.12],
+        [0.14, 0.26, 0.40],
+        [0.3, 0.36, 0.4],
+    ]
 )
 _SCLERA = np.array([0.62, 0.57, 0.54])
-_TEETH = np.array([0.62, 0.56, 0.47])
+_TEETH = np.array([0.70, 0.64, 0.55])
 _DARKEST_BROW = np.array([0.022, 0.016, 0.013], np.float32)
 _IRIS_RADIUS = 6.0  # mm, nearly the same in all grown-ups
 
@@ -32,7 +37,7 @@ def paint_features(canvas: Canvas, person: Person, shot: Shot, layout: Layout) -
 
 def _paint_eye(canvas: Canvas, person: Person, shot: Shot, layout: Layout, side: float) -> None:
     mirror = np.array([side, 1.0])
-    corners = layout.points(42, 47) * mirror * [1, 1]
+    corners = layout.points(42, 47) * mirror
     upper = spline(corners[[0, 1, 2, 3]])
     lower = spline(corners[[3, 4, 5, 0]])
     outline = np.concatenate([upper, lower])
@@ -43,7 +48,7 @@ def _paint_eye(canvas: Canvas, person: Person, shot: Shot, layout: Layout, side:
     inside = canvas.coverage(outline, region, 0.12)
     ball = _eyeball(canvas, person, shot, centre, region, side)
     # The upper lid and its lashes throw a shadow on the ball.
-    shadow = canvas.line_coverage(upper + [0.0, 0.6], 2.0, region, 0.7)
+    shadow = canvas.line_coverage(upper + np.array([0.0, 0.6]), 2.0, region, 0.7)
     ball *= 1.0 - 0.6 * shadow[..., None]
     canvas.blend(region, ball, inside)
     pink = skin * np.array([0.85, 0.55, 0.55], np.float32)
@@ -57,7 +62,7 @@ def _stroke(path: Array, width: float, rise: float) -> Array:
     """Outline of a line along `path` that swells to `width` mm in its outer two thirds, on its upper side."""
     swell = np.sin(np.pi * np.linspace(0.06, 0.94, len(path))) ** 0.6
     edge = path + np.stack([np.zeros(len(path)), rise * width * swell], 1)
-    return np.concatenate([path + [0.0, 0.3], edge[::-1]])
+    return np.concatenate([path + np.array([0.0, 0.3]), edge[::-1]])
 
 
 def _paint_lids(canvas: Canvas, person: Person, upper: Array, lower: Array, centre: Array, skin: Array) -> None:
@@ -65,7 +70,7 @@ def _paint_lids(canvas: Canvas, person: Person, upper: Array, lower: Array, cent
     rise = np.sin(np.pi * np.linspace(0.0, 1.0, len(upper))) ** 0.7
     fold = upper - np.stack([np.zeros(len(upper)), 0.8 + person.lid_fold * rise], 1)
     canvas.crease(fold, 0.8, deeper(skin, 1.1), opacity=0.75, soft=0.45)
-    below = lower + [0.0, 3.0 + 1.5 * person.eye_bags]
+    below = lower + np.array([0.0, 3.0 + 1.5 * person.eye_bags])
     canvas.crease(below, 1.0, deeper(skin, 0.6), opacity=0.2 + 0.5 * person.eye_bags, soft=1.0)
 
 
@@ -125,7 +130,9 @@ def _paint_nostril(canvas: Canvas, person: Person, layout: Layout, side: float) 
     half = 0.5 * person.nose_width
     skin = skin_colour(person)
     canvas.darken(ellipse(side * 0.42 * half, base - 2.6, 0.26 * half, 1.9, side * 14), deeper(skin, 3.2), soft=0.6)
-    wing = np.array([[half - 2.5, base - 13], [half + 0.3, base - 8.0], [half - 0.5, base - 3.0], [half - 4.5, base - 1.6]])
+    wing = np.array(
+        [[half - 2.5, base - 13], [half + 0.3, base - 8.0], [half - 0.5, base - 3.0], [half - 4.5, base - 1.6]]
+    )
     canvas.crease(spline(wing * [side, 1.0]), 0.9, deeper(skin, 1.0), opacity=0.6, soft=0.7)
     under = np.array([[0.0, base + 0.5], [0.3 * half, base - 0.2], [0.75 * half, base - 1.5]])
     canvas.crease(under * [side, 1.0], 1.4, deeper(skin, 0.7), opacity=0.5, soft=0.9)
@@ -145,7 +152,7 @@ def _paint_mouth(canvas: Canvas, person: Person, layout: Layout) -> None:
     if layout.gap > 0.8:
         _paint_cavity(canvas, layout, cavity, inner_top)
     canvas.crease(inner_top, 0.9, deeper(skin, 2.4), opacity=0.85, soft=0.35)
-    under = bottom + [0.0, 2.5]
+    under = bottom + np.array([0.0, 2.5])
     canvas.crease(under[6:-6], 2.0, deeper(skin, 0.4), opacity=0.5, soft=1.4)
     for corner in (outer[0], outer[6]):
         canvas.darken(ellipse(corner[0], corner[1], 1.8, 1.4), deeper(skin, 1.0), opacity=0.7, soft=0.8)
@@ -156,9 +163,9 @@ def _paint_cavity(canvas: Canvas, layout: Layout, cavity: Array, inner_top: Arra
     region = canvas.region(cavity, 1.0)
     inside = canvas.coverage(cavity, region, 0.2)
     canvas.blend(region, np.array([0.05, 0.016, 0.014], np.float32), inside)
-    show = 0.55 * layout.gap + 1.5
-    teeth = np.concatenate([inner_top[3:-3], (inner_top[3:-3] + [0.0, show])[::-1]])
-    alpha = canvas.coverage(teeth, region, 0.3) * inside * (0.45 + 0.5 * max(layout.smile, 0.0))
+    show = min(0.5 * layout.gap + 1.5, 6.5)
+    teeth = np.concatenate([inner_top[3:-3], (inner_top[3:-3] + np.array([0.0, show]))[::-1]])
+    alpha = canvas.coverage(teeth, region, 0.3) * inside * (0.7 + 0.25 * max(layout.smile, 0.0))
     columns = np.arange(region[1].start, region[1].stop) / canvas.density
     middle = canvas.image.shape[1] / canvas.density / 2
     beside = np.abs(columns - middle)

@@ -4,18 +4,17 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array
 from raymask.data.demo_faces.layout import TOP
 from raymask.data.demo_faces.person import Person
 from raymask.data.demo_faces.skin import hair_colour, noise
-from raymask.data.demo_faces.surface import EDGE_DEGREES, Head, normals_of, smooth_curve
-
-Array = NDArray[np.float32]
+from raymask.data.demo_faces.surface import EDGE_DEGREES, Head, grid_angles, grid_heights, normals_of, smooth_curve
 
 _FRINGE_DROP = 20.0  # mm by which a fringe hangs below the hairline
 _VOLUME = {"bald": 0.0, "crop": 0.25, "short": 0.7, "fringe": 0.8, "tied": 0.3, "long": 0.8, "curly": 1.5}
 _HANGING = {"long": 170.0, "curly": 62.0, "fringe": 82.0}  # mm below the eyes down to which hair hangs behind the head
+_OVER_EARS = ("long", "fringe")
 _SHELL = (150, 170)  # rows and columns of the grid of hanging hair
 
 
@@ -23,8 +22,10 @@ def raise_hair(head: Head, person: Person) -> Head:
     """The head with its hair on: the grid's points moved out by the thickness of the hair."""
     volume = _VOLUME[person.hair_style] * person.hair_volume + (0.0 if person.hair_style == "bald" else 1.0)
     line = _hairline(person, np.degrees(head.angles))[None]
-    above = np.clip((line - head.heights[:, None]) / 22.0, 0.0, 1.0)
-    thickness = volume * np.sqrt(above) * np.clip(1.0 - np.clip(head.heights[:, None] - 5.0, 0, 45) / 45.0, 0.35, 1)
+    above = np.clip((line - head.heights[:, None] - 2.0) / 26.0, 0.0, 1.0)
+    thickness = (
+        volume * above * (2.0 - above) * np.clip(1.0 - np.clip(head.heights[:, None] - 5.0, 0, 45) / 45.0, 0.35, 1)
+    )
     if person.hair_style == "curly":
         rng = np.random.default_rng([person.texture_seed, 5])
         thickness = thickness * (1.0 + 0.10 * noise(rng, thickness.shape, 7))
@@ -41,10 +42,8 @@ def hair_texture(person: Person, rows: int, columns: int) -> tuple[Array, Array]
     Shared: do not write to what is returned.
     """
     rng = np.random.default_rng([person.texture_seed, 3])
-    degrees = np.linspace(-EDGE_DEGREES, EDGE_DEGREES, columns)
-    share = np.linspace(0.0, 1.0, rows)
-    share = 0.6 * share + 0.4 * (0.5 - 0.5 * np.cos(np.pi * share))
-    heights = TOP + (person.chin_drop - TOP) * share
+    degrees = np.degrees(grid_angles(columns))
+    heights = grid_heights(person, rows)
     strands = _strands(person, rng, rows, columns)
     line = _hairline(person, degrees)
     ragged = 5.0 if person.hair_style == "fringe" else 2.5
@@ -61,6 +60,11 @@ def hair_texture(person: Person, rows: int, columns: int) -> tuple[Array, Array]
     return opacity, (hair_colour(person) * tone).astype(np.float32)
 
 
+def covers_ears(person: Person) -> bool:
+    """Whether the hanging hair lies over the ears."""
+    return person.hair_style in _OVER_EARS
+
+
 def hanging_hair(person: Person) -> tuple[Array, Array, Array] | None:
     """Points (H, W, 3) mm, normals (H, W, 3) and colour (H, W, 3) of the hair behind the head, if there is any."""
     if person.hair_style not in _HANGING:
@@ -68,7 +72,7 @@ def hanging_hair(person: Person) -> tuple[Array, Array, Array] | None:
     rng = np.random.default_rng([person.texture_seed, 4])
     rows, columns = _SHELL
     low = _HANGING[person.hair_style] + 12.0 * rng.standard_normal()
-    front = 98.0 if person.hair_style == "curly" else 74.0
+    front = 74.0 if covers_ears(person) else 98.0
     angles = np.radians(np.linspace(front, 360.0 - front, columns))
     share = np.linspace(0.0, 1.0, rows)[:, None]
     heights = -85.0 + (low + 85.0) * share
@@ -107,7 +111,9 @@ def _strands(person: Person, rng: np.random.Generator, rows: int, columns: int) 
         return 0.7 * noise(rng, (rows, columns), columns / 75) + 0.5 * noise(rng, (rows, columns), columns / 200)
     if person.hair_style in ("crop", "bald"):
         return 0.5 * noise(rng, (rows, columns), columns / 300) + 0.5 * noise(rng, (rows, columns), columns / 70)
-    fine = cv2.resize(rng.standard_normal((9, columns)).astype(np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC)
+    fine = cv2.resize(
+        rng.standard_normal((9, columns)).astype(np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC
+    )
     coarse = noise(rng, (9, columns // 7), 1)
     coarse = cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_CUBIC)
     streaks = 0.6 * cv2.GaussianBlur(fine, (0, 0), 0.8) * 1.6 + 0.6 * coarse

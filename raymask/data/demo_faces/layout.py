@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array
 from raymask.data.demo_faces.person import Person
 from raymask.data.demo_faces.shot import Shot
-
-Array = NDArray[np.float32]
 
 TOP = -118.0
 """Height of the top of the skull, in millimetres."""

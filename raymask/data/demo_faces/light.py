@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array, Image
 from raymask.data.demo_faces.shot import Shot
-
-Array = NDArray[np.float32]
 
 _TABLE_STEPS = 4096
 _TABLE_MAX = 2.5  # linear light beyond which a photo is white
 _KNEE = 0.45  # linear light above which a photo compresses differences
 _KEY_STRENGTH = 1.9  # of light at right angles, against ambient light of 1
-_USUAL_SKIN, _AUTO_EXPOSURE = 0.36, 0.5  # reflectance that needs no correction; share of the stops corrected
+_USUAL_SKIN, _AUTO_EXPOSURE = 0.36, 0.6  # reflectance that needs no correction; share of the stops corrected
 _WRAP = np.array([0.34, 0.20, 0.15], np.float32)  # light that scatters around in skin, red furthest
 
 
@@ -57,7 +55,7 @@ def light_of(shot: Shot, skin: Array) -> Light:
     )
 
 
-def _tone_table() -> NDArray[np.uint8]:
+def _tone_table() -> Image:
     linear = np.linspace(0.0, _TABLE_MAX, _TABLE_STEPS)
     # Straight up to a knee, then a shoulder that keeps highlights from burning out, then the usual gamma.
     over = np.clip(linear - _KNEE, 0.0, None)
@@ -68,7 +66,7 @@ def _tone_table() -> NDArray[np.uint8]:
 _TABLE = _tone_table()
 
 
-def develop(linear: Array) -> NDArray[np.uint8]:
+def develop(linear: Array) -> Image:
     """Linear light (..., 3) to 8-bit values of a photo."""
     steps = np.minimum(linear * np.float32((_TABLE_STEPS - 1) / _TABLE_MAX), _TABLE_STEPS - 1).astype(np.uint16)
     return np.take(_TABLE, steps)

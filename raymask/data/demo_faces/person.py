@@ -9,7 +9,22 @@ from raymask.data.demo_faces.traits import Trait, check, draw
 
 HairStyle = Literal["bald", "crop", "short", "fringe", "tied", "long", "curly"]
 
-_SKEW = {"freckles": 3.0, "wrinkles": 1.5, "redness": 1.5, "hair_grey": 3.0, "hair_red": 2.5, "moles": 1.5}
+_SKEW = {
+    "freckles": 3.0,
+    "wrinkles": 1.5,
+    "redness": 1.5,
+    "hair_grey": 3.0,
+    "hair_red": 2.5,
+    "moles": 1.5,
+    "melanin": 1.3,
+}
+
+# What tells faces apart most, to people and to networks, is drawn from both ends of its range more often.
+_SPREAD = dict.fromkeys(
+    """brow_lift brow_length brow_thickness brow_tilt brow_arch brow_ridge eye_spacing eye_width eye_tilt eye_opening
+    nose_length nose_width bridge_height philtrum mouth_width upper_lip cheek_relief chin_fullness""".split(),
+    0.6,
+)
 
 _TENDENCIES = {  # by how much of its range a trait moves when a person is as masculine, as old, as heavy as any
     "face_width": (0.10, 0.0, 0.40),
@@ -40,7 +55,7 @@ _TENDENCIES = {  # by how much of its range a trait moves when a person is as ma
     "lip_colour": (-0.40, -0.15, 0.0),
     "ear_size": (0.15, 0.35, 0.0),
     "wrinkles": (0.05, 0.60, -0.10),
-    "hair_grey": (0.0, 0.55, 0.0),
+    "hair_grey": (0.0, 0.35, 0.0),
     "hairline": (0.05, 0.20, 0.0),
     "temple_recession": (0.35, 0.30, 0.0),
 }
@@ -125,7 +140,7 @@ class Person:
         masculine = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.3, 1.0))
         age, weight = (float(v) for v in rng.uniform(-1, 1, 2))
         shift = {name: masculine * m + age * a + weight * w for name, (m, a, w) in _TENDENCIES.items()}
-        values = draw(cls, rng, _SKEW, shift)
+        values = draw(cls, rng, skew=_SKEW, gather=_SPREAD, shift=shift)
         # Dark skin goes with dark hair and eyes more often than not; a full independence looks invented.
         values["hair_darkness"] = max(values["hair_darkness"], min(1.0, 1.5 * values["melanin"]))
         values["iris"] *= 1.0 - 0.75 * min(1.0, 1.6 * values["melanin"])

@@ -4,16 +4,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array, Image
 from raymask.data.demo_faces.camera import Camera
 from raymask.data.demo_faces.canvas import spline
 from raymask.data.demo_faces.light import Light, develop
 from raymask.data.demo_faces.person import Person
 from raymask.data.demo_faces.skin import noise, skin_colour
-
-Array = NDArray[np.float32]
-Image = NDArray[np.uint8]
 
 _NECK_DEPTH = -25.0  # mm behind the ears, the middle of the neck
 
@@ -47,11 +44,13 @@ def background(rng: np.random.Generator, size: int) -> Image:
             cv2.circle(image, (x, y), max(2, w // 3), colour, -1)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 3.5))
     image = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
-    grain = 1.0 + rng.uniform(0.01, 0.10) * noise(rng, (size, size), rng.uniform(3, 14))
+    grain = 1.0 + rng.uniform(0.0, 0.05) * noise(rng, (size, size), rng.uniform(3, 14))
     return develop(np.clip(image * grain[..., None], 0, 2) * rng.uniform(0.4, 1.1))
 
 
-def draw_body(image: Image, person: Person, camera: Camera, light: Light, rng: np.random.Generator, chin: float) -> None:
+def draw_body(
+    image: Image, person: Person, camera: Camera, light: Light, rng: np.random.Generator, chin: float
+) -> None:
     """Draw neck, shoulders and clothes into `image` (H, W, 3); `chin` is the chin's height in mm."""
     body = _body(person, camera, rng, chin)
     _draw_neck(image, body, person, light)
@@ -65,7 +64,9 @@ def _body(person: Person, camera: Camera, rng: np.random.Generator, chin: float)
     half = 0.38 * person.face_width * person.jaw_fullness
     down = chin - 70.0
     slope = rng.uniform(0.30, 0.55)
-    side = np.array([[half, -40], [half, down + 10], [half + 5, down + 28], [half + 22, down + 44], [200, down + 52 + 140 * slope]])
+    side = np.array(
+        [[half, -40], [half, down + 10], [half + 5, down + 28], [half + 22, down + 44], [200, down + 52 + 140 * slope]]
+    )
     right = spline(side)
     neck = np.concatenate([right * [-1, 1], (right)[::-1], [[0, -40]]])
     collar = down + rng.uniform(18, 40)
@@ -114,7 +115,7 @@ def _draw_clothes(image: Image, body: _Body, light: Light, rng: np.random.Genera
     normals /= np.linalg.norm(normals, axis=2, keepdims=True)
     lit = light.diffuse(normals, np.full(turned.shape, 0.9, np.float32))
     linear = colour * lit * folds[..., None]
-    _cover(image, rows, body.clothes + [0, -1.2 * body.scale], develop(0.35 * linear), 2.0 * body.scale)
+    _cover(image, rows, body.clothes - np.array([0, 1.2 * body.scale]), develop(0.35 * linear), 2.0 * body.scale)
     _cover(image, rows, body.clothes, develop(linear), 0.0)
 
 

@@ -4,20 +4,18 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array
 from raymask.data.demo_faces.canvas import ABOVE, BELOW, HALF_WIDTH, Canvas, ellipse, spline
 from raymask.data.demo_faces.person import Person
 from raymask.data.demo_faces.surface import smooth_curve
 
-Array = NDArray[np.float32]
-
 _TONES = np.array(  # reflectance in linear light from little melanin to much
-    [[0.78, 0.56, 0.47], [0.66, 0.43, 0.32], [0.50, 0.29, 0.19], [0.30, 0.155, 0.09], [0.13, 0.062, 0.038]]
+    [[0.78, 0.56, 0.47], [0.66, 0.43, 0.32], [0.50, 0.29, 0.19], [0.32, 0.17, 0.10], [0.165, 0.08, 0.048]]
 )
 _HAIR_TONES = np.array([[0.46, 0.32, 0.16], [0.24, 0.145, 0.07], [0.10, 0.055, 0.028], [0.022, 0.016, 0.013]])
 _RED_HAIR = np.array([0.30, 0.085, 0.025])
-_GREY_HAIR = np.array([0.42, 0.41, 0.40])
+_GREY_HAIR = np.array([0.30, 0.29, 0.28])
 
 
 def skin_colour(person: Person) -> Array:
@@ -106,9 +104,7 @@ def _lines(canvas: Canvas, person: Person, colour: Array) -> None:
         path = np.stack([x, y + 1.5 * np.cos(x / 11 + row) - 0.002 * x**2], 1)
         canvas.crease(spline(path), 1.4, dark, opacity=0.6 * strength, soft=0.9)
     for side in (-1, 1):
-        canvas.crease(
-            np.array([[side * 4.5, -20], [side * 4, -9]]), 0.9, dark, opacity=0.8 * strength, soft=0.5
-        )
+        canvas.crease(np.array([[side * 4.5, -20], [side * 4, -9]]), 0.9, dark, opacity=0.8 * strength, soft=0.5)
         outer = person.eye_spacing / 2 + person.eye_width / 2
         for slant in (-5.0, 0.5, 6.0):
             path = np.array([[side * (outer + 4), 1 + 0.35 * slant], [side * (outer + 15), 1 + 1.3 * slant]])
@@ -122,7 +118,8 @@ def _beard(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
     beside = np.abs(np.arange(shape[1], dtype=np.float32)[None] / canvas.density - HALF_WIDTH)
     lip = person.nose_length + 3.0
     mouth = person.nose_length + person.philtrum
-    around = np.clip((33.0 - beside) / 7.0, 0, 1) * np.clip((height - lip) / 4.0, 0, 1)
+    ring = np.hypot(beside / 35.0, (height - mouth - 4.0) / (0.75 * (person.chin_drop - mouth) + 8.0))
+    around = np.clip((1.0 - ring) / 0.3, 0, 1) * np.clip((height - lip) / 5.0, 0, 1)
     # Up to the ears, the upper edge of the beard runs from the corner of the mouth to the sideburn.
     edge = mouth + 8.0 - 40.0 * np.clip((beside - 34.0) / 30.0, 0, 1) ** 1.5
     wide = np.clip((height - edge) / 9.0, 0, 1)

@@ -1,16 +1,14 @@
 """From a person and a shot to a photo with landmarks."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array, Image
 from raymask.data.demo_faces.camera import SUPERSAMPLING, Camera, camera_for, fill_pinholes, splat
-from raymask.data.demo_faces.canvas import Canvas
 from raymask.data.demo_faces.ears import ear
 from raymask.data.demo_faces.features import paint_features
-from raymask.data.demo_faces.hair import hair_texture, hanging_hair, raise_hair
+from raymask.data.demo_faces.hair import covers_ears, hair_texture, hanging_hair, raise_hair
 from raymask.data.demo_faces.layout import Layout, lay_out
 from raymask.data.demo_faces.light import Light, develop, light_of
 from raymask.data.demo_faces.person import Person
@@ -20,11 +18,8 @@ from raymask.data.demo_faces.shot import Shot
 from raymask.data.demo_faces.skin import bare_skin, skin_colour
 from raymask.data.demo_faces.surface import Head, build_head, landmark_points, normals_of
 
-Array = NDArray[np.float32]
-Image = NDArray[np.uint8]
-
 _CANVAS_DENSITY = 2.2  # pixels a mm of the face's flat picture, for a photo of 250 pixels
-_POINT_ROWS, _POINT_COLUMNS = 440, 540  # points of the head that are drawn, for a photo of 250 pixels
+_POINT_ROWS, _POINT_COLUMNS = 520, 600  # points of the head that are drawn, for a photo of 250 pixels
 _FOREHEAD_SHARE = 0.34  # of the distance from brows to chin, what the box adds above the brows
 
 
@@ -42,11 +37,13 @@ def take(person: Person, shot: Shot, size: int) -> DemoPhoto:
         _draw_grid(image, [_lit_hair(hair, close, light)])
     draw_body(image, person, close, light, rng, layout.chin)
     grids = [_lit_head(person, shot, layout, head, close, light, size / 250)]
-    grids += [_lit_ear(person, side, close, light) for side in (-1.0, 1.0)]
     if hair is not None:
-        grids.append(_lit_hair(hair, close, light, front_only=True))
+        _draw_grid(image, [_lit_hair(hair, close, light, front_only=True)])
+    if not covers_ears(person):
+        grids += [_lit_ear(person, side, close, light) for side in (-1.0, 1.0)]
     _draw_grid(image, grids)
-    landmarks = camera.project(landmark_points(head, layout, camera.facing))[:, :2]
+    # The camera counts from the corner of the first pixel, a photo's coordinates from its centre.
+    landmarks = camera.project(landmark_points(head, layout, camera.facing))[:, :2] - np.float32(0.5)
     return DemoPhoto(
         image=_expose(image, shot, size, rng), landmarks=landmarks, box=_box(landmarks), person=person, shot=shot
     )
@@ -80,19 +77,19 @@ def _lit_head(
     albedo = skin + (tone - skin) * opacity[..., None]
     lit = albedo * finer(light.diffuse(normals, openness))
     shine = finer(light.shine(normals, 22.0) * oily)
-    lit += (shine * (1.0 - 0.5 * opacity))[..., None] * light.key
+    lit += (shine * (1.0 - 0.7 * opacity))[..., None] * light.key
     return projected, develop(lit), finer(normals[..., 2]) > -0.05
 
 
 def _lit_ear(person: Person, side: float, camera: Camera, light: Light) -> _Grid:
     points, normals, colour, openness = ear(person, side)
     turned = (normals @ camera.facing.T).astype(np.float32)
-    return _finer(camera.project(points), develop(colour * light.diffuse(turned, openness)), np.ones(points.shape[:2], bool))
+    return _finer(
+        camera.project(points), develop(colour * light.diffuse(turned, openness)), np.ones(points.shape[:2], bool)
+    )
 
 
-def _lit_hair(
-    hair: tuple[Array, Array, Array], camera: Camera, light: Light, *, front_only: bool = False
-) -> _Grid:
+def _lit_hair(hair: tuple[Array, Array, Array], camera: Camera, light: Light, *, front_only: bool = False) -> _Grid:
     """Hanging hair; with `front_only` just the part that hangs beside the face rather than behind it."""
     points, normals, colour = hair
     turned = (normals @ camera.facing.T).astype(np.float32)
@@ -107,7 +104,9 @@ def _lit_hair(
 def _finer(projected: Array, colour: Image, visible: NDArray[np.bool_]) -> _Grid:
     """The same grid with enough points for its widest gap to be below a pixel."""
     steps = np.abs(np.diff(projected[..., :2], axis=1)).max(), np.abs(np.diff(projected[..., :2], axis=0)).max()
-    columns, rows = (int(n * min(6.0, max(1.0, 1.3 * step))) for n, step in zip(visible.shape[::-1], steps, strict=True))
+    columns, rows = (
+        int(n * min(6.0, max(1.0, 1.3 * step))) for n, step in zip(visible.shape[::-1], steps, strict=True)
+    )
     shown = cv2.resize(visible.astype(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST)
     return cv2.resize(projected, (columns, rows)), cv2.resize(colour, (columns, rows)), shown > 0
 
@@ -115,9 +114,9 @@ def _finer(projected: Array, colour: Image, visible: NDArray[np.bool_]) -> _Grid
 def _draw_grid(image: Image, grids: list[_Grid]) -> None:
     """Draw grids of points over `image`, the nearest point of all of them on top."""
     layer = np.zeros((*image.shape[:2], 4), np.uint8)
-    places = np.concatenate([projected[visible] for projected, _, visible in grids])
-    colour = np.concatenate([tone[visible] for _, tone, visible in grids])
-    splat(layer, places, colour)
+    places = np.concatenate([projected.reshape(-1, 3) for projected, _, _ in grids])
+    colour = np.concatenate([tone.reshape(-1, 3) for _, tone, _ in grids])
+    splat(layer, places, colour, np.concatenate([visible.ravel() for _, _, visible in grids]))
     layer = fill_pinholes(layer)
     np.copyto(image, layer[..., :3], where=layer[..., 3:] > 0)
 

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raymask.data.demo_faces.arrays import Array
 from raymask.data.demo_faces.layout import TOP, Layout
 from raymask.data.demo_faces.person import Person
-
-Array = NDArray[np.float32]
 
 COLUMNS, ROWS = 180, 190
 """Size of the grid of surface points, `(ROWS, COLUMNS)`."""
@@ -16,7 +14,8 @@ COLUMNS, ROWS = 180, 190
 EDGE_DEGREES = 115.0
 """The grid goes from this far on the image's left of the middle of the face to this far on its right."""
 
-_CONTOUR_HEIGHTS = (0.025, 0.185, 0.344, 0.503, 0.651, 0.783, 0.891, 0.974, 1.0)  # of landmarks 0-8, over the chin's
+_CONTOUR_HEIGHTS = (-0.01, 0.15, 0.312, 0.476, 0.63, 0.77, 0.885, 0.974, 1.0)  # of landmarks 0-8, over the chin's
+_MOST_YAW = 25.0  # degrees, of a Shot
 _CONTOUR_EDGE = np.radians(91.0)
 
 
@@ -31,11 +30,8 @@ class Head:
 
 def build_head(person: Person, layout: Layout) -> Head:
     """The bald head of `person` with the expression of `layout`."""
-    angles = np.radians(np.linspace(-EDGE_DEGREES, EDGE_DEGREES, COLUMNS)).astype(np.float32)
-    share = np.linspace(0.0, 1.0, ROWS)
-    # More rows towards both ends, where the surface curves away.
-    share = 0.6 * share + 0.4 * (0.5 - 0.5 * np.cos(np.pi * share))
-    resting = TOP + (person.chin_drop - TOP) * share
+    angles = grid_angles(COLUMNS)
+    resting = grid_heights(person, ROWS)
     # An opening mouth takes along what lies below the nose and leaves the rest where it is.
     dropping = np.clip((resting - 25.0) / (person.chin_drop - 25.0), 0.0, 1.0)
     heights = (resting + (layout.chin - person.chin_drop) * dropping).astype(np.float32)
@@ -48,6 +44,22 @@ def build_head(person: Person, layout: Layout) -> Head:
     fade = np.clip(cosine / 0.35, 0.0, 1.0)
     z = z + fade * fade * (3 - 2 * fade) * _relief(person, layout, x, y)
     return Head(points=np.stack([x, y, z], 2).astype(np.float32), angles=angles, heights=heights)
+
+
+def grid_angles(columns: int) -> Array:
+    """(columns,) angles of a head's grid in radians, closer together in front, which no pose turns edge-on."""
+    degrees = np.linspace(-EDGE_DEGREES, EDGE_DEGREES, 461)
+    needed = np.maximum(np.cos(np.radians(np.maximum(np.abs(degrees) - _MOST_YAW, 0.0))), 0.25)
+    total = np.cumsum(needed)
+    even = np.linspace(total[0], total[-1], columns)
+    return np.radians(np.interp(even, total, degrees)).astype(np.float32)
+
+
+def grid_heights(person: Person, rows: int) -> Array:
+    """(rows,) heights of a head's grid in mm, mouth closed, closer together at both ends, where it curves away."""
+    share = np.linspace(0.0, 1.0, rows)
+    share = 0.75 * share + 0.25 * (0.5 - 0.5 * np.cos(np.pi * share))
+    return TOP + (person.chin_drop - TOP) * share
 
 
 def landmark_points(head: Head, layout: Layout, facing: Array) -> Array:

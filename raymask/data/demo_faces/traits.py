@@ -9,6 +9,8 @@ import numpy as np
 
 from raymask.errors import ConfigError
 
+_NOTHING: Mapping[str, float] = {}
+
 
 @dataclasses.dataclass(frozen=True)
 class Trait:
@@ -28,17 +30,25 @@ def traits_of(cls: type) -> dict[str, Trait]:
 
 
 def draw(
-    cls: type, rng: np.random.Generator, skew: Mapping[str, float], shift: Mapping[str, float]
+    cls: type,
+    rng: np.random.Generator,
+    *,
+    skew: Mapping[str, float] = _NOTHING,
+    gather: Mapping[str, float] = _NOTHING,
+    shift: Mapping[str, float] = _NOTHING,
 ) -> dict[str, float]:
-    """One value per trait of `cls`, uniform in its range.
+    """One value per trait of `cls`, drawn uniformly from its range unless it is named in one of the mappings.
 
-    A trait named in `skew` has its uniform draw in [0, 1] raised to that power first, so that low values are common
-    and high ones rare: few people have many freckles. One named in `shift` is moved by that share of its range, as far
-    as the range goes.
+    The power in `skew` makes low values common and high ones rare: few people have many freckles. The power in
+    `gather` makes values in the middle common and both ends rare, or the other way round if it is below 1. The number
+    in `shift` moves the value by that share of its range, as far as the range goes.
     """
     values = {}
     for name, trait in traits_of(cls).items():
-        share = np.clip(rng.random() ** skew.get(name, 1.0) + shift.get(name, 0.0), 0.0, 1.0)
+        share = rng.random() ** skew.get(name, 1.0)
+        aside = 2.0 * share - 1.0
+        share = 0.5 + 0.5 * np.sign(aside) * np.abs(aside) ** gather.get(name, 1.0)
+        share = np.clip(share + shift.get(name, 0.0), 0.0, 1.0)
         values[name] = float(trait.low + (trait.high - trait.low) * share)
     return values
 

@@ -16,21 +16,26 @@ Image = NDArray[np.float32]
 
 _DRAWN_BLUR = 0.45  # of the layer itself, from antialiasing, in pixels
 _SEEN = 1.5 / 255  # the least cover that changes a pixel
+_SKIRT = 5 / 255  # cover that counts as none
 _SHADOW = 0.42  # how much light the shadow takes where it is deepest
 _TILE = 256
+_WIDEST = 8.0  # blur of a shrunk window that leaves nothing to see
 
 
 def as_photographed(layer: Image, light: Light) -> Image:
     """The layer (h, w, 4), blurred as the face around it is."""
     extra = math.sqrt(max((0.85 * light.blur) ** 2 - _DRAWN_BLUR**2, 0.0))
-    return cv2.GaussianBlur(layer, (0, 0), extra) if extra > 0.25 else layer
+    return _blurred(layer, extra) if extra > 0.25 else layer
 
 
 def compose(
     photo: NDArray[np.uint8], layer: Image, fit: Fit, wear: Wear, light: Light
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Lays the layer (h, w, 4) and its shadow over the window (h, w, 3) of the photo: the result and its map (h, w)."""
-    red, green, blue, cover = cv2.split(layer)
+    red, green, blue, blurred = cv2.split(layer)
+    # The blur's faint outer skirt would widen the map by pixels nobody sees changed: cover starts above it.
+    cover = np.maximum(blurred - np.float32(_SKIRT), np.float32(0)) * np.float32(1 / (1 - _SKIRT))
+    kept = cover / np.maximum(blurred, np.float32(_SKIRT))
     bare = 1.0 - cover
     shadow = _shadow(cover, fit, light) * bare
     seen = (cover > _SEEN) | (shadow > 2 * _SEEN)
@@ -38,19 +43,30 @@ def compose(
     grain = _grain(cover.shape, wear.grain_seed) * cover * np.float32(light.grain) + np.float32(0.5)
     planes = []
     for plane, under in zip((red, green, blue), cv2.split(photo), strict=True):
-        drawn = plane * np.float32(255) + grain
+        drawn = plane * kept * np.float32(255) + grain
         drawn += under * bare
         planes.append(np.where(seen, np.clip(drawn, 0, 255).astype(np.uint8), under))
     return cv2.merge(planes), seen.astype(np.uint8) * np.uint8(255)
 
 
 def _shadow(cover: Image, fit: Fit, light: Light) -> Image:
-    """The mask's shadow (h, w), 0..1: a narrow rim that falls away from the light, downwards if there is no gradient."""
+    """The mask's shadow (h, w), 0..1: a narrow rim away from the light, below the mask if there is no gradient."""
     away = -(light.gradient + fit.rotation[:2, :2] @ FROM_ABOVE)
     x, y = away / max(float(np.linalg.norm(away)), 0.4) * 0.012 * fit.scale
-    soft = cv2.GaussianBlur(cover, (0, 0), max(0.6, 0.014 * fit.scale))
+    soft = _blurred(cover, max(0.6, 0.014 * fit.scale))
     soft = cv2.warpAffine(soft, np.array([[1, 0, x], [0, 1, y]]), cover.shape[::-1])
     return np.maximum(soft * np.float32(1.15 * _SHADOW) - np.float32(0.15 * _SHADOW), np.float32(0))
+
+
+def _blurred(image: Image, sigma: float) -> Image:
+    """Gaussian blur of `sigma` pixels; a wide one is made on a smaller copy, whose pixels it could not tell apart."""
+    size = image.shape[1::-1]
+    shrink = min(int(sigma / 2), min(size))
+    if shrink < 2:
+        return cv2.GaussianBlur(image, (0, 0), sigma)
+    small = cv2.resize(image, (size[0] // shrink, size[1] // shrink), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), min(sigma / shrink, _WIDEST))
+    return cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,8 @@ from raymask.faces.masks.render import render
 
 Floats = NDArray[np.float64]
 
+_FARTHEST = 100_000  # pixels; OpenCV cannot draw much farther
+
 
 def draw_mask(
     photo: NDArray[np.uint8], landmarks: Floats, kind: str, seed: int
@@ -57,4 +59,6 @@ def _checked_landmarks(landmarks: Floats) -> Floats:
         raise ConfigError(f"A mask needs 68 landmarks as an array (68, 2) of x and y, not {points.shape}.")
     if not np.isfinite(points).all():
         raise ConfigError("The landmarks of a mask must be finite numbers; some are NaN or infinite.")
+    if np.abs(points).max() > _FARTHEST:
+        raise ConfigError(f"The landmarks of a mask must lie within {_FARTHEST:,} pixels of the photo's corner.")
     return points

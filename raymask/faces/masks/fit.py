@@ -29,12 +29,8 @@ class Fit:
     shift: Floats  # (2,) pixels: where the top of the nose lies
     residuals: Floats  # (len(anchors), 2) pixels: what the pose alone leaves to the warp
 
-    def project(self, points: Floats, pattern: Floats) -> tuple[Floats, Floats]:
-        """Photo pixels (n, 2) and depths (n,) of head points (n, 3) that lie at pattern points (n, 2)."""
-        return self.place(points, warp_weights(pattern))
-
     def place(self, points: Floats, weights: Floats) -> tuple[Floats, Floats]:
-        """As `project`, with the warp's weights (n, len(anchors)) already known."""
+        """Photo pixels (n, 2) and depths (n,) of head points (n, 3); weights: their pattern points' `warp_weights`."""
         turned = points @ self.rotation.T
         return self.scale * turned[:, :2] + self.shift + weights @ self.residuals, turned[:, 2]
 
@@ -100,8 +96,7 @@ def _anchors() -> tuple[Floats, Floats]:
     system = np.zeros((m + 3, m + 3))
     system[:m, :m] = _kernel(anchors, anchors) + _STIFFNESS * np.eye(m)
     system[:m, m:], system[m:, :m] = affine, affine.T
-    solved: Floats = np.linalg.inv(system)[:, :m]
-    return anchors, solved
+    return anchors, np.linalg.inv(system)[:, :m].astype(np.float64)
 
 
 def warp_weights(pattern: Floats) -> Floats:

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 LUMA = np.array([0.30, 0.59, 0.11])
 _SKIN = np.array([1.43, 0.86, 0.60])  # colour of a typical face in neutral light, per unit of luminance
-_SKIN_LUMINANCE = 0.40  # of that face, well exposed
+_SKIN_LUMINANCE = 0.42  # of that face, well exposed
 _STEEPEST = 0.55  # gradient of the light: more is a beard, hair or a cast shadow
 _FEW = 12  # samples of skin below which a photo says nothing about its light
 
@@ -48,12 +48,22 @@ def estimate(photo: NDArray[np.uint8], fit: Fit, landmarks: Floats) -> Light:
     luminance = skin @ LUMA
     level, gradient = _gradient(luminance, normals)
     # Skin may be dark by itself: fabric follows the face's brightness by less than its full ratio.
-    brightness = np.clip((level / _SKIN_LUMINANCE) ** 0.7, 0.04, 1.3)
+    brightness = np.clip((level / _SKIN_LUMINANCE) ** 0.7, 0.04, 1.15)
     colour = np.median(skin / np.maximum(luminance, 1e-4)[:, None], axis=0)
-    reference = chroma * _SKIN + (1 - chroma)
-    cast = np.clip(colour / reference, 0.5, 1.8) ** (1.0 - 0.55 * chroma)
-    cast /= max(float(cast @ LUMA), 1e-3)
+    cast = _cast(colour, chroma)
     return Light(brightness * cast, gradient, chroma, blur, grain)
+
+
+def _cast(colour: Floats, chroma: float) -> Floats:
+    """The light's colour (3,), of luminance 1, by which skin is seen in `colour` (3,), of luminance 1.
+
+    Skins differ in colour, so in a colour photo about half of the difference from typical skin is laid to the light;
+    and light differs from warm to cold, hardly from green to pink. A photo without chroma is all cast.
+    """
+    seen = np.log(np.clip(colour / (chroma * _SKIN + (1 - chroma)), 0.5, 1.8)) * (1.0 - 0.55 * chroma)
+    greenish = seen[1] - (seen[0] + seen[2]) / 2
+    cast: Floats = np.exp(seen + 0.65 * chroma * greenish * np.array([1, -2, 1]) / 3)
+    return cast / max(float(cast @ LUMA), 1e-3)
 
 
 @lru_cache(maxsize=1)
@@ -116,7 +126,7 @@ def _sharpness(photo: NDArray[np.uint8], fit: Fit, landmarks: Floats) -> tuple[f
     """Blur and grain of the face: its strongest edges against themselves blurred, and its smallest differences."""
     x0, y0, x1, y1 = _box(landmarks[17:60], photo.shape, 0.05, longest=320)
     grey = cv2.cvtColor(photo[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY).astype(np.float32)
-    again = max(1.0, fit.scale / 60.0)
+    again = min(max(1.0, fit.scale / 60.0), 16.0)
     softer = cv2.GaussianBlur(grey, (0, 0), again)
     steep, softened = _steepness(grey), _steepness(softer)
     strongest = softened >= np.quantile(softened, 0.9)

@@ -13,6 +13,7 @@ from raymask.faces.masks.looks import Wear
 Floats = NDArray[np.float64]
 
 COLUMNS, ROWS = 18, 14  # cells of the mesh
+_COARSE = 25  # pixels for half a face, enough to tell which cells hold a part of the mask
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,13 @@ def place(fit: Fit, wear: Wear, shape: tuple[int, ...]) -> Placed | None:
 def _used(kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The mesh's triangles (t, 3) that carry a part of the mask's flat drawing, and the vertices they use."""
     flat = grid()
-    x, y = shapes.plane(25)
-    inside = shapes.pattern(kind, 0, 25).alpha > 0
+    x, y = shapes.plane(_COARSE)
+    inside = shapes.pattern(kind, 0, _COARSE).alpha > 0
     # A triangle is kept where its cell, widened by a pixel of this small drawing, holds a pixel of the mask.
     cell = np.array([(shapes.RIGHT - shapes.LEFT) / COLUMNS, (shapes.BOTTOM - shapes.TOP) / ROWS])
     pixels = np.column_stack([x[inside], y[inside]])
     middles = (flat.points[flat.triangles].max(axis=1) + flat.points[flat.triangles].min(axis=1)) / 2
-    near = np.abs(middles[:, None] - pixels[None]) <= cell / 2 + 0.04
+    near = np.abs(middles[:, None] - pixels[None]) <= cell / 2 + 1 / _COARSE
     triangles = flat.triangles[np.any(np.all(near, axis=-1), axis=1)]
     return triangles, np.unique(triangles)
 

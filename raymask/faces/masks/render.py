@@ -87,7 +87,7 @@ def dyed(wear: Wear, light: Light) -> Floats:
     """The three colours (3, 3) of the fabric with as much chroma as the photo has, 0..1, before its light."""
     colours = np.clip(np.array(wear.palette) / 255.0 * wear.tint, 0, 1)
     grey = (colours @ LUMA)[:, None]
-    return grey + light.chroma * (colours - grey)
+    return grey + 0.9 * light.chroma * (colours - grey)
 
 
 def _over_straps(layer: Image, placed: Placed, wear: Wear, light: Light, fine: int) -> Image:

@@ -197,7 +197,7 @@ def _cloth(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array,
 _DETAILS = {"surgical": _surgical, "n95": _n95, "kn95": _kn95, "cloth": _cloth}
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def pattern(kind: str, creases: int, ppu: int) -> Pattern:
     """The flat drawing of `kind` with wrinkles number `creases`, at `ppu` pixels for half a face."""
     x, y = plane(ppu)
@@ -234,7 +234,7 @@ def straps(kind: str) -> tuple[Strap, ...]:
     if kind == "n95":
         right = [
             Strap(_band((0.80, 0.74), (1.10, 0.36), (1.45, -0.06), (1.80, -0.40), (2.20, -0.70)), 0.065),
-            Strap(_band((0.84, 1.20), (1.15, 1.04), (1.50, 0.90), (1.80, 0.82), (2.20, 0.76)), 0.065),
+            Strap(_band((0.84, 1.22), (1.05, 1.12), (1.25, 1.01), (1.45, 0.90)), 0.065),
         ]
     else:
         high, low = {"surgical": (0.54, 1.12), "kn95": (0.76, 1.02), "cloth": (0.62, 1.10)}[kind]

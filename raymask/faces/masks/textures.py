@@ -259,7 +259,7 @@ PAINTERS: dict[str, Painter] = {
 EVEN = 128  # brightness of threads that neither darken nor brighten the fabric
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def paint(texture: str, variant: int, ppu: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """The fabric `texture`, drawing number `variant`, at `ppu` pixels for half a face, over `shapes.plane(ppu)`.
 

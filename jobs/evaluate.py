@@ -1,0 +1,18 @@
+"""Evaluate recognisers on whole photos, bare and masked: figures with intervals, a table and a report."""
+
+from raymask.cli import parse, run
+from raymask.evaluate.config import EvaluateConfig
+
+
+def main() -> None:
+    recognisers = "dlib, facenet[:WEIGHTS], onnx:FILE, bundle:DIR or python:MODULE:ATTRIBUTE; any number of them."
+    config = parse(EvaluateConfig, __doc__, positional=("recognisers", recognisers))
+
+    from raymask.evaluate.run import evaluate
+
+    print(evaluate(config).text())
+    print(f"\nlook at {config.out}/report.html; all figures are in {config.out}/table.json")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,141 @@
+"""Recognisers that run on dlib and torch: dlib's and FaceNet's published networks, and bundles of our own."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raymask.errors import ModelError
+from raymask.evaluate.found import SubjectRecogniser
+from raymask.faces import Face
+from raymask.faces.crop import Square
+from raymask.faces.dlib_models import dlib_model
+from raymask.faces.landmarks import dlib_square
+
+BATCH = 32
+"""Faces that go through a network at a time."""
+
+
+class DlibRecogniser(SubjectRecogniser):
+    """dlib's ResNet on chips of 150 pixels aligned by the 68 landmarks."""
+
+    size = 128
+
+    def __init__(self) -> None:
+        import dlib
+
+        self._network = dlib.face_recognition_model_v1(str(dlib_model("dlib_face_recognition_resnet_model_v1.dat")))
+
+    def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
+        """The chip, (150, 150, 3) uint8."""
+        import dlib
+
+        parts = [dlib.point(round(float(x)), round(float(y))) for x, y in face.landmarks]
+        shape = dlib.full_object_detection(dlib_square(face.box), parts)
+        return dlib.get_face_chip(np.ascontiguousarray(photo), shape, size=150, padding=0.25)
+
+    def embed_cut(self, faces: np.ndarray) -> np.ndarray:
+        """(N, 150, 150, 3) uint8 to (N, 128)."""
+        return np.array(self._network.compute_face_descriptor(list(faces)))
+
+
+class TorchRecogniser(SubjectRecogniser):
+    """A torch network that takes (B, 3, S, S)."""
+
+    network: Any
+
+    def embed_cut(self, faces: np.ndarray) -> np.ndarray:
+        """(N, S, S, 3) to (N, D)."""
+        import torch
+
+        batches = torch.from_numpy(faces).permute(0, 3, 1, 2).split(BATCH)
+        with torch.inference_mode():
+            return torch.cat([self.network(batch.contiguous()) for batch in batches]).float().numpy()
+
+
+class BundleRecogniser(TorchRecogniser):
+    """A network that raymask trained, on crops made as for its training."""
+
+    def __init__(self, folder: str) -> None:
+        """Raises ModelError if the bundle is missing or damaged."""
+        from raymask.models import load_bundle
+
+        self.network = load_bundle(folder).model
+        self.size = self.network.config.embedding_size
+        self._side = self.network.config.input_size
+
+    def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
+        """The crop, (S, S, 3) uint8."""
+        from raymask.data.crops import resize_crop
+
+        return resize_crop(Square.around(face.box).cut(photo), self._side)
+
+
+class FacenetRecogniser(TorchRecogniser):
+    """FaceNet's InceptionResnetV1 of facenet-pytorch, on boxes with its margin squeezed to 160 pixels."""
+
+    size = 512
+    PUBLISHED: ClassVar = {
+        "vggface2": "20180402-114759-vggface2.pt",
+        "casia-webface": "20180408-102900-casia-webface.pt",
+    }
+    MARGIN = 14
+    """Pixels of the 160, the margin with which facenet-pytorch publishes the weights' accuracy."""
+
+    def __init__(self, weights: str) -> None:
+        """`weights`: a name in PUBLISHED, whose file must lie in torch's cache, or the path of a state dict.
+
+        Raises:
+            ModelError: the file is missing or holds other weights. Nothing is ever downloaded.
+        """
+        from facenet_pytorch import InceptionResnetV1
+
+        path = self._file(weights)
+        self.network = InceptionResnetV1(pretrained=None).eval()
+        try:
+            self.network.load_state_dict(_read_state(path))
+        except RuntimeError as error:
+            reason = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
+            raise ModelError(f"{path} does not hold the weights of an InceptionResnetV1 ({reason[:200]})") from None
+
+    def _file(self, weights: str) -> Path:
+        import torch
+
+        if weights not in self.PUBLISHED:
+            if not Path(weights).is_file():
+                raise ModelError(
+                    f"facenet weights {weights!r}: no such file, and not one of {', '.join(self.PUBLISHED)}"
+                )
+            return Path(weights)
+        path = Path(torch.hub.get_dir()) / "checkpoints" / self.PUBLISHED[weights]
+        if not path.is_file():
+            raise ModelError(
+                f"facenet:{weights} needs the file {path}; download {path.name} from the releases of "
+                f"github.com/timesler/facenet-pytorch and put it there under that name"
+            )
+        return path
+
+    def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
+        """The box with its margin, squeezed and standardised, (160, 160, 3) float32 about -1 to 1."""
+        from facenet_pytorch.models.utils.detect_face import extract_face
+
+        pixels = extract_face(photo, face.box, image_size=160, margin=self.MARGIN)
+        return ((pixels.numpy() - 127.5) / 128).transpose(1, 2, 0).astype(np.float32)
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """The state dict in a file, without the classifier of the people it was trained on."""
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        raise ModelError(f"{path} cannot be read as torch weights ({type(error).__name__}); fetch it again") from None
+    if not isinstance(state, dict):
+        raise ModelError(f"{path} holds a {type(state).__name__}, not a state dict")
+    return {name: value for name, value in state.items() if not name.startswith("logits.")}

@@ -1,0 +1,95 @@
+"""What an evaluation is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from raymask.data.splits import SPLITS, Split
+from raymask.errors import ConfigError
+from raymask.faces.masks.looks import TEST_LOOKS, parse_look
+
+ProtocolName = Literal["batch", "gallery", "pairs"]
+PairMask = Literal["none", "one", "both"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Whom to recognise, by which recognisers, and how it is judged."""
+
+    recognisers: tuple[str, ...]
+    """Recognisers to compare; differences are taken from the first."""
+    images: str
+    """Folder (or URI) with whole photos as ROOT/IDENTITY/photo.jpg."""
+    out: str
+    """Folder (or URI) for table.json and report.html."""
+    protocol: ProtocolName
+    """batch: nearest other photo in batches of 20 people x (3 bare + 3 masked); gallery: one bare photo a person
+    enrolled, all others as probes; pairs: same person or not, in LFW's format."""
+    people: str | None = None
+    """JSON file of person to split, and which split: FILE[:train|val|test], test if not said. With pairs it keeps the
+    pairs among these people; null: all pairs."""
+    pairs: str | None = None
+    """File of pairs, for protocol pairs."""
+    mask: PairMask = "none"
+    """Which photos of a pair wear a mask: none, one (the second), both. For protocol pairs."""
+    masks: tuple[str, ...] = TEST_LOOKS
+    """Masks to draw, as kind or kind:texture; each photo wears one. The default's textures are never trained on."""
+    seed: int = 0
+    """0 or more. Decides masks, batches, enrolled photos and resamples."""
+    limit_people: int | None = None
+    """Take a seeded choice of so many people; null: all. For protocols batch and gallery."""
+    max_photos: int | None = None
+    """Take a seeded choice of so many photos a person; null: all. For protocols batch and gallery."""
+    batches: int = 1000
+    """Batches to draw. For protocol batch."""
+    draws: int = 10
+    """Times the enrolled photos are drawn anew; figures are over all draws. For protocol gallery."""
+    resamples: int = 2000
+    """Resamples of the people behind each 95% interval, at least 100."""
+
+    def __post_init__(self) -> None:
+        self._check_choices()
+        for name, least in (("limit_people", 1), ("max_photos", 2), ("batches", 1), ("draws", 1), ("resamples", 100)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"{name} must be {least} or more, not {value}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must be 0 or more, not {self.seed}")
+        if not self.masks:
+            raise ConfigError("masks must name at least one mask")
+        for look in self.masks:
+            parse_look(look)
+
+    def _check_choices(self) -> None:
+        for name, known in (("protocol", get_args(ProtocolName)), ("mask", get_args(PairMask))):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
+        if not self.recognisers:
+            raise ConfigError("name at least one recogniser")
+        if len(set(self.recognisers)) < len(self.recognisers):
+            raise ConfigError(f"a recogniser is named twice in {', '.join(self.recognisers)}; name each once")
+        if self.protocol == "pairs":
+            if self.pairs is None:
+                raise ConfigError("protocol pairs needs --pairs FILE, such as LFW's pairs.txt")
+        elif self.people is None:
+            raise ConfigError(
+                f"protocol {self.protocol} needs --people FILE[:split], such as OUT/splits.json of prepare"
+            )
+        if self.people is not None:
+            people_split(self.people)
+
+
+def people_split(people: str) -> tuple[str, Split]:
+    """FILE[:split] as the file and the split.
+
+    Raises:
+        ConfigError: what follows the last colon is no split.
+    """
+    address, _, end = people.rpartition(":")
+    for split in SPLITS:
+        if end == split and address:
+            return address, split
+    if address and "/" not in end and "." not in end:
+        raise ConfigError(f"people {people!r}: {end!r} is no split; choose one of {', '.join(SPLITS)}")
+    return people, "test"

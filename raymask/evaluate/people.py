@@ -1,0 +1,67 @@
+"""Who takes part in an evaluation, and with which photos."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from raymask.data.photos import Photo
+from raymask.data.splits import read_splits
+from raymask.errors import DataError
+from raymask.evaluate.config import EvaluateConfig, people_split
+
+
+def people_of_split(people: str) -> set[str]:
+    """The people of `FILE[:split]`. Raises DataError if there are none."""
+    address, split = people_split(people)
+    chosen = {identity for identity, given in read_splits(address).items() if given == split}
+    if not chosen:
+        raise DataError(f"{address} has nobody in split {split}; name another as {address}:train, :val or :test")
+    return chosen
+
+
+def choose_photos(photos: Sequence[Photo], config: EvaluateConfig, *, least: int) -> tuple[list[Photo], int]:
+    """The photos of the people to be judged, sorted by path.
+
+    Args:
+        photos: all under ROOT.
+        config: says whose, and how many at most.
+        least: photos that a person needs to take part.
+
+    Returns:
+        The photos, and how many people of the split have too few.
+
+    Raises:
+        DataError: a person of the split has no photo at all, or nobody has enough.
+    """
+    assert config.people is not None  # the configuration refuses these protocols without
+    people = people_of_split(config.people)
+    photos_of: dict[str, list[Photo]] = {}
+    for photo in photos:
+        if photo.identity in people:
+            photos_of.setdefault(photo.identity, []).append(photo)
+    absent = sorted(people - set(photos_of))
+    if absent:
+        raise DataError(
+            f"{len(absent):,} of {len(people):,} people of {config.people} have no photo under {config.images}, "
+            f"such as {', '.join(absent[:3])}; is --images the folder the splits were made of?"
+        )
+    enough = {identity: group for identity, group in photos_of.items() if len(group) >= least}
+    if len(enough) < 2:
+        raise DataError(
+            f"protocol {config.protocol} needs two people with {least} photos; {len(enough)} of {len(people):,} people "
+            f"of {config.people} have so many"
+        )
+    chosen = _drawn(enough, config.limit_people, config.seed)
+    kept = [photo for identity in chosen for photo in _photos(enough[identity], config.max_photos, config.seed)]
+    return sorted(kept), len(photos_of) - len(enough)
+
+
+def _photos(photos: list[Photo], most: int | None, seed: int) -> list[Photo]:
+    chosen = set(_drawn((photo.image_id for photo in photos), most, seed))
+    return [photo for photo in photos if photo.image_id in chosen]
+
+
+def _drawn(names: Iterable[str], most: int | None, seed: int) -> list[str]:
+    """`most` of the names by a seeded hash, so that who is drawn does not hang on who else there is."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())[:most]

@@ -1,0 +1,45 @@
+"""Probes: whole photos as they are, and with masks drawn on them afresh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from raymask.data.photo_work import mask_choice
+from raymask.data.photos import Photo
+from raymask.data.storage import Folder
+from raymask.evaluate.finder import shared_finder
+from raymask.faces import draw_mask
+from raymask.faces.images import decode_photo
+
+
+class Probe(NamedTuple):
+    """A photo as it is or masked."""
+
+    photo: Photo
+    masked: bool
+
+
+class Probes:
+    """Makes the pixels of probes; the same seed and looks give the same pixels, so nothing needs to be kept."""
+
+    def __init__(self, images: Folder, *, masks: Sequence[str], seed: int) -> None:
+        self._images, self._masks, self._seed = images, masks, seed
+
+    def look(self, photo: Photo) -> str:
+        """The mask that the photo wears when masked, as kind:texture or kind."""
+        return mask_choice(photo.image_id, self._masks, self._seed)[0]
+
+    def bare(self, photo: Photo) -> np.ndarray:
+        """The photo, (H, W, 3) uint8 RGB. Raises ImageError or DataError if it cannot be read."""
+        return decode_photo(self._images.read(photo.image_id), photo.image_id)
+
+    def masked(self, photo: Photo, bare: np.ndarray) -> np.ndarray | None:
+        """The photo `bare` with the mask on its subject; None if no face is found to put it on."""
+        face = shared_finder()(bare)
+        if face is None:
+            return None
+        kind, mask_seed = mask_choice(photo.image_id, self._masks, self._seed)
+        return draw_mask(bare, face.landmarks, kind, mask_seed)[0]

@@ -1,0 +1,94 @@
+"""Recognisers by name: whatever turns whole photos into embeddings."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from raymask.errors import ConfigError
+
+KNOWN = ("dlib", "facenet[:WEIGHTS]", "onnx:FILE", "bundle:DIR", "python:MODULE:ATTRIBUTE")
+
+
+@runtime_checkable
+class Recogniser(Protocol):
+    """Anything that finds, aligns and embeds the subject of whole photos."""
+
+    def embed(self, photos: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Embed photos.
+
+        Args:
+            photos: N arrays (H, W, 3) uint8 RGB, of any and differing sizes.
+
+        Returns:
+            Embeddings (N, D) float32, each row of length 1, and found (N,) bool. Where no face was found, the row is 0.
+        """
+        ...
+
+
+def load_recogniser(spec: str) -> Recogniser:
+    """The recogniser that `spec` names; see KNOWN for the forms it can have.
+
+    Raises:
+        ConfigError: `spec` is of no known form, or names no object that can embed.
+        ModelError: a model file is missing, damaged or made for something else.
+    """
+    kind, _, rest = spec.partition(":")
+    makers: dict[str, Callable[[str], Recogniser]] = {
+        "dlib": _dlib,
+        "facenet": _facenet,
+        "onnx": _onnx,
+        "bundle": _bundle,
+        "python": _python,
+    }
+    needs_more = kind not in ("dlib", "facenet")
+    malformed = (needs_more and not rest) or (kind == "dlib" and spec != "dlib") or spec.endswith(":")
+    if kind not in makers or malformed:
+        raise ConfigError(f"recogniser {spec!r} is unknown; it takes one of {', '.join(KNOWN)}")
+    return makers[kind](rest)
+
+
+def _dlib(_: str) -> Recogniser:
+    from raymask.evaluate.baselines import DlibRecogniser
+
+    return DlibRecogniser()
+
+
+def _facenet(weights: str) -> Recogniser:
+    from raymask.evaluate.baselines import FacenetRecogniser
+
+    return FacenetRecogniser(weights or "vggface2")
+
+
+def _onnx(file: str) -> Recogniser:
+    from raymask.evaluate.onnx import OnnxRecogniser
+
+    return OnnxRecogniser(file)
+
+
+def _bundle(folder: str) -> Recogniser:
+    from raymask.evaluate.baselines import BundleRecogniser
+
+    return BundleRecogniser(folder)
+
+
+def _python(name: str) -> Recogniser:
+    """A user's own: `module:attribute`, a recogniser or something that makes one when called without argument."""
+    spec = f"python:{name}"
+    module_name, colon, attribute = name.partition(":")
+    if not (module_name and colon and attribute):
+        raise ConfigError(f"recogniser {spec!r}: it takes python:MODULE:ATTRIBUTE")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except ImportError as error:
+        raise ConfigError(f"recogniser {spec!r}: {error}; is its folder on PYTHONPATH?") from None
+    except AttributeError as error:
+        raise ConfigError(f"recogniser {spec!r}: {error}") from None
+    is_maker = isinstance(found, type) or not hasattr(found, "embed")
+    made = found() if is_maker and callable(found) else found
+    if not isinstance(made, Recogniser):
+        raise ConfigError(f"recogniser {spec!r}: {type(made).__name__} has no method embed(photos)")
+    return made

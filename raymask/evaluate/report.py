@@ -1,0 +1,194 @@
+"""The report: one HTML file with all its pictures inside."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from raymask.data.photos import Photo
+from raymask.data.storage import Folder
+from raymask.errors import RaymaskError
+from raymask.evaluate.bootstrap import Figure
+from raymask.evaluate.charts import cmc_chart, data_uri, roc_chart, score_chart
+from raymask.evaluate.embedding import Miss
+from raymask.evaluate.examples import choose_examples
+from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.probes import Probe, Probes
+from raymask.evaluate.table import percent, short_names
+from raymask.evaluate.trial import Match
+from raymask.faces.crop import Square
+from raymask.faces.images import encode_jpeg
+
+if TYPE_CHECKING:
+    from raymask.evaluate.run import Evaluation
+
+TILE = 128
+"""Pixels on each side of a picture."""
+TILE_REACH = 1.5
+"""A tile's side over a crop's: shows hair and chin, so that a person can recognise somebody."""
+PHOTOS_SHOWN = 6
+MISSES_SHOWN = 300
+"""Rows; table.json has them all."""
+
+
+class Tile(NamedTuple):
+    """A picture with its caption."""
+
+    image: str | None
+    """Data URI; None if the photo cannot be read."""
+    caption: str
+    score: float | None = None
+    right: bool | None = None
+
+
+class _Tiles:
+    """Makes tiles, each probe's picture once."""
+
+    def __init__(self, probes: Probes) -> None:
+        self._probes = probes
+        self._made: dict[Probe, str | None] = {}
+
+    def __call__(self, probe: Probe, match: Match | None = None) -> Tile:
+        if probe not in self._made:
+            self._made[probe] = self._picture(probe)
+        caption = probe.photo.identity.replace("_", " ")
+        if match is None:
+            return Tile(self._made[probe], caption)
+        return Tile(self._made[probe], caption, match.score, match.right)
+
+    def look(self, probe: Probe) -> str:
+        """What the person wears."""
+        return self._probes.look(probe.photo).replace(":", ", ") if probe.masked else "bare"
+
+    def _picture(self, probe: Probe) -> str | None:
+        try:
+            bare = self._probes.bare(probe.photo)
+        except RaymaskError:
+            return None
+        pixels = self._probes.masked(probe.photo, bare) if probe.masked else bare
+        face = shared_finder()(bare)
+        height, width = bare.shape[:2]
+        box = np.array([0, 0, width, height], np.float32) / 1.5 if face is None else face.box
+        centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * TILE_REACH
+        square = Square.around(np.concatenate([centre - half, centre + half]))
+        cut = square.cut(bare if pixels is None else pixels, TILE)
+        return data_uri("image/jpeg", encode_jpeg(cut, quality=82))
+
+
+def write_report(done: Evaluation, probes: Probes, out: Folder) -> None:
+    """Write `report.html`. Raises DataError if it cannot be written."""
+    out.write("report.html", render_report(done, probes).encode())
+
+
+def render_report(done: Evaluation, probes: Probes) -> str:
+    """The report as HTML that refers to nothing outside itself."""
+    from jinja2 import Environment, StrictUndefined
+
+    source = (importlib.resources.files("raymask.evaluate") / "report.html.j2").read_text()
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    names = short_names(list(done.scored))
+    tiles = _Tiles(probes)
+    return environment.from_string(source).render(
+        done=done,
+        names=names,
+        measures=next(iter(done.scored.values())).measures,
+        cards=_cards(done, names),
+        compared=[row for row in done.differences if row.minus == next(iter(names))],
+        verdict=_verdict,
+        percent=percent,
+        photos=_shown_photos(done, tiles),
+        examples=_examples(done, tiles, names),
+        curve=_curve(done, names),
+        histograms={names[spec]: score_chart(part, *done.trial.scores_shown) for spec, part in done.scored.items()},
+        misses=_misses(done, names),
+        misses_shown=MISSES_SHOWN,
+        settings=_settings(done),
+    )
+
+
+def _cards(done: Evaluation, names: dict[str, str]) -> list[dict[str, Any]]:
+    """The figure that matters most, of each recogniser."""
+    key = done.trial.headline
+    title = next(measure.title for measure in next(iter(done.scored.values())).measures if measure.key == key)
+    return [{"name": names[spec], "title": title, "shown": figures[key]} for spec, figures in done.figures.items()]
+
+
+def _verdict(shown: Figure, higher_is_better: bool) -> str:
+    """better, worse or unclear: which way the difference lies, if its interval excludes 0."""
+    if not (shown.low > 0 or shown.high < 0):
+        return "unclear"
+    return "better" if (shown.value > 0) == higher_is_better else "worse"
+
+
+def _shown_photos(done: Evaluation, tiles: _Tiles) -> list[dict[str, Any]]:
+    """Photos of different people with different masks, each in the states it is probed in."""
+    states: dict[Photo, list[Probe]] = {}
+    for probe in done.trial.probes:
+        states.setdefault(probe.photo, []).append(probe)
+    order = np.random.default_rng(done.config.seed).permutation(len(states))
+    photos = list(states)
+    chosen: list[Photo] = []
+    seen: set[str] = set()
+    for number in order:
+        photo = photos[number]
+        marks = {photo.identity, *(tiles.look(probe) for probe in states[photo] if probe.masked)}
+        if len(chosen) < PHOTOS_SHOWN and not marks & seen:
+            chosen.append(photo)
+            seen |= marks
+    return [
+        {"tiles": [tiles(probe) for probe in sorted(states[photo])], "look": tiles.look(max(states[photo]))}
+        for photo in chosen
+    ]
+
+
+def _examples(done: Evaluation, tiles: _Tiles, names: dict[str, str]) -> list[dict[str, Any]]:
+    probes = done.trial.probes
+    return [
+        {
+            "sort": example.sort,
+            "probe": tiles(probes[example.query.probe]),
+            "look": tiles.look(probes[example.query.probe]),
+            "answers": {
+                names[spec]: [tiles(probes[match.probe], match) for match in matches]
+                for spec, matches in example.matches.items()
+            },
+        }
+        for example in choose_examples(done.trial, done.answers, seed=done.config.seed)
+    ]
+
+
+def _curve(done: Evaluation, names: dict[str, str]) -> tuple[str, str] | None:
+    """The title and picture of the curves, if the protocol has any."""
+    lines = {names[spec]: part.lines for spec, part in done.scored.items()}
+    if done.config.protocol == "gallery":
+        return "Cumulative match: is the person among the first k?", cmc_chart(lines)
+    if done.config.protocol == "pairs":
+        return "ROC: same pairs accepted against different pairs accepted", roc_chart(lines)
+    return None
+
+
+def _misses(done: Evaluation, names: dict[str, str]) -> list[tuple[Miss, str]]:
+    """Every miss with the recognisers that missed it."""
+    missed: dict[Miss, list[str]] = {}
+    for spec, answer in done.answers.items():
+        for miss in answer.misses:
+            missed.setdefault(miss, []).append(names[spec])
+    everybody = len(done.answers)
+    return [
+        (miss, "all" if len(who) == everybody and everybody > 1 else ", ".join(who))
+        for miss, who in sorted(missed.items())
+    ]
+
+
+def _settings(done: Evaluation) -> Sequence[tuple[str, str]]:
+    table = done.table()
+    said = {
+        name: ", ".join(map(str, value)) if isinstance(value, tuple) else value
+        for name, value in table["config"].items()
+        if value is not None
+    }
+    versions = ", ".join(f"{name} {version}" for name, version in table["versions"].items())
+    return [*((name.replace("_", " "), str(value)) for name, value in said.items()), ("versions", versions)]

@@ -1,0 +1,177 @@
+"""One evaluation from options to files."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from raymask.data.photos import list_photos
+from raymask.data.storage import Folder
+from raymask.errors import DataError
+from raymask.evaluate.bootstrap import Figure, draw_weights
+from raymask.evaluate.config import EvaluateConfig
+from raymask.evaluate.embedding import Embedded, embed_probes
+from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.measures import Scored
+from raymask.evaluate.pairs_file import read_pairs
+from raymask.evaluate.people import choose_photos, people_of_split
+from raymask.evaluate.probes import Probes
+from raymask.evaluate.recognisers import load_recogniser
+from raymask.evaluate.table import Difference, as_json, differences, sample, text_differences, text_table
+from raymask.evaluate.trial import Trial
+from raymask.evaluate.trial_batch import BatchTrial
+from raymask.evaluate.trial_gallery import GalleryTrial
+from raymask.evaluate.trial_pairs import PairsTrial
+
+VERSIONS = ("raymask", "torch", "facenet-pytorch", "dlib-bin", "onnxruntime", "opencv-python-headless", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """All there is to know about an evaluation that was run."""
+
+    config: EvaluateConfig
+    trial: Trial
+    people_left_out: int
+    """People of the split with too few photos for the protocol."""
+    answers: Mapping[str, Embedded]
+    scored: Mapping[str, Scored]
+    figures: Mapping[str, Mapping[str, Figure]]
+    differences: list[Difference]
+    detection_seconds: float
+    """Time spent finding faces, shared by the recognisers that use raymask's finder."""
+
+    def text(self) -> str:
+        """What the terminal shows."""
+        parts = [
+            f"{self.config.protocol}: {self.trial.title}\n{self.counts()}",
+            text_table(self.scored, self.figures),
+            text_differences(self.scored, self.differences),
+            "\n".join(self.notes()),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+    def counts(self) -> str:
+        """On whom, in a sentence."""
+        photos = len({probe.photo for probe in self.trial.probes})
+        left_out = f" ({self.people_left_out:,} more have too few photos)" if self.people_left_out else ""
+        return f"{len(self.trial.people):,} people{left_out}, {photos:,} photos, {len(self.trial.probes):,} probes"
+
+    def notes(self) -> list[str]:
+        """Misses, speed and remarks of each recogniser."""
+        lines = []
+        for name, answer in self.answers.items():
+            rate = len(self.trial.probes) / max(answer.seconds, 1e-9)
+            remarks = [
+                f"{len(answer.misses)} misses",
+                f"{rate:.1f} photos/s when faces are found",
+                *self.scored[name].notes,
+            ]
+            lines.append(f"{name}: {'; '.join(remarks)}")
+        return lines
+
+    def table(self) -> dict[str, Any]:
+        """What table.json holds."""
+        return {
+            "protocol": self.config.protocol,
+            "title": self.trial.title,
+            "config": asdict(self.config),
+            "versions": _versions(),
+            "counts": {
+                "people": len(self.trial.people),
+                "people_left_out": self.people_left_out,
+                "photos": len({probe.photo for probe in self.trial.probes}),
+                "probes": len(self.trial.probes),
+            },
+            "intervals": f"95%, bootstrap over people, {self.config.resamples} resamples",
+            "detection_seconds": round(self.detection_seconds, 3),
+            "recognisers": {name: self._recogniser(name) for name in self.answers},
+            "differences": [
+                {"of": row.of, "minus": row.minus, "metrics": row.figures, "error_cut": row.error_cuts}
+                for row in self.differences
+            ],
+        }
+
+    def _recogniser(self, name: str) -> dict[str, Any]:
+        answer, scored = self.answers[name], self.scored[name]
+        counted = {measure.key: measure.n for measure in scored.measures}
+        return {
+            "metrics": {key: {**asdict(shown), "n": counted[key]} for key, shown in self.figures[name].items()},
+            "misses": [miss._asdict() for miss in answer.misses],
+            "seconds": round(answer.seconds, 3),
+            "photos_per_second": round(len(self.trial.probes) / max(answer.seconds, 1e-9), 2),
+            "notes": scored.notes,
+        }
+
+
+def _versions() -> dict[str, str]:
+    known = {"python": platform.python_version()}
+    for name in VERSIONS:
+        try:
+            known[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # dlib and OpenCV come under several names
+    return known
+
+
+def evaluate(config: EvaluateConfig) -> Evaluation:
+    """Run one protocol for all recognisers and write `table.json` and `report.html`.
+
+    Raises:
+        DataError: photos, people or pairs are missing, or the output cannot be written.
+        ModelError: a model file is missing or does not fit.
+        ConfigError: a recogniser is unknown.
+    """
+    from raymask.evaluate.report import write_report
+
+    out = Folder(config.out)
+    trial, left_out = _trial(config)
+    recognisers = {spec: load_recogniser(spec) for spec in config.recognisers}
+    out.write("table.json", b"{}\n")  # a folder that cannot be written is better known before than after the work
+    probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed)
+    finding = shared_finder().seconds
+    answers = embed_probes(trial.probes, probes, recognisers)
+    finding = shared_finder().seconds - finding
+    scored = {name: trial.score(answer) for name, answer in answers.items()}
+    samples = sample(scored, draw_weights(len(trial.people), config.resamples, config.seed))
+    done = Evaluation(
+        config=config,
+        trial=trial,
+        people_left_out=left_out,
+        answers=answers,
+        scored=scored,
+        figures={name: {key: one.figure() for key, one in part.items()} for name, part in samples.items()},
+        differences=differences(samples, scored[config.recognisers[0]].measures),
+        detection_seconds=finding,
+    )
+    write_report(done, probes, out)
+    out.write("table.json", as_json(done.table()))
+    return done
+
+
+def _trial(config: EvaluateConfig) -> tuple[Trial, int]:
+    """The protocol on its photos, and how many people have too few of them."""
+    photos, _ = list_photos(Folder(config.images))
+    if config.protocol == "pairs":
+        return _pairs_trial(config, photos), 0
+    if config.protocol == "batch":
+        chosen, left_out = choose_photos(photos, config, least=6)
+        return BatchTrial(chosen, config), left_out
+    chosen, left_out = choose_photos(photos, config, least=2)
+    return GalleryTrial(chosen, config), left_out
+
+
+def _pairs_trial(config: EvaluateConfig, photos: list[Any]) -> PairsTrial:
+    assert config.pairs is not None  # the configuration refuses protocol pairs without
+    parent, _, name = config.pairs.rpartition("/")
+    text = Folder(parent or ".").read(name).decode("utf-8", errors="replace")
+    pairs = read_pairs(text, config.pairs, photos, config.images)
+    if config.people is not None:
+        people = people_of_split(config.people)
+        pairs = [pair for pair in pairs if {pair.first.identity, pair.second.identity} <= people]
+    if not (any(pair.same for pair in pairs) and any(not pair.same for pair in pairs)):
+        raise DataError(f"{config.pairs} has no pairs of both sorts{' among these people' if config.people else ''}")
+    return PairsTrial(pairs, config)

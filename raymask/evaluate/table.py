@@ -1,0 +1,133 @@
+"""Results as data (`table.json`) and as a table for the terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from raymask.evaluate.bootstrap import Figure, Sampled
+from raymask.evaluate.measures import Measure, Scored
+
+WIDTH = 110
+"""Characters of a terminal line that tables keep within, if one column does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """What one recogniser has over another, on the same resampled people."""
+
+    of: str
+    minus: str
+    figures: dict[str, Figure]
+    """By measure: the difference of the values."""
+    error_cuts: dict[str, Figure]
+    """By measure: the share of the earlier one's errors that the later does not make; negative: it makes more."""
+
+
+Samples = Mapping[str, Mapping[str, Sampled]]
+"""By recogniser and by measure."""
+
+
+def sample(scored: Mapping[str, Scored], weights: np.ndarray) -> Samples:
+    """Every measure of every recogniser on the same resampled people."""
+    return {
+        name: {measure.key: Sampled.of(measure.statistic, weights) for measure in part.measures}
+        for name, part in scored.items()
+    }
+
+
+def differences(samples: Samples, measures: Sequence[Measure]) -> list[Difference]:
+    """Every recogniser against each one named before it."""
+    return [_difference(samples, measures, earlier, later) for earlier, later in combinations(samples, 2)]
+
+
+def _difference(samples: Samples, measures: Sequence[Measure], earlier: str, later: str) -> Difference:
+    figures, cuts = {}, {}
+    for measure in measures:
+        before, after = samples[earlier][measure.key], samples[later][measure.key]
+        figures[measure.key] = after.minus(before).figure()
+        if measure.higher_is_better:
+            before, after = before.inverted(), after.inverted()
+        cuts[measure.key] = after.cut_from(before).figure()
+    return Difference(of=later, minus=earlier, figures=figures, error_cuts=cuts)
+
+
+def short_names(specs: Sequence[str]) -> dict[str, str]:
+    """Specs without the folders of their paths, where that leaves them different."""
+    short = {}
+    for spec in specs:
+        kind, colon, rest = spec.partition(":")
+        short[spec] = f"{kind}{colon}{rest.rstrip('/').rpartition('/')[2]}"
+    alike = list(short.values())
+    return {spec: name if alike.count(name) == 1 else spec for spec, name in short.items()}
+
+
+def percent(shown: Figure, *, signed: bool = False) -> str:
+    """98.6 (97.1 to 99.5), in percent; a dash where nothing was counted."""
+    if math.isnan(shown.value):
+        return "-"
+    sign = "+" if signed else ""
+    return f"{100 * shown.value:{sign}.1f} ({100 * shown.low:{sign}.1f} to {100 * shown.high:{sign}.1f})"
+
+
+def text_table(scored: Mapping[str, Scored], figures: Mapping[str, Mapping[str, Figure]]) -> str:
+    """Measures down, recognisers across, in as many blocks as the width asks for."""
+    names = short_names(list(scored))
+    measures = next(iter(scored.values())).measures
+    columns = [(names[spec], [percent(figures[spec][measure.key]) for measure in measures]) for spec in scored]
+    return _blocks("%, with 95% interval", [measure.title for measure in measures], columns)
+
+
+def text_differences(scored: Mapping[str, Scored], rows: Sequence[Difference]) -> str:
+    """What each recogniser has over the first; empty if there is only one."""
+    first, *others = scored
+    if not others:
+        return ""
+    names = short_names(list(scored))
+    measures = scored[first].measures
+    columns = [
+        (names[row.of], [percent(row.figures[measure.key], signed=True) for measure in measures])
+        for row in rows
+        if row.minus == first
+    ]
+    return _blocks(f"points over {names[first]}", [measure.title for measure in measures], columns)
+
+
+def _blocks(corner: str, heads: list[str], columns: list[tuple[str, list[str]]]) -> str:
+    """An aligned table; columns that do not fit in WIDTH go on in another block below."""
+    left = [corner, *heads]
+    indent = max(map(len, left))
+    blocks: list[list[list[str]]] = [[]]
+    used = indent
+    for title, cells in columns:
+        width = max(len(text) for text in (title, *cells))
+        if blocks[-1] and used + 2 + width > WIDTH:
+            blocks.append([])
+            used = indent
+        used += 2 + width
+        blocks[-1].append([text.rjust(width) for text in (title, *cells)])
+    return "\n\n".join(
+        "\n".join("  ".join(line) for line in zip([text.ljust(indent) for text in left], *block, strict=True))
+        for block in blocks
+    )
+
+
+def as_json(table: dict[str, Any]) -> bytes:
+    """`table.json`: NaN, which JSON lacks, becomes null."""
+    return (json.dumps(_plain(table), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, Figure):
+        return _plain(asdict(value))
+    return None if isinstance(value, float) and math.isnan(value) else value

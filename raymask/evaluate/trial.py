@@ -1,0 +1,89 @@
+"""A protocol applied to photos: which probes it takes, and what becomes of their embeddings.
+
+The protocols themselves are pure functions of arrays (`protocol_*.py`); in the trials they meet people and photos.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raymask.data.photos import Photo
+from raymask.evaluate.embedding import Embedded
+from raymask.evaluate.measures import Scored
+from raymask.evaluate.probes import Probe
+
+
+@dataclass(frozen=True)
+class Query:
+    """A probe to show in the report, and the probes it was compared with; numbers of `Trial.probes`."""
+
+    probe: int
+    candidates: np.ndarray
+
+
+@dataclass(frozen=True)
+class Match:
+    """A candidate as a recogniser sees it."""
+
+    probe: int
+    """Its number in `Trial.probes`."""
+    score: float
+    """Cosine similarity."""
+    right: bool
+    """Whether it is the person sought; with pairs, whether the pair is judged rightly."""
+
+
+class Trial(ABC):
+    """A protocol on given photos."""
+
+    probes: list[Probe]
+    """All that must be embedded."""
+    people: list[str]
+    """Who is resampled."""
+    title: str
+    """What is done, in a sentence."""
+    headline: str
+    """Key of the measure that matters most."""
+    scores_shown: tuple[str, str]
+    """What `Scored.same` and `Scored.different` are."""
+
+    @abstractmethod
+    def score(self, answer: Embedded) -> Scored:
+        """A recogniser's figures."""
+
+    @abstractmethod
+    def queries(self) -> list[Query]:
+        """Probes that the report may show."""
+
+    @abstractmethod
+    def match(self, answer: Embedded, query: Query) -> list[Match]:
+        """The candidates nearest to the probe, best first; none if no face was found in it."""
+
+
+class PhotosTrial(Trial):
+    """All photos, bare (rows 0 to N - 1) and masked (rows N to 2N - 1)."""
+
+    def __init__(self, photos: Sequence[Photo]) -> None:
+        self.photos = list(photos)
+        self.probes = [Probe(photo, masked) for masked in (False, True) for photo in photos]
+        names, codes = np.unique([photo.identity for photo in photos], return_inverse=True)
+        self.people = [str(name) for name in names]
+        self.photos_of = [np.flatnonzero(codes == person) for person in range(len(names))]
+        self.identities = np.tile(codes, 2)
+        self.masked = np.repeat([False, True], len(photos))
+
+    def match(self, answer: Embedded, query: Query) -> list[Match]:
+        """The three nearest."""
+        candidates = query.candidates[answer.found[query.candidates]]
+        if not answer.found[query.probe]:
+            return []
+        scores = answer.embeddings[candidates] @ answer.embeddings[query.probe]
+        person = self.identities[query.probe]
+        return [
+            Match(int(candidates[place]), float(scores[place]), bool(self.identities[candidates[place]] == person))
+            for place in np.argsort(-scores, kind="stable")[:3]
+        ]

@@ -1,0 +1,99 @@
+"""Protocol `pairs` on photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raymask.evaluate import protocol_pairs
+from raymask.evaluate.bootstrap import Ratio, sums_by_person
+from raymask.evaluate.config import PairMask
+from raymask.evaluate.embedding import Embedded
+from raymask.evaluate.measures import Line, Measure, Scored
+from raymask.evaluate.pairs_file import Pair
+from raymask.evaluate.probes import Probe
+from raymask.evaluate.trial import Match, Query, Trial
+
+WORN: dict[PairMask, tuple[bool, bool]] = {"none": (False, False), "one": (False, True), "both": (True, True)}
+"""Whether the first and the second photo of a pair are masked."""
+
+
+class PairsTrial(Trial):
+    """Same or different."""
+
+    headline = "tar_1e-2"
+    scores_shown = ("same person", "different people")
+
+    def __init__(self, pairs: Sequence[Pair], config: EvaluateConfig) -> None:
+        self.pairs = list(pairs)
+        worn = WORN[config.mask]
+        asked = [(Probe(pair.first, worn[0]), Probe(pair.second, worn[1])) for pair in pairs]
+        self.probes = sorted({probe for both in asked for probe in both})
+        row_of = {probe: row for row, probe in enumerate(self.probes)}
+        self._thresholds: dict[int, float] = {}
+        self.rows = np.array([[row_of[first], row_of[second]] for first, second in asked])
+        self.same = np.array([pair.same for pair in pairs])
+        self.folds = np.array([pair.fold for pair in pairs])
+        names, self.person = np.unique([pair.first.identity for pair in pairs], return_inverse=True)
+        self.people = [str(name) for name in names]
+        state = {"none": "both bare", "one": "the second masked", "both": "both masked"}[config.mask]
+        folds = len(np.unique(self.folds))
+        self.title = f"the same person or not, {len(pairs):,} pairs of photos in {folds} folds, {state}"
+
+    def _scores(self, answer: Embedded) -> np.ndarray:
+        first, second = self.rows.T
+        found = answer.found[first] & answer.found[second]
+        return protocol_pairs.pair_scores(answer.embeddings[first], answer.embeddings[second], found)
+
+    def score(self, answer: Embedded) -> Scored:
+        """Accuracy over folds, EER, TAR at two FAR."""
+        scores = self._scores(answer)
+        measures, notes = [], []
+        if len(np.unique(self.folds)) > 1:
+            measures.append(self._accuracy(scores))
+        else:
+            notes.append("no accuracy: with one fold there is no other to choose the threshold on")
+        for key, title, figure in (
+            ("eer", "EER", "eer"),
+            ("tar_1e-2", "TAR at 1e-2", 1e-2),
+            ("tar_1e-3", "TAR at 1e-3", 1e-3),
+        ):
+            roc = protocol_pairs.Roc(scores, self.same, self.person, figure)
+            measures.append(Measure(key=key, title=title, statistic=roc, n=len(scores), higher_is_better=key != "eer"))
+        far, tar = protocol_pairs.roc_curve(scores, self.same, np.ones((1, len(scores))))
+        kept = np.isfinite(scores)
+        return Scored(
+            measures=measures,
+            same=scores[kept & self.same],
+            different=scores[kept & ~self.same],
+            lines=[Line(label="", x=far[0], y=tar[0])],
+            notes=notes,
+        )
+
+    def _accuracy(self, scores: np.ndarray) -> Measure:
+        right = protocol_pairs.judge_folds(scores, self.same, self.folds)
+        columns = np.unique(self.folds)[:, None] == self.folds
+        hits, trials = (
+            np.stack([sums_by_person(part & column, self.person, len(self.people)) for column in columns], axis=1)
+            for part in (right, np.ones_like(right))
+        )
+        return Measure(key="accuracy", title="accuracy", statistic=Ratio(hits, trials), n=len(scores))
+
+    def queries(self) -> list[Query]:
+        """Each pair, its second photo against its first."""
+        return [Query(int(second), np.array([first])) for first, second in self.rows]
+
+    def match(self, answer: Embedded, query: Query) -> list[Match]:
+        """The first photo, at the threshold that is best on all pairs."""
+        rows = np.array([query.candidates[0], query.probe])
+        if not answer.found[rows].all():
+            return []
+        score = float(answer.embeddings[rows[0]] @ answer.embeddings[rows[1]])
+        same = self.probes[rows[0]].photo.identity == self.probes[rows[1]].photo.identity
+        return [Match(int(rows[0]), score, (score >= self._threshold(answer)) == same)]
+
+    def _threshold(self, answer: Embedded) -> float:
+        if id(answer) not in self._thresholds:
+            self._thresholds[id(answer)] = protocol_pairs.best_threshold(self._scores(answer), self.same)
+        return self._thresholds[id(answer)]

@@ -1,0 +1,42 @@
+"""Shared fixtures: invented people, their prepared faces, and one Ray cluster for all tests that need one."""
+
+import os
+
+# Before anything imports ray; one test (tests/jobs) turns authentication on again, in a cluster of its own.
+os.environ["RAY_AUTH_MODE"] = "disabled"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "120"
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def demo_faces(tmp_path_factory) -> Path:
+    """ROOT/IDENTITY/*.jpg of 8 invented people, 8 photos each."""
+    from raymask.data.demo_faces import write_demo_faces
+
+    return write_demo_faces(tmp_path_factory.mktemp("demo_faces"), people=8, photos=8, seed=0)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """One local cluster for the whole run, with more logical than real CPUs so that small groups of workers fit."""
+    import ray
+
+    ray.init(num_cpus=4, include_dashboard=False, object_store_memory=400 * 2**20, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def prepared(demo_faces, ray_cluster, tmp_path_factory) -> Path:
+    """The demo faces as `prepare` writes them: 4 people to train, 2 to validate, 2 to test."""
+    from raymask.data.prepare import PrepareConfig, prepare
+    from raymask.data.splits import SplitConfig
+
+    out = tmp_path_factory.mktemp("prepared") / "out"
+    split = SplitConfig(least_photos=4)
+    prepare(PrepareConfig(images=str(demo_faces), out=str(out), split=split, photos_per_file=20, workers=2))
+    return out

@@ -1,0 +1,228 @@
+"""`prepare` with the real models on a real Ray cluster: good photos, every kind of bad one, and second runs."""
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from raymask.data.demo_faces import Person, Shot, render
+from raymask.data.prepare import PrepareConfig, prepare
+from raymask.data.schema import prepared_schema
+from raymask.data.splits import SplitConfig
+from raymask.errors import ConfigError, DataError
+from raymask.faces.masks import draw_mask
+from raymask.faces.masks.looks import TRAIN_LOOKS
+
+
+def rows_of(out: Path) -> list[dict]:
+    return [row for file in sorted(out.glob("split=*/*.parquet")) for row in pq.ParquetFile(file).read().to_pylist()]
+
+
+def dropped_of(out: Path) -> dict[str, str]:
+    return {row["image_id"]: row["reason"] for row in pq.read_table(out / "dropped.parquet").to_pylist()}
+
+
+def everything(out: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(p.relative_to(out)): (p.read_bytes(), p.stat().st_mtime_ns) for p in sorted(out.rglob("*")) if p.is_file()
+    }
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def test_rows_follow_the_contract(prepared, demo_faces):
+    rows = rows_of(prepared)
+    assert len(rows) == len({row["image_id"] for row in rows}) == 64
+    for file in prepared.glob("split=*/*.parquet"):
+        assert pq.ParquetFile(file).schema_arrow.equals(prepared_schema())
+    for row in rows:
+        bare, masked, covered = (pixels(row[name]) for name in ("image", "masked_image", "mask_map"))
+        assert bare.shape == masked.shape == (224, 224, 3)
+        assert covered.shape == (224, 224)
+        assert set(np.unique(covered)) == {0, 255}
+        changed = np.abs(bare.astype(int) - masked.astype(int)).max(axis=2)
+        assert changed[covered == 255].mean() > 10 * changed[covered == 0].mean()
+        assert row["mask_kind"] in TRAIN_LOOKS
+        assert row["identity"] == row["image_id"].split("/")[0]
+        left, top, right, bottom = row["box"]
+        assert 0 < right - left < 250
+        assert 0 < bottom - top < 250
+        landmarks = np.array(row["landmarks"])
+        assert landmarks.shape == (68, 2)
+        assert np.abs(landmarks.mean(0) - 112).max() < 40
+
+
+def test_splits_are_disjoint_in_identity(prepared):
+    splits = json.loads((prepared / "splits.json").read_text())
+    rows = rows_of(prepared)
+    assert all(splits[row["identity"]] == row["split"] for row in rows)
+    assert sorted(splits.values()) == ["test"] * 2 + ["train"] * 4 + ["val"] * 2
+    for file in prepared.glob("split=*/*.parquet"):
+        assert {f"split={row['split']}" for row in pq.ParquetFile(file).read().to_pylist()} == {file.parent.name}
+
+
+def test_mask_kind_and_seed_redraw_the_mask(prepared, demo_faces):
+    from raymask.faces import detect, subject
+    from raymask.faces.crop import Square
+    from raymask.faces.images import decode_photo
+
+    row = rows_of(prepared)[0]
+    photo = decode_photo((demo_faces / row["image_id"]).read_bytes(), row["image_id"])
+    face = subject(detect(photo), photo.shape)
+    _, mask_map = draw_mask(photo, face.landmarks, row["mask_kind"], row["mask_seed"])
+    np.testing.assert_array_equal(Square.around(face.box).cut_map(mask_map), pixels(row["mask_map"]))
+
+
+def test_rows_are_clustered_by_identity(prepared):
+    for split in ("train", "val", "test"):
+        names = [
+            row["identity"]
+            for file in sorted(prepared.glob(f"split={split}/*.parquet"))
+            for row in pq.ParquetFile(file).read().to_pylist()
+        ]
+        assert names == sorted(names)
+
+
+def test_a_sheet_and_a_summary_are_left(prepared):
+    summary = json.loads((prepared / "summary.json").read_text())
+    assert summary["photos"] == summary["rows"] + summary["dropped"] == 64
+    assert summary["splits"]["train"] == {"people": 4, "rows": 32}
+    assert min(pixels((prepared / "sheet.png").read_bytes()).shape[:2]) > 500
+    assert not (prepared / "_parts").exists()
+
+
+def test_a_second_run_changes_nothing(prepared, demo_faces):
+    before = everything(prepared)
+    config = PrepareConfig(
+        images=str(demo_faces), out=str(prepared), split=SplitConfig(least_photos=4), photos_per_file=20, workers=1
+    )
+    assert prepare(config)["rows"] == 64
+    assert everything(prepared) == before
+
+
+def test_other_options_or_photos_are_refused(prepared, demo_faces):
+    before = everything(prepared)
+    with pytest.raises(DataError, match=r"other options \(split, seed changed\)"):
+        prepare(PrepareConfig(images=str(demo_faces), out=str(prepared), seed=1, photos_per_file=20))
+    assert everything(prepared) == before
+
+
+def test_an_interrupted_run_continues_with_the_same_rows(prepared, demo_faces, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(prepared, out)
+    for name in ("summary.json", "dropped.parquet", "sheet.png", "split=train/00001.parquet"):
+        (out / name).unlink()
+    kept = (out / "split=train/00000.parquet").stat().st_mtime_ns
+    records = out / "_parts"
+    records.mkdir()
+    for file in out.glob("split=*/*.parquet"):
+        count = pq.ParquetFile(file).metadata.num_rows
+        record = records / f"{file.parent.name}-{file.name}.json"
+        record.write_text(json.dumps({"rows": count, "dropped": []}))
+    config = PrepareConfig(
+        images=str(demo_faces), out=str(out), split=SplitConfig(least_photos=4), photos_per_file=20, workers=1
+    )
+    prepare(config)
+    assert rows_of(out) == rows_of(prepared)
+    assert (out / "split=train/00000.parquet").stat().st_mtime_ns == kept
+
+
+@pytest.fixture(scope="module")
+def bad_input(tmp_path_factory, ray_cluster):
+    """A folder with one of each fault, and what `prepare` made of it."""
+    root = tmp_path_factory.mktemp("bad")
+
+    def save(name: str, image: Image.Image, **options) -> None:
+        (root / name).parent.mkdir(exist_ok=True)
+        image.save(root / name, **options)
+
+    def portrait(seed: int) -> Image.Image:
+        return Image.fromarray(render(Person.invent(seed), Shot.invent(seed)).image)
+
+    for number in range(2):
+        save(f"anna/good_{number}.jpg", portrait(number))
+    save("anna/grey.png", portrait(2).convert("L"))
+    save("anna/cmyk.jpg", portrait(3).convert("CMYK"))
+    crowd = Image.new("RGB", (750, 250), "grey")
+    crowd.paste(portrait(4), (250, 0))
+    for place, seed in enumerate((5, 6, 7, 8)):
+        crowd.paste(portrait(seed).resize((125, 125)), (60 + 500 * (place % 2), 125 * (place // 2)))
+    save("anna/five.png", crowd)
+    save("bert/only.jpg", portrait(9))
+    save("bert/wall.jpg", Image.new("RGB", (250, 250), "white"))
+    save("bert/dot.png", Image.new("RGB", (1, 1)))
+    save("bert/huge.png", Image.new("1", (12_000, 12_000)))
+    (root / "bert/text.jpg").write_text("I am no image")
+    (root / "bert/notes.txt").write_text("I do not even try to be one")
+    whole = (root / "anna/good_0.jpg").read_bytes()
+    (root / "bert/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    out = tmp_path_factory.mktemp("bad_out") / "out"
+    summary = prepare(PrepareConfig(images=str(root), out=str(out), workers=1))
+    return root, out, summary
+
+
+def test_bad_photos_are_dropped_by_name_and_reason_and_the_rest_goes_on(bad_input):
+    root, out, summary = bad_input
+    dropped = dropped_of(out)
+    assert {name: reason for name, reason in dropped.items() if not reason} == {}
+    expected = {
+        "bert/wall.jpg": "no face found",
+        "bert/dot.png": "1x1 pixels is too small",
+        "bert/huge.png": "144 megapixels, over the limit",
+        "bert/text.jpg": "not a JPEG, PNG or WebP image",
+        "bert/cut.jpg": "damaged image",
+        "bert/notes.txt": "not a photo by its name",
+    }
+    assert set(dropped) == set(expected)
+    assert all(words in dropped[name] for name, words in expected.items())
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert summary["photos"] == len(files) == len(rows_of(out)) + len(dropped)
+
+
+def test_grey_cmyk_crowds_and_single_photos_are_no_faults(bad_input):
+    _, out, _ = bad_input
+    rows = {row["image_id"]: row for row in rows_of(out)}
+    assert set(rows) == {f"anna/{n}" for n in ("good_0.jpg", "good_1.jpg", "grey.png", "cmyk.jpg", "five.png")} | {
+        "bert/only.jpg"
+    }
+    grey = pixels(rows["anna/grey.png"]["image"]).astype(int)
+    assert np.abs(grey - grey.mean(axis=2, keepdims=True)).max() <= 2
+    left, _, right, _ = rows["anna/five.png"]["box"]
+    assert 250 < (left + right) / 2 < 500  # the subject in the middle
+
+
+def test_an_output_that_cannot_be_written_ends_in_a_sentence(demo_faces, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError, match=r"cannot be written .*choose another folder"):
+        prepare(PrepareConfig(images=str(demo_faces), out=str(tmp_path / "file" / "out")))
+
+
+def test_a_disk_that_fills_ends_in_a_sentence_and_keeps_what_is_done(prepared, demo_faces, tmp_path, ray_cluster):
+    out = tmp_path / "out"
+    shutil.copytree(prepared, out)
+    (out / "summary.json").unlink()
+    (out / "split=val").rename(tmp_path / "val")
+    (out / "split=val").write_text("a file where the folder should be: every write below it fails")
+    config = PrepareConfig(
+        images=str(demo_faces), out=str(out), split=SplitConfig(least_photos=4), photos_per_file=20, workers=1
+    )
+    with pytest.raises(DataError, match=r"split=val/00000\.parquet cannot be written"):
+        prepare(config)
+    os.remove(out / "split=val")
+    assert prepare(config)["rows"] == 64
+    assert rows_of(out) == rows_of(prepared)
+
+
+def test_impossible_options_are_refused():
+    with pytest.raises(ConfigError, match="min_photos must be 1 or more"):
+        PrepareConfig(images="a", out="b", min_photos=0)
+    with pytest.raises(ConfigError, match="paper-bag"):
+        PrepareConfig(images="a", out="b", masks=("paper-bag",))

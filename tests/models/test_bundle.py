@@ -1,0 +1,60 @@
+import json
+
+import pytest
+import torch
+
+from raymask.errors import ModelError
+from raymask.models import load_bundle, save_bundle
+from raymask.models.config import MaskFaceNetConfig
+from raymask.models.embedder import MaskFaceNet
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return MaskFaceNet(MaskFaceNetConfig(backbone="resnet18", input_size=64, embedding_size=32)).eval()
+
+
+@pytest.fixture
+def bundle(model, tmp_path):
+    return save_bundle(tmp_path / "b", model, preprocessing={"input_size": 64}, metrics={"loss": 0.5})
+
+
+def test_a_bundle_comes_back_as_the_same_network(model, bundle):
+    loaded = load_bundle(bundle)
+    crops = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    assert torch.equal(loaded.model(crops), model(crops))
+    assert not loaded.model.training
+    assert loaded.config["preprocessing"] == {"input_size": 64}
+    assert loaded.config["metrics"] == {"loss": 0.5}
+
+
+def test_a_bundle_is_two_files_and_no_pickle(bundle):
+    assert sorted(path.name for path in bundle.iterdir()) == ["config.json", "model.safetensors"]
+    assert b"pickle" not in (bundle / "model.safetensors").read_bytes()
+
+
+def test_saving_again_replaces_the_bundle_whole(model, bundle):
+    (bundle / "left over").touch()
+    save_bundle(bundle, model, preprocessing={}, metrics={"loss": 0.25})
+    assert load_bundle(bundle).config["metrics"] == {"loss": 0.25}
+    assert sorted(path.name for path in bundle.parent.iterdir()) == ["b"]
+    assert not (bundle / "left over").exists()
+
+
+def test_missing_and_damaged_bundles_are_named(bundle, tmp_path):
+    with pytest.raises(ModelError, match=r"nowhere is no bundle.*jobs/train.py"):
+        load_bundle(tmp_path / "nowhere")
+    weights = bundle / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(bytes(data))
+    with pytest.raises(ModelError, match="damaged: its checksum"):
+        load_bundle(bundle)
+
+
+def test_bundles_of_another_version_are_refused(bundle):
+    config = json.loads((bundle / "config.json").read_text())
+    (bundle / "config.json").write_text(json.dumps(config | {"format": 99}))
+    with pytest.raises(ModelError, match="format 99"):
+        load_bundle(bundle)

@@ -1,0 +1,67 @@
+import pytest
+import torch
+from torch import nn
+
+from raymask.errors import ConfigError
+from raymask.models.config import MaskFaceNetConfig
+from raymask.models.embedder import MaskFaceNet
+
+
+@pytest.mark.parametrize(
+    ("backbone", "channels"), [("resnet50", 2048), ("resnet18", 512), ("resnet34", 512), ("vgg16", 512)]
+)
+def test_the_head_is_table_1_layer_by_layer(backbone, channels):
+    model = MaskFaceNet(MaskFaceNetConfig(backbone=backbone))
+    dropout, pool, flatten, linear, norm = model.head
+    assert isinstance(dropout, nn.Dropout)
+    assert dropout.p == 0.6
+    assert isinstance(pool, nn.AdaptiveAvgPool2d)
+    assert pool.output_size == (1, 1)
+    assert isinstance(flatten, nn.Flatten)
+    assert isinstance(linear, nn.Linear)
+    assert (linear.in_features, linear.out_features) == (channels, 512)
+    assert linear.bias is not None
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert norm.num_features == 512
+    names = [name for name, _ in model.named_modules()]
+    assert not any(name.endswith((".fc", ".avgpool", ".classifier")) for name in names)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "vgg16"])
+def test_crops_become_embeddings(backbone):
+    model = MaskFaceNet(MaskFaceNetConfig(backbone=backbone, input_size=64)).eval()
+    crops = torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8)
+    embeddings = model(crops)
+    assert embeddings.shape == (3, 512)
+    assert torch.isfinite(embeddings).all()
+    assert not torch.allclose(embeddings[0], embeddings[1])
+
+
+def test_the_backbone_is_torchvisions_own():
+    import torchvision
+
+    model = MaskFaceNet(MaskFaceNetConfig(backbone="resnet18"))
+    reference = torchvision.models.resnet18(weights=None)
+    model.backbone.load_state_dict({k: v for k, v in reference.state_dict().items() if not k.startswith("fc.")})
+    model.eval(), reference.eval()
+    reference.fc = nn.Identity()
+    crops = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    scaled = (crops / 255 - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(
+        [0.229, 0.224, 0.225]
+    ).view(3, 1, 1)
+    torch.testing.assert_close(model.head[:3](model.backbone(scaled)), reference(scaled))
+    torch.testing.assert_close(model(crops), model.head[3:](reference(scaled)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"backbone": "resnet19"}, "backbone 'resnet19' is unknown; choose one of resnet18"),
+        ({"dropout": 1.0}, "dropout must be"),
+        ({"input_size": 16}, "input_size must be"),
+        ({"embedding_size": 0}, "embedding_size must be"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        MaskFaceNetConfig(**wrong)

@@ -1,0 +1,67 @@
+"""The rules that keep the house in order: what may import what, and how soon help answers."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FORBIDDEN = {
+    "faces": ("ray", "raymask.data", "raymask.train", "raymask.models", "raymask.evaluate", "raymask.losses"),
+    "losses": ("ray", "raymask.models", "raymask.data", "raymask.train", "raymask.evaluate"),
+    "models": ("ray", "raymask.data", "raymask.train", "raymask.evaluate"),
+    "data": ("raymask.models", "raymask.train", "raymask.evaluate"),
+    "evaluate": ("raymask.train", "raymask.serve"),
+    "train": ("raymask.serve", "raymask.gallery"),
+}
+
+
+def imported_modules(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return names | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) if node.module}
+
+
+@pytest.mark.parametrize("folder", FORBIDDEN)
+def test_imports_run_only_downwards(folder):
+    files = list((ROOT / "raymask" / folder).rglob("*.py"))
+    assert files
+    for path in files:
+        for module in imported_modules(path):
+            for forbidden in FORBIDDEN[folder]:
+                assert module != forbidden, f"{path} imports {module}"
+                assert not module.startswith(forbidden + "."), f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("package", ["faces", "models", "losses"])
+def test_no_ray_is_loaded_by(package):
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in (ROOT / "raymask" / package).rglob("*.py")
+        if path.name != "__init__.py"
+    ]
+    script = f"import {', '.join(modules)}, sys; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("job", sorted(path.name for path in (ROOT / "jobs").glob("*.py")))
+def test_help_loads_nothing_heavy_and_entry_points_stay_thin(job):
+    path = ROOT / "jobs" / job
+    assert len(path.read_text().splitlines()) < 80
+    script = (
+        "import runpy, sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r}); sys.argv = [{job!r}, '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({str(path)!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    heavy = {'torch', 'ray', 'cv2', 'dlib'} & set(sys.modules)\n"
+        "    sys.exit(f'loaded {heavy}' if heavy else end.code)\n"
+    )
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--help" in done.stdout
+    assert time.monotonic() - start < 20  # hangs; what keeps help under 2 s is that nothing heavy is loaded

@@ -1,0 +1,53 @@
+import pytest
+
+from raymask.data.sampler import SamplerConfig
+from raymask.errors import ConfigError
+from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig, TrainConfig, loop_config
+
+
+def test_the_papers_values_are_the_defaults():
+    config = LoopConfig(data="x")
+    assert (config.epochs, config.model.backbone, config.model.dropout) == (10, "resnet50", 0.6)
+    assert (config.model.embedding_size, config.model.input_size) == (512, 224)
+    assert config.batch == SamplerConfig(people=20, bare=3, masked=3)
+    assert (config.loss.margin, config.loss.distance) == (0.2, "squared_euclidean")
+
+
+def test_seven_epochs_semihard_then_three_hardest():
+    assert [LossConfig().rule(epoch) for epoch in range(10)] == ["semihard"] * 7 + ["hardest"] * 3
+    assert {LossConfig(mining="all").rule(epoch) for epoch in range(10)} == {"all"}
+
+
+def test_the_learning_rate_falls_tenfold_every_two_epochs():
+    rates = [OptimiserConfig().rate(epoch, 0) for epoch in range(10)]
+    assert rates == pytest.approx([0.05 / 10 ** (epoch // 2) for epoch in range(10)])
+    constant = OptimiserConfig(drop_every=0)
+    assert constant.rate(9, 999) == 0.05
+
+
+def test_warm_up_rises_to_the_rate():
+    config = OptimiserConfig(warmup_steps=4)
+    assert [config.rate(0, step) / 0.05 for step in range(6)] == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+
+
+def test_settings_survive_a_checkpoint():
+    from dataclasses import asdict
+
+    config = LoopConfig(data="x", loss=LossConfig(margin=0.3), batch=SamplerConfig(people=5))
+    assert loop_config(asdict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LossConfig(margin=0), "margin must be positive"),
+        (lambda: OptimiserConfig(learning_rate=-1), "learning_rate must be positive"),
+        (lambda: OptimiserConfig(momentum=1), "momentum must be"),
+        (lambda: LoopConfig(data="x", epochs=0), "epochs must be 1"),
+        (lambda: TrainConfig(data="x", storage="y", name="a/b"), "name 'a/b' must be letters"),
+        (lambda: TrainConfig(data="x", storage="y", name="a", workers=0), "workers must be 1"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()

@@ -1,0 +1,90 @@
+"""One batch over all workers, in real gloo processes: any number, uneven shards, the same loss and gradients."""
+
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from raymask.losses.quintuplet import quintuplet_loss
+from raymask.models.config import MaskFaceNetConfig
+from raymask.models.embedder import MaskFaceNet
+from raymask.train.distributed import World, global_quintuplet_loss
+from raymask.train.loop import distribute
+
+SHARDS = {1: [14], 2: [9, 5], 3: [2, 7, 5]}
+RULES = ["all", "semihard", "hardest"]
+
+
+def photos():
+    """14 photos of four people, ragged: crops (14, 3, 32, 32) uint8, identities, masked."""
+    generator = torch.Generator().manual_seed(1)
+    identities = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3])
+    masked = torch.tensor([0, 0, 1, 1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0]).bool()
+    crops = torch.randint(0, 256, (14, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    return crops, identities, masked
+
+
+def network() -> MaskFaceNet:
+    torch.manual_seed(0)
+    return MaskFaceNet(MaskFaceNetConfig(backbone="resnet18", input_size=32, embedding_size=16, dropout=0)).double()
+
+
+def work(rank: int, size: int, port: int, folder: str) -> None:
+    """One rank: loss and gradients for each rule on its shard; rank 0 saves them."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
+    crops, identities, masked = (part.split(SHARDS[size])[rank] for part in photos())
+    found = {}
+    for rule in RULES:
+        net = network().train()
+        model = distribute(net, World.current())
+        share, result = global_quintuplet_loss(
+            model(crops), identities, masked, margin=0.2, mining=rule, distance="squared_euclidean"
+        )
+        (share * size).backward()
+        found[rule] = {
+            "counts": torch.stack([result.valid, result.active]),
+            "loss": result.loss,
+            **{f"grad {name}": parameter.grad for name, parameter in net.named_parameters()},
+            **{f"buffer {name}": buffer for name, buffer in net.named_buffers()},
+        }
+    if rank == 0:
+        torch.save(found, f"{folder}/{size}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def by_one():
+    """The same on one worker, by torch's own batch normalisation and no process group."""
+    crops, identities, masked = photos()
+    found = {}
+    for rule in RULES:
+        net = network().train()
+        result = quintuplet_loss(net(crops), identities, masked, margin=0.2, mining=rule)
+        result.loss.backward()
+        found[rule] = {
+            "counts": torch.stack([result.valid, result.active]),
+            "loss": result.loss.detach(),
+            **{f"grad {name}": parameter.grad for name, parameter in net.named_parameters()},
+            **{f"buffer {name}": buffer for name, buffer in net.named_buffers()},
+        }
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_loss_gradients_and_statistics_equal_one_worker_on_the_union(size, by_one, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mp.spawn(work, args=(size, port, str(tmp_path)), nprocs=size)
+    found = torch.load(Path(tmp_path) / f"{size}.pt", weights_only=True)
+    for rule in RULES:
+        assert by_one[rule]["counts"][1] > 0
+        assert found[rule].keys() == by_one[rule].keys()
+        for name, wanted in by_one[rule].items():
+            torch.testing.assert_close(found[rule][name], wanted, rtol=1e-6, atol=1e-8, msg=lambda m: f"{name}: {m}")  # noqa: B023
+        gradients = [value.abs().max() for name, value in by_one[rule].items() if name.startswith("grad")]
+        assert max(gradients) > 1e-4

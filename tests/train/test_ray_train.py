@@ -1,0 +1,69 @@
+"""Ray Train around the loop: two real workers, checkpoints, continuing under the same name, the bundle."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from raymask.data.sampler import SamplerConfig
+from raymask.errors import DataError
+from raymask.models import load_bundle
+from raymask.models.config import MaskFaceNetConfig
+from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig
+from raymask.train.ray_train import train_on_ray
+
+
+@pytest.fixture(scope="module")
+def config(prepared, tmp_path_factory):
+    return TrainConfig(
+        data=str(prepared),
+        storage=str(tmp_path_factory.mktemp("runs")),
+        name="first",
+        workers=2,
+        epochs=1,
+        model=MaskFaceNetConfig(backbone="resnet18", input_size=48, embedding_size=64, dropout=0),
+        batch=SamplerConfig(people=4),
+        loss=LossConfig(mining="all"),
+        optimiser=OptimiserConfig(drop_every=0, learning_rate=0.03),
+    )
+
+
+@pytest.fixture(scope="module")
+def first(config):
+    return train_on_ray(config)
+
+
+def test_two_workers_leave_a_bundle_and_metrics(first):
+    address, metrics = first
+    bundle = load_bundle(address)
+    assert metrics["epoch"] == 1
+    assert metrics["active"] > 0
+    assert bundle.config["metrics"]["loss"] == pytest.approx(metrics["loss"])
+    assert bundle.config["training"]["settings"]["loss"]["mining"] == "all"
+    embeddings = bundle.model(torch.randint(0, 256, (2, 3, 48, 48), dtype=torch.uint8))
+    assert embeddings.shape == (2, 64)
+
+
+def test_the_same_name_continues_at_the_next_epoch_with_any_number_of_workers(config, first):
+    before = load_bundle(first[0]).model.state_dict()
+    address, metrics = train_on_ray(replace(config, epochs=2, workers=1))
+    assert metrics["epoch"] == 2
+    after = load_bundle(address).model.state_dict()
+    steps = "head.4.num_batches_tracked"
+    assert after[steps] == 2 * before[steps]
+    assert not torch.equal(after["head.3.weight"], before["head.3.weight"])
+
+
+def test_other_settings_under_the_name_are_refused_before_anything_starts(config, first):
+    with pytest.raises(DataError, match=r"other settings \(model changed\); choose another --name"):
+        train_on_ray(replace(config, model=MaskFaceNetConfig(backbone="resnet34", input_size=48)))
+
+
+def test_more_workers_than_the_cluster_has_are_refused_at_once(config, prepared):
+    with pytest.raises(DataError, match=r"asks for 64 CPUs and the cluster has 4; lower --workers"):
+        train_on_ray(replace(config, name="many", workers=64))
+
+
+def test_missing_data_is_named_before_anything_starts(config, tmp_path):
+    with pytest.raises(DataError, match=r"no prepared training faces; make them with jobs/prepare\.py"):
+        train_on_ray(replace(config, name="nodata", data=str(tmp_path)))
