@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 
 from raymask.errors import DataError, RaymaskError
 
@@ -43,14 +44,14 @@ def check_resources(*, cpus: float, gpus: float) -> None:
 
 
 def own_error(error: BaseException) -> RaymaskError:
-    """The raymask error inside an error of Ray's, or a sentence about the cluster's failure."""
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, RaymaskError):
-            return DataError(str(current.args[0]) if current.args else str(current))
-        if current is not None:
-            failures = getattr(current, "worker_failures", None) or {}
-            waiting += [current.__cause__, getattr(current, "cause", None), *failures.values()]
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return DataError(f"the cluster failed ({first_line}); the same command run again continues")
+    """The raymask error inside an error of Ray's, or a sentence about the cluster's failure.
+
+    Ray hands a worker's exception on in wrappers that differ by library and lose its cause; all of them keep the
+    worker's traceback as text, and raymask's messages are one line.
+    """
+    text = str(error).strip()
+    own = re.search(r"^raymask\.errors\.\w+: (.+)$", text, flags=re.MULTILINE)
+    if own:
+        return DataError(own[1])
+    last_line = text.splitlines()[-1] if text else type(error).__name__
+    return DataError(f"the cluster failed ({last_line}); the same command run again continues")

@@ -25,8 +25,9 @@ class Example(NamedTuple):
 def choose_examples(trial: Trial, answers: Mapping[str, Embedded], *, seed: int) -> list[Example]:
     """Probes on which the recognisers disagree, all fail, or all succeed, of as many people as possible."""
     examples = []
+    matchers = {name: trial.matcher(answer) for name, answer in answers.items()}
     for query in trial.queries():
-        matches = {name: trial.match(answer, query) for name, answer in answers.items()}
+        matches = {name: matcher(query) for name, matcher in matchers.items()}
         right = [bool(found) and found[0].right for found in matches.values()]
         sort = "all right" if all(right) else "they disagree" if any(right) else "all wrong"
         examples.append(Example(sort, query, matches))

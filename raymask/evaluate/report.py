@@ -39,7 +39,9 @@ class Tile(NamedTuple):
 
     image: str | None
     """Data URI; None if the photo cannot be read."""
-    caption: str
+    alt: str
+    """Whom it shows."""
+    captioned: bool = True
     score: float | None = None
     right: bool | None = None
 
@@ -54,10 +56,8 @@ class _Tiles:
     def __call__(self, probe: Probe, match: Match | None = None) -> Tile:
         if probe not in self._made:
             self._made[probe] = self._picture(probe)
-        caption = probe.photo.identity.replace("_", " ")
-        if match is None:
-            return Tile(self._made[probe], caption)
-        return Tile(self._made[probe], caption, match.score, match.right)
+        tile = Tile(self._made[probe], probe.photo.identity.replace("_", " "))
+        return tile if match is None else tile._replace(score=match.score, right=match.right)
 
     def look(self, probe: Probe) -> str:
         """What the person wears."""
@@ -139,7 +139,10 @@ def _shown_photos(done: Evaluation, tiles: _Tiles) -> list[dict[str, Any]]:
             chosen.append(photo)
             seen |= marks
     return [
-        {"tiles": [tiles(probe) for probe in sorted(states[photo])], "look": tiles.look(max(states[photo]))}
+        {
+            "tiles": [tiles(probe)._replace(captioned=False) for probe in sorted(states[photo])],
+            "caption": f"{photo.identity.replace('_', ' ')}: {tiles.look(max(states[photo]))}",
+        }
         for photo in chosen
     ]
 

@@ -130,7 +130,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     out = Folder(config.out)
     trial, left_out = _trial(config)
     recognisers = {spec: load_recogniser(spec) for spec in config.recognisers}
-    out.write("table.json", b"{}\n")  # a folder that cannot be written is better known before than after the work
+    out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
+    out.delete_folder("_check")
     probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed)
     finding = shared_finder().seconds
     answers = embed_probes(trial.probes, probes, recognisers)
@@ -159,9 +160,9 @@ def _trial(config: EvaluateConfig) -> tuple[Trial, int]:
         return _pairs_trial(config, photos), 0
     if config.protocol == "batch":
         chosen, left_out = choose_photos(photos, config, least=6)
-        return BatchTrial(chosen, config), left_out
+        return BatchTrial(chosen, batches=config.batches, seed=config.seed), left_out
     chosen, left_out = choose_photos(photos, config, least=2)
-    return GalleryTrial(chosen, config), left_out
+    return GalleryTrial(chosen, draws=config.draws, seed=config.seed), left_out
 
 
 def _pairs_trial(config: EvaluateConfig, photos: list[Any]) -> PairsTrial:
@@ -174,4 +175,4 @@ def _pairs_trial(config: EvaluateConfig, photos: list[Any]) -> PairsTrial:
         pairs = [pair for pair in pairs if {pair.first.identity, pair.second.identity} <= people]
     if not (any(pair.same for pair in pairs) and any(not pair.same for pair in pairs)):
         raise DataError(f"{config.pairs} has no pairs of both sorts{' among these people' if config.people else ''}")
-    return PairsTrial(pairs, config)
+    return PairsTrial(pairs, mask=config.mask)

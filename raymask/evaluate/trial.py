@@ -6,8 +6,9 @@ The protocols themselves are pure functions of arrays (`protocol_*.py`); in the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -60,8 +61,8 @@ class Trial(ABC):
         """Probes that the report may show."""
 
     @abstractmethod
-    def match(self, answer: Embedded, query: Query) -> list[Match]:
-        """The candidates nearest to the probe, best first; none if no face was found in it."""
+    def matcher(self, answer: Embedded) -> Callable[[Query], list[Match]]:
+        """A recogniser's eye: the candidates nearest to a probe, best first; none if no face was found in it."""
 
 
 class PhotosTrial(Trial):
@@ -76,8 +77,11 @@ class PhotosTrial(Trial):
         self.identities = np.tile(codes, 2)
         self.masked = np.repeat([False, True], len(photos))
 
-    def match(self, answer: Embedded, query: Query) -> list[Match]:
-        """The three nearest."""
+    def matcher(self, answer: Embedded) -> Callable[[Query], list[Match]]:
+        """Gives the three nearest."""
+        return partial(self._nearest, answer)
+
+    def _nearest(self, answer: Embedded, query: Query) -> list[Match]:
         candidates = query.candidates[answer.found[query.candidates]]
         if not answer.found[query.probe]:
             return []

@@ -18,9 +18,9 @@ class BatchTrial(PhotosTrial):
     headline = "accuracy_masked"
     scores_shown = ("nearest photo of the same person", "nearest photo of another")
 
-    def __init__(self, photos: Sequence[Photo], config: EvaluateConfig) -> None:
+    def __init__(self, photos: Sequence[Photo], *, batches: int, seed: int) -> None:
         super().__init__(photos)
-        drawn = protocol_batch.draw_batches(self.photos_of, batches=config.batches, seed=config.seed)
+        drawn = protocol_batch.draw_batches(self.photos_of, batches=batches, seed=seed)
         self.batches = [numbers + len(photos) * masked for numbers, masked in drawn]
         shape = f"{min(len(self.people), protocol_batch.PEOPLE)} people x (3 bare + 3 masked) photos"
         self.title = f"the nearest other photo in batches of {shape} must show the same person"

@@ -23,13 +23,13 @@ class GalleryTrial(PhotosTrial):
     headline = "rank1_masked"
     scores_shown = ("masked probe and its own person", "masked probe and the nearest other")
 
-    def __init__(self, photos: Sequence[Photo], config: EvaluateConfig) -> None:
+    def __init__(self, photos: Sequence[Photo], *, draws: int, seed: int) -> None:
         super().__init__(photos)
         people = len(self.people)
-        self.enrolled = protocol_gallery.draw_enrolled(self.photos_of, draws=config.draws, seed=config.seed)
-        self.halves = protocol_gallery.draw_halves(people, draws=config.draws, seed=config.seed)
-        draws = f"{config.draws} draws of the enrolled photos" if config.draws > 1 else "one draw"
-        self.title = f"one bare photo of each of {people:,} people enrolled, all other shots as probes; {draws}"
+        self.enrolled = protocol_gallery.draw_enrolled(self.photos_of, draws=draws, seed=seed)
+        self.halves = protocol_gallery.draw_halves(people, draws=draws, seed=seed)
+        self.title = f"one bare photo of each of {people:,} people enrolled, all other shots as probes; "
+        self.title += f"the enrolled photo drawn anew {draws} times" if draws > 1 else "one draw"
 
     def _is_probe(self, enrolled: np.ndarray) -> np.ndarray:
         """(2N,) bool: every photo but those enrolled, and but their masked twins, which are the same shots."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -25,19 +26,18 @@ class PairsTrial(Trial):
     headline = "tar_1e-2"
     scores_shown = ("same person", "different people")
 
-    def __init__(self, pairs: Sequence[Pair], config: EvaluateConfig) -> None:
+    def __init__(self, pairs: Sequence[Pair], *, mask: PairMask) -> None:
         self.pairs = list(pairs)
-        worn = WORN[config.mask]
+        worn = WORN[mask]
         asked = [(Probe(pair.first, worn[0]), Probe(pair.second, worn[1])) for pair in pairs]
         self.probes = sorted({probe for both in asked for probe in both})
         row_of = {probe: row for row, probe in enumerate(self.probes)}
-        self._thresholds: dict[int, float] = {}
         self.rows = np.array([[row_of[first], row_of[second]] for first, second in asked])
         self.same = np.array([pair.same for pair in pairs])
         self.folds = np.array([pair.fold for pair in pairs])
         names, self.person = np.unique([pair.first.identity for pair in pairs], return_inverse=True)
         self.people = [str(name) for name in names]
-        state = {"none": "both bare", "one": "the second masked", "both": "both masked"}[config.mask]
+        state = {"none": "both bare", "one": "the second masked", "both": "both masked"}[mask]
         folds = len(np.unique(self.folds))
         self.title = f"the same person or not, {len(pairs):,} pairs of photos in {folds} folds, {state}"
 
@@ -49,26 +49,21 @@ class PairsTrial(Trial):
     def score(self, answer: Embedded) -> Scored:
         """Accuracy over folds, EER, TAR at two FAR."""
         scores = self._scores(answer)
-        measures, notes = [], []
-        if len(np.unique(self.folds)) > 1:
-            measures.append(self._accuracy(scores))
-        else:
-            notes.append("no accuracy: with one fold there is no other to choose the threshold on")
-        for key, title, figure in (
-            ("eer", "EER", "eer"),
-            ("tar_1e-2", "TAR at 1e-2", 1e-2),
-            ("tar_1e-3", "TAR at 1e-3", 1e-3),
-        ):
-            roc = protocol_pairs.Roc(scores, self.same, self.person, figure)
-            measures.append(Measure(key=key, title=title, statistic=roc, n=len(scores), higher_is_better=key != "eer"))
+        roc = partial(protocol_pairs.Roc, scores, self.same, self.person)
+        measures = [
+            Measure(key="eer", title="EER", statistic=roc("eer"), n=len(scores), higher_is_better=False),
+            Measure(key="tar_1e-2", title="TAR at FAR 1e-2", statistic=roc(1e-2), n=len(scores)),
+            Measure(key="tar_1e-3", title="TAR at FAR 1e-3", statistic=roc(1e-3), n=len(scores)),
+        ]
+        several = len(np.unique(self.folds)) > 1
         far, tar = protocol_pairs.roc_curve(scores, self.same, np.ones((1, len(scores))))
         kept = np.isfinite(scores)
         return Scored(
-            measures=measures,
+            measures=[self._accuracy(scores), *measures] if several else measures,
             same=scores[kept & self.same],
             different=scores[kept & ~self.same],
             lines=[Line(label="", x=far[0], y=tar[0])],
-            notes=notes,
+            notes=[] if several else ["no accuracy: with one fold there is no other to choose the threshold on"],
         )
 
     def _accuracy(self, scores: np.ndarray) -> Measure:
@@ -84,16 +79,14 @@ class PairsTrial(Trial):
         """Each pair, its second photo against its first."""
         return [Query(int(second), np.array([first])) for first, second in self.rows]
 
-    def match(self, answer: Embedded, query: Query) -> list[Match]:
-        """The first photo, at the threshold that is best on all pairs."""
-        rows = np.array([query.candidates[0], query.probe])
-        if not answer.found[rows].all():
-            return []
-        score = float(answer.embeddings[rows[0]] @ answer.embeddings[rows[1]])
-        same = self.probes[rows[0]].photo.identity == self.probes[rows[1]].photo.identity
-        return [Match(int(rows[0]), score, (score >= self._threshold(answer)) == same)]
+    def matcher(self, answer: Embedded) -> Callable[[Query], list[Match]]:
+        """Gives the first photo, judged at the threshold that is best on all pairs."""
+        return partial(self._judged, answer, protocol_pairs.best_threshold(self._scores(answer), self.same))
 
-    def _threshold(self, answer: Embedded) -> float:
-        if id(answer) not in self._thresholds:
-            self._thresholds[id(answer)] = protocol_pairs.best_threshold(self._scores(answer), self.same)
-        return self._thresholds[id(answer)]
+    def _judged(self, answer: Embedded, threshold: float, query: Query) -> list[Match]:
+        first, second = int(query.candidates[0]), query.probe
+        if not (answer.found[first] and answer.found[second]):
+            return []
+        score = float(answer.embeddings[first] @ answer.embeddings[second])
+        same = self.probes[first].photo.identity == self.probes[second].photo.identity
+        return [Match(first, score, (score >= threshold) == same)]

@@ -225,7 +225,7 @@ def test_real_tools_take_them_for_faces(benchmark_script: ModuleType) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        result = benchmark_script.measure(people=20, photos=4, seed=0)
+        result = benchmark_script.measure(people=20, photos=6, seed=0)
     finally:
         torch.set_num_threads(threads)
     assert result["mtcnn_found"] >= 0.99

@@ -20,7 +20,7 @@ def ear(person: Person, side: float) -> tuple[Array, Array, Array, Array]:
     # Width of the ear at each height: broad above, narrow at the lobe.
     contour = np.sqrt(np.clip(1 - around**2, 0, 1)) * (1.0 - 0.28 * np.clip(around + 0.2, 0, 1))
     across = 0.56 * person.ear_size * contour * out
-    down = 0.5 * person.ear_size * around + 0.0 * across
+    down = np.broadcast_to(0.5 * person.ear_size * around, across.shape)
     rim = np.exp(-(((out - 0.86) / 0.12) ** 2)) * contour
     fold = 0.6 * np.exp(-(((out - 0.52) / 0.10) ** 2)) * np.clip(0.6 - around, 0, 1)
     bowl = np.exp(-(((out - 0.25) / 0.22) ** 2) - ((around - 0.05) / 0.38) ** 2)

@@ -43,10 +43,10 @@ def _paint_eye(canvas: Canvas, person: Person, shot: Shot, layout: Layout, side:
     outline = np.concatenate([upper, lower])
     skin = skin_colour(person)
     centre = corners.mean(0)
-    _paint_lids(canvas, person, upper, lower, centre, skin)
+    _paint_lids(canvas, person, upper, lower, centre)
     region = canvas.region(outline, 2.0)
     inside = canvas.coverage(outline, region, 0.12)
-    ball = _eyeball(canvas, person, shot, centre, region, side)
+    ball = _eyeball(canvas, person, shot, centre, region)
     # The upper lid and its lashes throw a shadow on the ball.
     shadow = canvas.line_coverage(upper + np.array([0.0, 0.6]), 2.0, region, 0.7)
     ball *= 1.0 - 0.6 * shadow[..., None]
@@ -55,7 +55,7 @@ def _paint_eye(canvas: Canvas, person: Person, shot: Shot, layout: Layout, side:
     canvas.fill(ellipse(corners[0, 0] + side * 1.3, corners[0, 1] + 0.2, 1.5, 1.1), pink, opacity=0.7, soft=0.4)
     lash = np.array([0.02, 0.014, 0.012])
     canvas.fill(_stroke(upper, 0.5 + 1.1 * person.lashes, -1.0), lash, opacity=0.6 + 0.35 * person.lashes, soft=0.2)
-    canvas.crease(lower, 0.7, deeper(skin, 1.0), opacity=0.45 + 0.3 * person.lashes, soft=0.25)
+    canvas.crease(lower, 0.7, deeper(1.0), opacity=0.45 + 0.3 * person.lashes, soft=0.25)
 
 
 def _stroke(path: Array, width: float, rise: float) -> Array:
@@ -65,23 +65,23 @@ def _stroke(path: Array, width: float, rise: float) -> Array:
     return np.concatenate([path + np.array([0.0, 0.3]), edge[::-1]])
 
 
-def _paint_lids(canvas: Canvas, person: Person, upper: Array, lower: Array, centre: Array, skin: Array) -> None:
-    canvas.darken(ellipse(centre[0], centre[1] - 5, 14, 7), deeper(skin, 0.22), soft=3.5)
+def _paint_lids(canvas: Canvas, person: Person, upper: Array, lower: Array, centre: Array) -> None:
+    canvas.darken(ellipse(centre[0], centre[1] - 5, 14, 7), deeper(0.22), soft=3.5)
     rise = np.sin(np.pi * np.linspace(0.0, 1.0, len(upper))) ** 0.7
     fold = upper - np.stack([np.zeros(len(upper)), 0.8 + person.lid_fold * rise], 1)
-    canvas.crease(fold, 0.8, deeper(skin, 1.1), opacity=0.75, soft=0.45)
+    canvas.crease(fold, 0.8, deeper(1.1), opacity=0.75, soft=0.45)
     below = lower + np.array([0.0, 3.0 + 1.5 * person.eye_bags])
-    canvas.crease(below, 1.0, deeper(skin, 0.6), opacity=0.2 + 0.5 * person.eye_bags, soft=1.0)
+    canvas.crease(below, 1.0, deeper(0.6), opacity=0.2 + 0.5 * person.eye_bags, soft=1.0)
 
 
-def _eyeball(
-    canvas: Canvas, person: Person, shot: Shot, centre: Array, region: tuple[slice, slice], side: float
-) -> Array:
+def _eyeball(canvas: Canvas, person: Person, shot: Shot, centre: Array, region: tuple[slice, slice]) -> Array:
     """(h, w, 3) the ball behind the lids: white, iris, pupil and the light's reflection."""
     rows, columns = np.mgrid[region].astype(np.float32)
     x = (columns + 0.5) / canvas.density - (canvas.image.shape[1] / canvas.density / 2) - centre[0]
     y = (rows + 0.5 - float(canvas.pixels(centre)[1]) - 0.5) / canvas.density
-    ball = _SCLERA * (1.0 - 0.30 * np.clip((np.abs(x) - 4) / 9, 0, 1))[..., None] ** np.array([0.7, 1.1, 1.2])
+    ball = _dimmed(_SCLERA, person) * (1.0 - 0.30 * np.clip((np.abs(x) - 4) / 9, 0, 1))[..., None] ** np.array(
+        [0.7, 1.1, 1.2]
+    )
     gaze_x, gaze_y = 2.5 * shot.gaze_x, 1.2 * shot.gaze_y - 0.6
     radius = np.hypot(x - gaze_x, y - gaze_y)
     tone = np.array([np.interp(5.0 * person.iris, np.arange(6.0), _IRIS_TONES[:, c]) for c in range(3)])
@@ -89,12 +89,16 @@ def _eyeball(
     fibres = 1.0 + 0.22 * np.sin(17 * turn + 3 * np.sin(5 * turn)) * np.clip(radius / 5, 0, 1)
     limbus = 1.0 - 0.65 * np.clip((radius - 4.6) / 1.3, 0, 1)
     iris = tone * (fibres * limbus * (1.25 - 0.09 * radius))[..., None]
-    sharp = 1.6 * canvas.density
-    ball += (iris - ball) * np.clip((_IRIS_RADIUS - radius) * sharp / 1.6 + 0.5, 0, 1)[..., None]
-    ball *= 1.0 - 0.97 * np.clip((2.3 - radius) * sharp / 1.6 + 0.5, 0, 1)[..., None]
+    ball += (iris - ball) * np.clip((_IRIS_RADIUS - radius) * canvas.density + 0.5, 0, 1)[..., None]
+    ball *= 1.0 - 0.97 * np.clip((2.3 - radius) * canvas.density + 0.5, 0, 1)[..., None]
     glint_x = gaze_x + 2.6 * np.sin(np.radians(shot.light_azimuth))
     glint = np.clip(1.6 - np.hypot(x - glint_x, y - gaze_y + 2.2), 0, 1)
     return (ball + 0.9 * glint[..., None]).astype(np.float32)
+
+
+def _dimmed(white: Array, person: Person) -> Array:
+    """(3,) a white that does not glare once a dark face around it has been exposed brighter."""
+    return white * (0.5 + 0.5 * min(1.0, float(skin_colour(person).mean()) / 0.4))
 
 
 def _paint_brow(canvas: Canvas, person: Person, layout: Layout, side: float) -> None:
@@ -128,14 +132,13 @@ def _paint_brow(canvas: Canvas, person: Person, layout: Layout, side: float) -> 
 def _paint_nostril(canvas: Canvas, person: Person, layout: Layout, side: float) -> None:
     base = float(layout.point(33)[1])
     half = 0.5 * person.nose_width
-    skin = skin_colour(person)
-    canvas.darken(ellipse(side * 0.42 * half, base - 2.6, 0.26 * half, 1.9, side * 14), deeper(skin, 3.2), soft=0.6)
+    canvas.darken(ellipse(side * 0.42 * half, base - 2.6, 0.26 * half, 1.9, side * 14), deeper(3.2), soft=0.6)
     wing = np.array(
         [[half - 2.5, base - 13], [half + 0.3, base - 8.0], [half - 0.5, base - 3.0], [half - 4.5, base - 1.6]]
     )
-    canvas.crease(spline(wing * [side, 1.0]), 0.9, deeper(skin, 1.0), opacity=0.6, soft=0.7)
+    canvas.crease(spline(wing * [side, 1.0]), 0.9, deeper(1.0), opacity=0.6, soft=0.7)
     under = np.array([[0.0, base + 0.5], [0.3 * half, base - 0.2], [0.75 * half, base - 1.5]])
-    canvas.crease(under * [side, 1.0], 1.4, deeper(skin, 0.7), opacity=0.5, soft=0.9)
+    canvas.crease(under * [side, 1.0], 1.4, deeper(0.7), opacity=0.5, soft=0.9)
 
 
 def _paint_mouth(canvas: Canvas, person: Person, layout: Layout) -> None:
@@ -147,18 +150,18 @@ def _paint_mouth(canvas: Canvas, person: Person, layout: Layout) -> None:
     red = skin * np.power(np.array([0.86, 0.56, 0.58], np.float32), 0.5 + 1.0 * person.lip_colour)
     outline = np.concatenate([top, bottom])
     canvas.fill(outline, red, opacity=0.88, soft=0.45)
-    canvas.darken(np.concatenate([top, inner_top[::-1]]), deeper(skin, 0.3), soft=0.8)
+    canvas.darken(np.concatenate([top, inner_top[::-1]]), deeper(0.3), soft=0.8)
     cavity = np.concatenate([inner_top, inner_bottom])
     if layout.gap > 0.8:
-        _paint_cavity(canvas, layout, cavity, inner_top)
-    canvas.crease(inner_top, 0.9, deeper(skin, 2.4), opacity=0.85, soft=0.35)
+        _paint_cavity(canvas, person, layout, cavity, inner_top)
+    canvas.crease(inner_top, 0.9, deeper(2.4), opacity=0.85, soft=0.35)
     under = bottom + np.array([0.0, 2.5])
-    canvas.crease(under[6:-6], 2.0, deeper(skin, 0.4), opacity=0.5, soft=1.4)
+    canvas.crease(under[6:-6], 2.0, deeper(0.4), opacity=0.5, soft=1.4)
     for corner in (outer[0], outer[6]):
-        canvas.darken(ellipse(corner[0], corner[1], 1.8, 1.4), deeper(skin, 1.0), opacity=0.7, soft=0.8)
+        canvas.darken(ellipse(corner[0], corner[1], 1.8, 1.4), deeper(1.0), opacity=0.7, soft=0.8)
 
 
-def _paint_cavity(canvas: Canvas, layout: Layout, cavity: Array, inner_top: Array) -> None:
+def _paint_cavity(canvas: Canvas, person: Person, layout: Layout, cavity: Array, inner_top: Array) -> None:
     """Teeth below the upper lip, dark below them."""
     region = canvas.region(cavity, 1.0)
     inside = canvas.coverage(cavity, region, 0.2)
@@ -169,6 +172,6 @@ def _paint_cavity(canvas: Canvas, layout: Layout, cavity: Array, inner_top: Arra
     columns = np.arange(region[1].start, region[1].stop) / canvas.density
     middle = canvas.image.shape[1] / canvas.density / 2
     beside = np.abs(columns - middle)
-    gaps = 1.0 - 0.35 * np.clip(1 - np.abs((beside / 7.2) % 1.0 - 0.0) / 0.06, 0, 1)
+    gaps = 1.0 - 0.35 * np.clip(1 - (beside / 7.2 % 1.0) / 0.06, 0, 1)
     dim = gaps * np.clip(1.1 - beside / 40.0, 0, 1)
-    canvas.blend(region, _TEETH * dim[None, :, None], alpha)
+    canvas.blend(region, _dimmed(_TEETH, person) * dim[None, :, None], alpha)

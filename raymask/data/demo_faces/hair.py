@@ -13,7 +13,7 @@ from raymask.data.demo_faces.surface import EDGE_DEGREES, Head, grid_angles, gri
 
 _FRINGE_DROP = 20.0  # mm by which a fringe hangs below the hairline
 _VOLUME = {"bald": 0.0, "crop": 0.25, "short": 0.7, "fringe": 0.8, "tied": 0.3, "long": 0.8, "curly": 1.5}
-_HANGING = {"long": 170.0, "curly": 62.0, "fringe": 82.0}  # mm below the eyes down to which hair hangs behind the head
+_HANGING = {"long": 170.0, "curly": 38.0, "fringe": 82.0}  # mm below the eyes down to which hair hangs behind the head
 _OVER_EARS = ("long", "fringe")
 _SHELL = (150, 170)  # rows and columns of the grid of hanging hair
 
@@ -35,7 +35,7 @@ def raise_hair(head: Head, person: Person) -> Head:
     return Head(points=points.astype(np.float32), angles=head.angles, heights=head.heights)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def hair_texture(person: Person, rows: int, columns: int) -> tuple[Array, Array]:
     """Opacity (rows, columns) and colour (rows, columns, 3) of the hair over the head's grid, in linear light.
 
@@ -84,7 +84,7 @@ def hanging_hair(person: Person) -> tuple[Array, Array, Array] | None:
     width = (half + 5.0 + 0.9 * volume * (0.5 + 0.5 * np.sin(np.pi * np.clip(share * 1.1, 0, 1)))) * dome + flow
     x = width * np.sin(angles)
     z = -8.0 + (70.0 + volume) * dome * np.cos(angles)
-    points = np.stack([x, heights + 0.0 * x, z + 0.0 * x], 2).astype(np.float32)
+    points = np.stack(np.broadcast_arrays(x, heights, z), 2).astype(np.float32)
     tone = np.clip(1.0 + 0.32 * _strands(person, rng, rows, columns), 0.25, 2.0)[..., None]
     return points, normals_of(points), (hair_colour(person) * tone).astype(np.float32)
 
@@ -120,6 +120,6 @@ def _strands(person: Person, rng: np.random.Generator, rows: int, columns: int) 
     # Strands fan out from the parting: shift the streaks sideways the further down they are.
     column, row = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
     part = (0.5 + 0.16 * person.hair_part) * columns
-    side = np.tanh((column - part) / (0.02 * columns))
-    fan = side * 0.16 * columns * np.sqrt(np.clip(row / rows, 0, 1))
+    side = np.tanh((column - part) / (0.3 * columns))
+    fan = side * 0.2 * columns * np.sqrt(np.clip(row / rows, 0, 1))
     return cv2.remap(streaks, column - fan, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)

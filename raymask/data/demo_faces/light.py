@@ -45,7 +45,7 @@ def light_of(shot: Shot, skin: Array) -> Light:
     """
     azimuth, elevation = np.radians([shot.light_azimuth, shot.light_elevation])
     direction = np.array([np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
-    warm = np.power(np.array([1.28, 1.0, 0.72]), shot.temperature) * np.power(np.array([1.06, 0.94, 1.06]), shot.tint)
+    warm = np.power(np.array([1.36, 1.0, 0.66]), shot.temperature) * np.power(np.array([1.09, 0.92, 1.09]), shot.tint)
     level = 2.0**shot.exposure * (_USUAL_SKIN / float(skin.mean())) ** _AUTO_EXPOSURE
     cooler = np.power(np.array([0.94, 1.0, 1.08]), shot.light_share)
     return Light(

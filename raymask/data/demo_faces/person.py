@@ -15,14 +15,32 @@ _SKEW = {
     "redness": 1.5,
     "hair_grey": 3.0,
     "hair_red": 2.5,
-    "moles": 1.5,
+    "moles": 3.0,
     "melanin": 1.3,
 }
 
 # What tells faces apart most, to people and to networks, is drawn from both ends of its range more often.
 _SPREAD = dict.fromkeys(
-    """brow_lift brow_length brow_thickness brow_tilt brow_arch brow_ridge eye_spacing eye_width eye_tilt eye_opening
-    nose_length nose_width bridge_height philtrum mouth_width upper_lip cheek_relief chin_fullness""".split(),
+    [
+        "brow_lift",
+        "brow_length",
+        "brow_thickness",
+        "brow_tilt",
+        "brow_arch",
+        "brow_ridge",
+        "eye_spacing",
+        "eye_width",
+        "eye_tilt",
+        "eye_opening",
+        "nose_length",
+        "nose_width",
+        "bridge_height",
+        "philtrum",
+        "mouth_width",
+        "upper_lip",
+        "cheek_relief",
+        "chin_fullness",
+    ],
     0.6,
 )
 

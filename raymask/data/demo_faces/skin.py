@@ -33,21 +33,20 @@ def hair_colour(person: Person) -> Array:
     return (colour + (_GREY_HAIR - colour) * person.hair_grey).astype(np.float32)
 
 
-def deeper(colour: Array, strength: float) -> Array:
-    """(3,) factor that darkens skin of that colour the way blood and shade do: blue and green go first."""
-    return np.power(np.array([0.62, 0.42, 0.38]), strength).astype(np.float32) * np.ones_like(colour)
+def deeper(strength: float) -> Array:
+    """(3,) factor that darkens skin the way blood and shade do: blue and green go first."""
+    return np.power(np.array([0.62, 0.42, 0.38]), strength).astype(np.float32)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def bare_skin(person: Person, density: float) -> Canvas:
     """The canvas that eyes, brows and mouth are painted on. Shared: copy it before painting."""
     rng = np.random.default_rng([person.texture_seed, 1])
-    colour = skin_colour(person)
-    canvas = Canvas.blank(density, colour)
+    canvas = Canvas.blank(density, skin_colour(person))
     _mottle(canvas, rng)
-    _flush(canvas, person, colour)
+    _flush(canvas, person)
     _spots(canvas, person, rng)
-    _lines(canvas, person, colour)
+    _lines(canvas, person)
     if person.beard > 0:
         _beard(canvas, person, rng)
     canvas.image.setflags(write=False)
@@ -69,13 +68,13 @@ def _mottle(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.image[:] *= np.stack([1 + value, 1 + value - hue, 1 + value - hue], 2)
 
 
-def _flush(canvas: Canvas, person: Person, colour: Array) -> None:
+def _flush(canvas: Canvas, person: Person) -> None:
     """Red cheeks, nose and chin; yellower forehead."""
     strength = 0.25 + 0.75 * person.redness
     red = np.array([1.0, 0.84, 0.85], np.float32)
     for side in (-1, 1):
         canvas.darken(ellipse(side * 42, 32, 19, 14), red, opacity=strength, soft=8)
-        canvas.darken(ellipse(side * 31, 8, 14, 5), deeper(colour, 0.35), opacity=person.eye_bags, soft=2.5)
+        canvas.darken(ellipse(side * 31, 8, 14, 5), deeper(0.35), opacity=person.eye_bags, soft=2.5)
     canvas.darken(ellipse(0, 36, 10, 9), red, opacity=strength, soft=4)
     canvas.darken(ellipse(0, person.chin_drop - 14, 12, 8), red, opacity=0.6 * strength, soft=5)
 
@@ -92,9 +91,9 @@ def _spots(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
         canvas.darken(ellipse(x, y, radius, radius), np.array([0.30, 0.20, 0.17]), soft=0.25)
 
 
-def _lines(canvas: Canvas, person: Person, colour: Array) -> None:
+def _lines(canvas: Canvas, person: Person) -> None:
     """Lines across the forehead, between the brows and beside the eyes."""
-    dark = deeper(colour, 0.8)
+    dark = deeper(0.8)
     strength = max(0.0, person.wrinkles - 0.2)
     if strength == 0.0:
         return

@@ -138,7 +138,7 @@ def _profiles(person: Person, layout: Layout, y: Array) -> tuple[Array, Array, A
     width = np.where(y > 0, lower, upper)
     knots = np.array([-1.0, -0.97, -0.85, -0.6, -0.2, 0.0, 0.4, 0.62, 0.8, 0.93, 0.985, 1.0])
     at = np.where(y > 0, share, -y / TOP)
-    front = smooth_curve(at, knots, np.array([-15.0, 15, 50, 78, 91, 90, 90, 91, 89, 91, 87, 80]))
+    front = smooth_curve(at, knots, np.array([-15.0, 15, 50, 78, 91, 90, 90, 91, 89, 90, 85, 79]))
     side = smooth_curve(at, knots, np.array([-15.0, -14, -10, -6, 0, 2, 8, 16, 30, 52, 74, 80]))
     back = smooth_curve(at, knots, np.array([4.0, 40, 70, 85, 90, 88, 70, 50, 36, 26, 12, 4]))
     return width, front, side, back
@@ -154,13 +154,13 @@ def _relief(person: Person, layout: Layout, x: Array, y: Array) -> Array:
     x = x.astype(np.float32)
     y = y.astype(np.float32)
     beside = np.abs(x)
-    relief = _brow_and_eyes(person, layout, beside, y) + _nose_relief(person, layout, beside, y)
+    relief = _brow_and_eyes(person, beside, y) + _nose_relief(person, layout, beside, y)
     relief += _cheeks(person, layout, beside, y)
     relief += _lips(person, layout, beside, y)
     return relief
 
 
-def _brow_and_eyes(person: Person, layout: Layout, beside: Array, y: Array) -> Array:
+def _brow_and_eyes(person: Person, beside: Array, y: Array) -> Array:
     eye_x = person.eye_spacing / 2
     ridge = person.brow_ridge * _hill(beside, y, (27.0, -17.0), (24.0, 8.0))
     socket = (2.0 + person.eye_depth) * _hill(beside, y, (eye_x - 2.0, -1.0), (17.0, 11.0))
@@ -214,5 +214,5 @@ def _lips(person: Person, layout: Layout, beside: Array, y: Array) -> Array:
     gap = 1.2 * np.exp(-(((y - middle) / (1.2 + 0.5 * layout.gap)) ** 2))
     under = 3.2 * _hill(beside, y, (0.0, float(lower_edge) + 6.0), (20.0, 5.0))
     philtrum = 1.0 * _hill(beside, y, (0.0, float(upper_edge) - 4.0), (2.8, 5.0))
-    ball = 4.0 * _hill(beside, y, (0.0, layout.chin - 14.0), (15.0 * person.chin_fullness, 10.0))
+    ball = 3.0 * _hill(beside, y, (0.0, layout.chin - 16.0), (16.0 * person.chin_fullness, 12.0))
     return swell * (upper + lower - gap) - under - philtrum + ball

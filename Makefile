@@ -1,0 +1,42 @@
+# raymask: `make demo` shows the whole main job, `make test` checks it; both set up what they need by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+UV_VERSION := 0.13.9
+
+.PHONY: help setup demo test lint bench lock clean
+
+help:  ## Show these lines.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+setup: $(INSTALLED)  ## Make .venv with everything pinned by requirements.lock.
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "raymask needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: setup  ## Invent faces, draw masks, train two workers, evaluate: about 8 minutes on 2 cores.
+	$(BIN)/python jobs/demo.py
+
+test: setup lint  ## Run all tests.
+	$(BIN)/python -m pytest
+
+lint: setup  ## Check style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## Measure what the README states; JSON on standard output.
+	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+lock: setup  ## Renew requirements.lock from pyproject.toml: versions and hashes, no address.
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
+
+clean:  ## Remove what demo and the tools made; .venv stays.
+	rm -rf out .pytest_cache .ruff_cache .mypy_cache build *.egg-info

@@ -1,0 +1,12 @@
+"""Show the whole main job on invented people: masks drawn, a MaskFaceNet trained, its accuracy table, a report."""
+
+from raymask.cli import parse, run
+from raymask.demo import DemoConfig, run_demo
+
+
+def main() -> None:
+    run_demo(parse(DemoConfig, __doc__))
+
+
+if __name__ == "__main__":
+    run(main)

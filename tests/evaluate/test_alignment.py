@@ -1,0 +1,56 @@
+"""Alignment to ArcFace's five points."""
+
+import numpy as np
+import pytest
+
+from raymask.evaluate.alignment import ARCFACE_POINTS, align, similarity
+
+
+def turned(points, angle, scale, shift):
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return scale * points @ turn.T + shift
+
+
+def test_finds_turn_scale_and_shift_again():
+    source = turned(ARCFACE_POINTS, 0.3, 2.5, (40, -7))
+    matrix = similarity(source, ARCFACE_POINTS)
+    assert np.allclose(source @ matrix[:, :2].T + matrix[:, 2], ARCFACE_POINTS)
+    assert np.hypot(*matrix[:, 0]) == pytest.approx(1 / 2.5)
+
+
+def test_never_mirrors_and_is_the_least_squares_fit():
+    generator = np.random.default_rng(0)
+    source = ARCFACE_POINTS * [-1, 1] + generator.normal(size=(5, 2))
+    matrix = similarity(source, ARCFACE_POINTS)
+    assert np.linalg.det(matrix[:, :2]) > 0
+
+    def error(tried):
+        return ((source @ tried[:, :2].T + tried[:, 2] - ARCFACE_POINTS) ** 2).sum()
+
+    for angle, scale, dx in ((0.01, 1, 0), (0, 1.01, 0), (0, 1, 0.5)):
+        other = np.column_stack([turned(matrix[:, :2].T, angle, scale, 0).T, matrix[:, 2] + [dx, 0]])
+        assert error(other) > error(matrix)
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.0, 6.0])
+def test_the_points_land_on_the_template(scale):
+    """Dots at the five points of a photo, small or large, come to lie at the template's."""
+    import cv2
+
+    points = turned(ARCFACE_POINTS, -0.2, scale, (60 * scale, 40 * scale))
+    photo = np.zeros((int(260 * scale), int(260 * scale), 3), np.uint8)
+    for x, y in points:
+        cv2.circle(photo, (round(x), round(y)), max(2, round(3 * scale)), (255, 255, 255), -1)
+    aligned = align(photo, points)
+    assert aligned.shape == (112, 112, 3)
+    _, _, _, centres = cv2.connectedComponentsWithStats((aligned[..., 0] > 127).astype(np.uint8))
+    assert len(centres) == 6
+    for target in ARCFACE_POINTS:
+        assert np.linalg.norm(centres[1:] - target, axis=1).min() < 1
+
+
+def test_large_faces_are_smoothed_not_sampled():
+    stripes = np.zeros((1200, 1200, 3), np.uint8)
+    stripes[:, ::2] = 255
+    aligned = align(stripes, ARCFACE_POINTS * 9 + 50)
+    assert aligned[20:90, 20:90].std() < 20

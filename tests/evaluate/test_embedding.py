@@ -1,0 +1,103 @@
+"""Probes are made once, in chunks; misses are told apart; a recogniser that breaks its promise is refused."""
+
+import numpy as np
+import pytest
+
+from raymask.data.photos import Photo
+from raymask.data.storage import Folder
+from raymask.errors import ModelError
+from raymask.evaluate import embedding
+from raymask.evaluate.embedding import embed_probes
+from raymask.evaluate.probes import Probe, Probes
+from raymask.faces.images import encode_jpeg
+from raymask.faces.masks import TEST_LOOKS
+
+
+class Mean:
+    """Embeds a photo by its mean colour; finds no face in dark ones."""
+
+    def __init__(self):
+        self.given = []
+
+    def embed(self, photos):
+        self.given.append(len(photos))
+        means = np.array([photo.mean(axis=(0, 1)) for photo in photos], np.float32).reshape(-1, 3)
+        found = means.mean(axis=1) > 60
+        return means / np.linalg.norm(means, axis=1, keepdims=True), found
+
+
+@pytest.fixture
+def folder(demo_faces, tmp_path):
+    """Three demo photos, a photo of nothing, a dark one, and a damaged file."""
+    (tmp_path / "p").mkdir()
+    for number, path in enumerate(sorted(demo_faces.rglob("*.jpg"))[:3]):
+        (tmp_path / "p" / f"{number}.jpg").write_bytes(path.read_bytes())
+    (tmp_path / "p" / "blank.jpg").write_bytes(encode_jpeg(np.full((90, 80, 3), 200, np.uint8)))
+    (tmp_path / "p" / "dark.jpg").write_bytes(encode_jpeg(np.full((90, 80, 3), 5, np.uint8)))
+    (tmp_path / "p" / "damaged.jpg").write_bytes(b"no image")
+    return tmp_path
+
+
+@pytest.fixture
+def wanted():
+    names = ("0", "1", "2", "blank", "dark", "damaged")
+    return [Probe(Photo("p", f"p/{name}.jpg"), masked) for masked in (False, True) for name in names]
+
+
+@pytest.fixture
+def probes(folder):
+    return Probes(Folder(folder), masks=TEST_LOOKS, seed=0)
+
+
+def test_found_and_missed(probes, wanted, capsys):
+    answer = embed_probes(wanted, probes, {"mean": Mean()})["mean"]
+    assert answer.found.tolist() == [True] * 4 + [False] * 2 + [True] * 3 + [False] * 3
+    assert not answer.embeddings[~answer.found].any()
+    reasons = {(miss.image_id, miss.masked): miss.reason for miss in answer.misses}
+    assert len(reasons) == len(answer.misses) == 5
+    assert reasons["p/dark.jpg", False] == "no face found"
+    assert reasons["p/blank.jpg", True].endswith("bare photo to draw the mask on")
+    assert reasons["p/damaged.jpg", False].startswith("unreadable")
+    assert reasons["p/damaged.jpg", True].startswith("unreadable")
+    assert "12/12 probes" in capsys.readouterr().out
+
+
+def test_chunks_change_nothing(probes, wanted, monkeypatch):
+    whole = embed_probes(wanted, probes, {"mean": Mean()})["mean"]
+    for name, value in (("CHUNK_PHOTOS", 2), ("CHUNK_BYTES", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(embedding, name, value)
+            recogniser = Mean()
+            parts = embed_probes(wanted, probes, {"mean": recogniser})["mean"]
+        assert max(recogniser.given) == 2  # a photo's two probes stay together
+        assert (parts.embeddings == whole.embeddings).all()
+        assert parts.misses == whole.misses
+
+
+def test_masked_probes_differ_from_bare_ones_and_hang_on_the_seed(probes, folder):
+    photo = Photo("p", "p/1.jpg")
+    bare = probes.bare(photo)
+    masked = probes.masked(photo, bare)
+    assert 0.02 < (masked != bare).any(axis=2).mean() < 0.5
+    assert (masked == Probes(Folder(folder), masks=TEST_LOOKS, seed=0).masked(photo, bare)).all()
+    assert probes.look(photo) in TEST_LOOKS
+    others = [Probes(Folder(folder), masks=TEST_LOOKS, seed=seed).masked(photo, bare) for seed in (1, 2)]
+    assert any((other != masked).any() for other in others)
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "found", "said"),
+    [
+        (lambda n: np.ones((n, 4)), lambda n: np.ones(n, bool), "of length 1"),
+        (lambda n: np.full((n, 1), np.nan), lambda n: np.ones(n, bool), "of length 1"),
+        (lambda n: np.ones(n), lambda n: np.ones(n, bool), r"embed\(\d+ photos\) gave"),
+        (lambda n: np.ones((n, 1)), lambda n: np.ones(n + 1, bool), r"embed\(\d+ photos\) gave"),
+    ],
+)
+def test_a_recogniser_that_breaks_its_promise(probes, wanted, embeddings, found, said):
+    class Broken:
+        def embed(self, photos):
+            return embeddings(len(photos)), found(len(photos))
+
+    with pytest.raises(ModelError, match=f"own: .*{said}"):
+        embed_probes(wanted, probes, {"own": Broken()})

@@ -1,0 +1,181 @@
+"""Whole evaluations of invented people: each protocol, the table, the report, the command line, users' mistakes."""
+
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raymask.evaluate import evaluate
+from raymask.evaluate.config import EvaluateConfig
+from raymask.evaluate.finder import shared_finder
+
+ROOT = Path(__file__).parent.parent.parent
+OWN = '''
+import numpy as np
+
+class Noise:
+    """Embeds by chance, but finds no face in photos whose corner is dark."""
+    def embed(self, photos):
+        rows = np.random.default_rng(0).normal(size=(len(photos), 8)).astype(np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True), np.array([p[:9, :9].mean() > 60 for p in photos])
+'''
+
+
+@pytest.fixture(scope="module")
+def people(demo_faces, tmp_path_factory):
+    """Four of the eight demo people are test, two val, the others train."""
+    names = sorted(path.name for path in demo_faces.iterdir())
+    splits = dict(zip(names, ["test"] * 4 + ["val"] * 2 + ["train"] * 2, strict=True))
+    path = tmp_path_factory.mktemp("splits") / "splits.json"
+    path.write_text(json.dumps(splits))
+    return str(path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_noise.py").write_text(OWN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield folder
+
+
+class _Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+        self.tags = set()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.found += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
+
+
+def check_report(out):
+    text = (out / "report.html").read_text()
+    links = _Links()
+    links.feed(text)
+    assert links.found
+    assert all(link.startswith("data:image/") for link in links.found)
+    assert not {"script", "link", "iframe"} & links.tags
+    assert "url(" not in text
+    assert "nan" not in text.lower().split("<body>")[1].replace("data:", "").split("base64")[0]
+    return text
+
+
+def run(out, demo_faces, people, **options):
+    config = EvaluateConfig(
+        **{
+            "recognisers": ("dlib", "python:own_noise:Noise"),
+            "images": str(demo_faces),
+            "people": people,
+            "out": str(out),
+            "resamples": 200,
+            **options,
+        }
+    )
+    return evaluate(config), json.loads((out / "table.json").read_text())
+
+
+def test_batch(tmp_path, demo_faces, people):
+    done, table = run(tmp_path, demo_faces, people, protocol="batch", batches=50)
+    assert table["counts"] == {"people": 4, "people_left_out": 0, "photos": 32, "probes": 64}
+    dlib, noise = table["recognisers"].values()
+    assert dlib["metrics"]["accuracy"]["n"] == 50 * 24
+    assert dlib["metrics"]["accuracy_masked"]["n"] == 50 * 12
+    for figure in dlib["metrics"].values():
+        assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
+    assert dlib["metrics"]["accuracy"]["value"] > noise["metrics"]["accuracy"]["value"] + 0.2
+    (row,) = table["differences"]
+    assert (row["of"], row["minus"]) == ("python:own_noise:Noise", "dlib")
+    assert row["metrics"]["accuracy"]["high"] < 0
+    missed = [miss for miss in noise["misses"] if not miss["masked"]]
+    assert 0 < len(missed) < 32
+    text = check_report(tmp_path)
+    assert all(miss["image_id"] in text for miss in missed)
+    assert "accuracy, masked anchors" in done.text()
+
+
+def test_gallery_is_seeded_and_the_recognisers_share_what_is_enrolled(tmp_path, demo_faces, people):
+    found_before = shared_finder().seconds
+    done, table = run(tmp_path / "a", demo_faces, people, protocol="gallery", draws=3)
+    _, again = run(tmp_path / "b", demo_faces, people, protocol="gallery", draws=3)
+    metrics = table["recognisers"]["dlib"]["metrics"]
+    assert set(metrics) == {
+        f"{key}_{state}" for key in ("rank1", "rank5", "fpir", "fnir") for state in ("bare", "masked")
+    }
+    assert metrics["rank1_bare"]["n"] == metrics["rank1_masked"]["n"] == 3 * (32 - 4)
+    assert metrics["rank5_bare"]["value"] == 1  # of four people everybody is among the first five
+    assert metrics["rank1_bare"]["value"] >= metrics["rank1_masked"]["value"] - 0.1
+    assert metrics == again["recognisers"]["dlib"]["metrics"]
+    assert shared_finder().seconds >= found_before
+    text = check_report(tmp_path / "a")
+    assert "Nearest neighbours" in text
+    assert any(look.replace(":", ", ") in text for look in done.config.masks)
+
+
+def test_pairs(tmp_path, demo_faces):
+    images = tmp_path / "images"
+    lines = []
+    for person in sorted(demo_faces.iterdir())[:4]:
+        (images / person.name).mkdir(parents=True)
+        for number, path in enumerate(sorted(person.iterdir())[:4], 1):
+            os.link(path, images / person.name / f"{person.name}_{number:04}.jpg")
+    names = sorted(path.name for path in images.iterdir())
+    for fold in (0, 1):
+        lines += [f"{name}\t{1 + 2 * fold}\t{2 + 2 * fold}" for name in names]
+        lines += [f"{a}\t{1 + fold}\t{b}\t{3 + fold}" for a, b in pairwise(names)]
+    (tmp_path / "pairs.txt").write_text("\n".join(lines))
+    done, table = run(tmp_path / "out", images, None, protocol="pairs", pairs=str(tmp_path / "pairs.txt"), mask="one")
+    assert set(table["recognisers"]["dlib"]["metrics"]) == {"accuracy", "eer", "tar_1e-2", "tar_1e-3"}
+    assert table["recognisers"]["dlib"]["metrics"]["accuracy"]["n"] == 14
+    assert {probe.masked for probe in done.trial.probes} == {False, True}
+    assert (done.trial.folds == np.repeat([0, 1], 7)).all()
+    assert "the second masked" in check_report(tmp_path / "out")
+
+
+def job(*words, own=""):
+    path = os.pathsep.join([str(ROOT), str(own)])
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", ROOT / "jobs" / "evaluate.py", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def test_the_command_line(tmp_path, demo_faces, people, own):
+    done = job(
+        *("--images", demo_faces, "--people", f"{people}:val", "python:own_noise:Noise"),
+        *("--protocol", "batch", "--max-photos", "6", "--batches", "5", "--out", tmp_path / "out"),
+        own=own,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 people, 12 photos, 24 probes" in done.stdout
+    assert str(tmp_path / "out" / "report.html") in done.stdout
+    assert (tmp_path / "out" / "table.json").is_file()
+
+
+def test_users_mistakes_end_in_one_sentence(tmp_path, demo_faces, people):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    given = {"--images": demo_faces, "--people": people, "--protocol": "gallery", "--out": tmp_path / "out"}
+    for changed, said in (
+        ({"--images": tmp_path / "empty"}, "holds no photo"),
+        ({"--out": tmp_path / "file" / "out"}, "cannot be written"),
+        ({"--protocol": "pairs"}, "protocol pairs needs --pairs FILE"),
+        ({"--protocol": "verify"}, "verify"),
+        ({"--people": f"{people}:tset"}, "'tset' is no split"),
+    ):
+        words = [word for pair in {**given, **changed}.items() for word in pair]
+        done = job("bundle:nowhere" if "--out" not in changed else "dlib", *words)
+        assert done.returncode == 2, said
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

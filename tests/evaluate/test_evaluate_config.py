@@ -1,0 +1,57 @@
+"""Options: what is refused, and in which words."""
+
+import dataclasses
+
+import pytest
+
+from raymask.errors import ConfigError
+from raymask.evaluate.config import EvaluateConfig, people_split
+
+
+def config(**changed):
+    given = {"recognisers": ("dlib",), "images": "ROOT", "out": "OUT", "protocol": "gallery", "people": "splits.json"}
+    return EvaluateConfig(**{**given, **changed})
+
+
+def test_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config().seed = 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"protocol": "verify"}, "protocol 'verify' is unknown; choose one of batch, gallery, pairs"),
+        ({"protocol": "pairs"}, "needs --pairs FILE"),
+        ({"people": None}, "protocol gallery needs --people"),
+        ({"people": "splits.json:tset"}, "'tset' is no split"),
+        ({"recognisers": ()}, "at least one recogniser"),
+        ({"recognisers": ("dlib", "dlib")}, "named twice"),
+        ({"mask": "some"}, "mask 'some' is unknown"),
+        ({"masks": ()}, "at least one mask"),
+        ({"masks": ("scarf",)}, "scarf"),
+        ({"seed": -1}, "seed must be 0 or more"),
+        ({"draws": 0}, "draws must be 1 or more"),
+        ({"batches": 0}, "batches must be 1 or more"),
+        ({"limit_people": 0}, "limit_people must be 1 or more"),
+        ({"max_photos": 1}, "max_photos must be 2 or more"),
+        ({"resamples": 10}, "resamples must be 100 or more"),
+    ],
+)
+def test_refused(changed, said):
+    with pytest.raises(ConfigError, match=said):
+        config(**changed)
+
+
+@pytest.mark.parametrize(
+    ("people", "meant"),
+    [
+        ("out/splits.json", ("out/splits.json", "test")),
+        ("out/splits.json:val", ("out/splits.json", "val")),
+        ("s3://bucket/splits.json", ("s3://bucket/splits.json", "test")),
+        ("s3://bucket/splits.json:train", ("s3://bucket/splits.json", "train")),
+        ("test", ("test", "test")),
+    ],
+)
+def test_people_and_split(people, meant):
+    assert people_split(people) == meant

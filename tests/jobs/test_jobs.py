@@ -1,0 +1,74 @@
+"""The entry points as a person runs them: real processes, one of them with Ray's authentication on."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def job(name: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ | environment,
+    )
+
+
+def test_prepare_runs_in_a_cluster_with_authentication(demo_faces, tmp_path):
+    done = job(
+        "prepare",
+        *("--images", str(demo_faces), "--out", str(tmp_path / "out"), "--limit-identities", "1", "--workers", "1"),
+        RAY_AUTH_MODE="token",
+        RAY_ADDRESS="local",
+        HOME=str(tmp_path),  # the token is written there
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".ray" / "auth_token").read_text().strip()
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["rows"] == 8
+    assert "8 of 64 photos prepared, 56 dropped" in done.stdout
+    assert "prepare: 8/8 photos" in done.stdout
+
+
+def test_demo_faces_writes_the_tree_that_prepare_reads(tmp_path):
+    done = job("demo_faces", "--out", str(tmp_path / "faces"), "--people", "2", "--photos", "1")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "faces").glob("person_*/*.jpg"))) == 2
+    assert "demo faces: 2/2 photos" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("prepare", ["--images", "{tmp}", "--out", "{tmp}/out"], "{tmp} holds no photo; it takes a tree"),
+        ("prepare", ["--images", "{tmp}/none", "--out", "{tmp}/out"], "none holds no photo"),
+        ("prepare", ["--images", "{faces}", "--out", "{tmp}/file/out"], "cannot be written"),
+        ("prepare", ["--images", "{faces}", "--out", "{tmp}/out", "--maks", "cloth"], "--maks"),
+        ("prepare", ["--images", "{faces}", "--out", "{tmp}/out", "--masks", "[paper]"], "paper"),
+        ("prepare", ["--images", "{faces}", "--out", "{tmp}/out", "--min-photos", "99"], "no person has 99 photos"),
+        (
+            "prepare",
+            ["--images", "{faces}", "--out", "{tmp}/out", "--splits", "{tmp}/no.json"],
+            "no.json cannot be read",
+        ),
+        ("train", ["--data", "{tmp}", "--storage", "{tmp}", "--name", "a"], "no prepared training faces"),
+        ("train", ["--data", "{tmp}", "--storage", "{tmp}", "--name", "a", "--loss.margin", "-1"], "margin"),
+        ("train", ["--data", "{tmp}", "--storage", "{tmp}", "--name", "a", "--los.margin", "1"], "--los.margin"),
+        ("demo", ["--people", "2"], "people must be 8 or more"),
+    ],
+)
+def test_mistakes_end_in_a_sentence(name, options, sentence, demo_faces, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    places = {"tmp": str(tmp_path), "faces": str(demo_faces)}
+    done = job(name, *(option.format(**places) for option in options))
+    assert done.returncode == 2
+    assert sentence.format(**places) in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr + done.stdout
