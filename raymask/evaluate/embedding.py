@@ -16,7 +16,7 @@ from raymask.evaluate.probes import Probe, Probes
 from raymask.evaluate.recognisers import Recogniser
 from raymask.progress import Progress
 
-CHUNK_PHOTOS = 32
+CHUNK_PHOTOS = 16
 CHUNK_BYTES = 128_000_000
 """What a recogniser is given at a time: at most so many photos, or as many as reach so many bytes."""
 
@@ -92,7 +92,11 @@ def _load(photo: Photo, rows: list[int], wanted: Sequence[Probe], probes: Probes
         return [Miss(photo.image_id, wanted[row].masked, f"unreadable: {error}") for row in rows]
     missed = []
     for row in rows:
-        pixels = probes.masked(photo, bare) if wanted[row].masked else bare
+        try:
+            pixels = probes.masked(photo, bare) if wanted[row].masked else bare
+        except Exception as error:  # whatever a library throws at one photo must not cost the others
+            missed.append(Miss(photo.image_id, True, f"no mask could be drawn ({type(error).__name__}: {error})"))
+            continue
         if pixels is None:
             missed.append(Miss(photo.image_id, True, "no face found in the bare photo to draw the mask on"))
         else:

@@ -55,13 +55,13 @@ def write_demo_faces(
     _check_count("size", size, _SMALLEST, _LARGEST)
     folder = Path(root)
     jobs = [(folder, seed, who, number, size) for who in range(people) for number in range(photos)]
-    missing = [job for job in jobs if not _path(*job[:4]).is_file()]
+    missing = [job for job in jobs if not _path(job[0], job[2], job[3]).is_file()]
     done = len(jobs) - len(missing)
     if report is not None and done:
         report(done, len(jobs))
     try:
         for who in {job[2] for job in missing}:
-            _path(folder, seed, who, 0).parent.mkdir(parents=True, exist_ok=True)
+            _path(folder, who, 0).parent.mkdir(parents=True, exist_ok=True)
         _write_all(missing, lambda written: report(done + written, len(jobs)) if report is not None else None)
     except OSError as error:
         raise DataError(
@@ -105,7 +105,7 @@ def _write_one(job: _Job) -> None:
     folder, seed, who, number, size = job
     person = Person.invent(seed * _SEEDS_A_SET + who)
     photo = render(person, Shot.invent(seed * _SEEDS_A_SET + who * (_MOST + 1) + number), size)
-    path = _path(folder, seed, who, number)
+    path = _path(folder, who, number)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}_", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -117,7 +117,7 @@ def _write_one(job: _Job) -> None:
         raise
 
 
-def _path(folder: Path, seed: int, who: int, number: int) -> Path:
+def _path(folder: Path, who: int, number: int) -> Path:
     """Where the photo goes."""
     identity = f"person_{who:03d}"
     return folder / identity / f"{identity}_{number:02d}.jpg"
