@@ -114,9 +114,11 @@ def render_report(done: Evaluation, probes: Probes) -> str:
 
 def _cards(done: Evaluation, names: dict[str, str]) -> list[dict[str, Any]]:
     """The figure that matters most, of each recogniser."""
-    key = done.trial.headline
-    title = next(measure.title for measure in next(iter(done.scored.values())).measures if measure.key == key)
-    return [{"name": names[spec], "title": title, "shown": figures[key]} for spec, figures in done.figures.items()]
+    headline = done.headline()
+    return [
+        {"name": names[spec], "title": headline.title, "shown": figures[headline.key]}
+        for spec, figures in done.figures.items()
+    ]
 
 
 def _verdict(shown: Figure, higher_is_better: bool) -> str:

@@ -15,16 +15,26 @@ from raymask.evaluate.bootstrap import Figure, draw_weights
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import shared_finder
-from raymask.evaluate.measures import Scored
+from raymask.evaluate.measures import Measure, Scored
 from raymask.evaluate.pairs_file import read_pairs
 from raymask.evaluate.people import choose_photos, people_of_split
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.recognisers import load_recogniser
-from raymask.evaluate.table import Difference, as_json, differences, sample, text_differences, text_table
+from raymask.evaluate.table import (
+    Difference,
+    as_json,
+    differences,
+    percent,
+    sample,
+    short_names,
+    text_differences,
+    text_table,
+)
 from raymask.evaluate.trial import Trial
 from raymask.evaluate.trial_batch import BatchTrial
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.evaluate.trial_pairs import PairsTrial
+from raymask.progress import duration
 
 VERSIONS = ("raymask", "torch", "facenet-pytorch", "dlib-bin", "onnxruntime", "opencv-python-headless", "numpy")
 
@@ -50,7 +60,7 @@ class Evaluation:
             f"{self.config.protocol}: {self.trial.title}\n{self.counts()}",
             text_table(self.scored, self.figures),
             text_differences(self.scored, self.differences),
-            "\n".join(self.notes()),
+            "\n".join([*self.gains(), *self.notes()]),
         ]
         return "\n\n".join(part for part in parts if part)
 
@@ -60,14 +70,29 @@ class Evaluation:
         left_out = f" ({self.people_left_out:,} more have too few photos)" if self.people_left_out else ""
         return f"{len(self.trial.people):,} people{left_out}, {photos:,} photos, {len(self.trial.probes):,} probes"
 
+    def gains(self) -> list[str]:
+        """How many of the first recogniser's errors each other avoids, in the figure that matters most."""
+        names = short_names(list(self.scored))
+        return [
+            f"{names[row.of]} makes {percent(row.error_cuts[self.trial.headline])}% fewer errors than "
+            f"{names[row.minus]} in {self.headline().title}"
+            for row in self.differences
+            if row.minus == self.config.recognisers[0]
+        ]
+
+    def headline(self) -> Measure:
+        """The measure that matters most, as the first recogniser has it."""
+        first, *_ = self.scored.values()
+        return next(measure for measure in first.measures if measure.key == self.trial.headline)
+
     def notes(self) -> list[str]:
-        """Misses, speed and remarks of each recogniser."""
-        lines = []
+        """Time, misses and remarks."""
+        lines = [f"finding faces took {duration(self.detection_seconds)}, shared by all recognisers"]
         for name, answer in self.answers.items():
             rate = len(self.trial.probes) / max(answer.seconds, 1e-9)
             remarks = [
                 f"{len(answer.misses)} misses",
-                f"{rate:.1f} photos/s when faces are found",
+                f"{rate:.1f} photos/s once faces are found",
                 *self.scored[name].notes,
             ]
             lines.append(f"{name}: {'; '.join(remarks)}")
