@@ -81,3 +81,30 @@ class Progress:
             with self._lock:
                 line = self.line()
             self._write(line)
+
+
+class Waiting:
+    """Says every few seconds that something is being waited for, until it is there.
+
+    with Waiting("train: starting 2 workers", until=started):
+        ...
+    """
+
+    def __init__(self, task: str, *, until: Callable[[], bool], every: float = 5.0) -> None:
+        """`until` is asked before each line; `every` in seconds."""
+        self._task, self._until, self._every = task, until, every
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._tick, daemon=True, name=f"waiting-{task}")
+
+    def __enter__(self) -> Waiting:
+        self._start = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        while not self._stop.wait(self._every) and not self._until():
+            print(f"{self._task}, {duration(time.monotonic() - self._start)} so far", flush=True)

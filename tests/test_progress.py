@@ -1,6 +1,6 @@
 import threading
 
-from raymask.progress import Progress, duration
+from raymask.progress import Progress, Waiting, duration
 
 
 def test_durations_read_as_clocks():
@@ -31,3 +31,18 @@ def test_work_of_an_earlier_run_does_not_flatter_the_rate(monkeypatch):
     progress.add(20)
     monkeypatch.setattr("time.monotonic", lambda: 110.0)
     assert progress.line() == "work: 920/1,000 photos, 2.0/s, 0:40 left"
+
+
+def test_waiting_speaks_until_it_is_there(capsys):
+    spoken = threading.Event()
+    asked = []
+
+    def there() -> bool:
+        asked.append(True)
+        if len(asked) == 3:
+            spoken.set()
+        return len(asked) >= 3
+
+    with Waiting("starting", until=there, every=0.01):
+        assert spoken.wait(30)
+    assert capsys.readouterr().out.splitlines() == ["starting, 0:00 so far"] * 2

@@ -73,6 +73,11 @@ class Folder:
                 f"folder"
             ) from None
 
+    def delete(self, name: str) -> None:
+        """Delete the file, if it is there."""
+        if self.exists(name):
+            self._fs.delete_file(self._path(name))
+
     def delete_folder(self, name: str) -> None:
         """Delete a folder of this folder with all its files, if it is there."""
         from pyarrow.fs import FileType

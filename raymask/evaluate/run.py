@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,7 +25,6 @@ from raymask.evaluate.table import (
     Difference,
     as_json,
     differences,
-    percent,
     sample,
     short_names,
     text_differences,
@@ -73,12 +73,17 @@ class Evaluation:
     def gains(self) -> list[str]:
         """How many of the first recogniser's errors each other avoids, in the figure that matters most."""
         names = short_names(list(self.scored))
-        return [
-            f"{names[row.of]} makes {percent(row.error_cuts[self.trial.headline])}% fewer errors than "
-            f"{names[row.minus]} in {self.headline().title}"
-            for row in self.differences
-            if row.minus == self.config.recognisers[0]
-        ]
+        lines = []
+        for row in self.differences:
+            cut = row.error_cuts[self.trial.headline]
+            if row.minus == self.config.recognisers[0] and not math.isnan(cut.value):
+                low, high = sorted(math.copysign(100, cut.value) * end for end in (cut.low, cut.high))
+                change = f"{abs(100 * cut.value):.1f}% {'fewer' if cut.value > 0 else 'more'} errors"
+                lines.append(
+                    f"{names[row.of]} makes {change} than {names[row.minus]} in {self.headline().title} "
+                    f"(95% interval {low:.1f} to {high:.1f})"
+                )
+        return lines
 
     def headline(self) -> Measure:
         """The measure that matters most, as the first recogniser has it."""

@@ -60,7 +60,9 @@ class GalleryTrial(PhotosTrial):
     def _notes(self, answer: Embedded, thresholds: list[float]) -> list[str]:
         notes = []
         if thresholds:
-            notes.append(f"thresholds {min(thresholds):.3f} to {max(thresholds):.3f}, mean {np.mean(thresholds):.3f}")
+            notes.append(
+                f"open-set thresholds {min(thresholds):.3f} to {max(thresholds):.3f}, mean {np.mean(thresholds):.3f}"
+            )
         lost = sorted({self.people[person] for person in np.nonzero(~answer.found[self.enrolled])[1]})
         if lost:
             notes.append(f"never recognised in draws where no face is found in their enrolled photo: {', '.join(lost)}")

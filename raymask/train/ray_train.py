@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from raymask import __version__
 from raymask.cluster import check_resources, connect, own_error
 from raymask.data.storage import Folder
 from raymask.errors import DataError
+from raymask.progress import Waiting
 from raymask.train.config import TrainConfig, loop_config
 
 STATE = "state.pt"
@@ -20,6 +22,10 @@ STATE = "state.pt"
 
 SETTINGS = "settings.json"
 """File of a run: the loop's settings, so that another run cannot go on under its name."""
+
+
+STARTED = "started"
+"""File of a run: there as soon as its workers work, which can take a minute."""
 
 
 def train_on_ray(config: TrainConfig) -> tuple[str, dict[str, float]]:
@@ -32,11 +38,14 @@ def train_on_ray(config: TrainConfig) -> tuple[str, dict[str, float]]:
         DataError: no data, other settings under the same name, a cluster too small, or a run that failed.
     """
     storage = config.storage if "://" in config.storage else os.path.abspath(os.path.expanduser(config.storage))
+    run = Folder(f"{storage}/{config.name}")
     _check_data(config.data)
-    _claim(Folder(f"{storage}/{config.name}"), config)
-    connect()
-    check_resources(cpus=config.workers * config.cpus_per_worker, gpus=config.workers if config.gpu else 0)
-    checkpoint, metrics = _fit(config, storage)
+    _claim(run, config)
+    run.delete(STARTED)
+    with Waiting(f"train: starting {config.workers} workers", until=lambda: run.exists(STARTED)):
+        connect()
+        check_resources(cpus=config.workers * config.cpus_per_worker, gpus=config.workers if config.gpu else 0)
+        checkpoint, metrics = _fit(config, storage)
     return _bundle(config, storage, checkpoint, metrics), metrics
 
 
@@ -48,7 +57,7 @@ def _fit(config: TrainConfig, storage: str) -> tuple[Any, dict[str, float]]:
 
     trainer = TorchTrainer(
         _worker,
-        train_loop_config=_absolute(asdict(config.loop())),
+        train_loop_config={"run": f"{storage}/{config.name}", "settings": _absolute(asdict(config.loop()))},
         scaling_config=ScalingConfig(
             num_workers=config.workers,
             use_gpu=config.gpu,
@@ -72,14 +81,17 @@ def _fit(config: TrainConfig, storage: str) -> tuple[Any, dict[str, float]]:
     return result.checkpoint, dict(result.metrics or {})
 
 
-def _worker(settings: dict[str, Any]) -> None:
+def _worker(task: dict[str, Any]) -> None:
     """What each Ray Train worker does."""
     import ray.train
     import torch
 
     from raymask.train.loop import State, train
 
+    logging.getLogger("ray.train").setLevel(logging.WARNING)  # it announces each report; ours says what is in it
     context = ray.train.get_context()
+    if context.get_world_rank() == 0:
+        Folder(task["run"]).write(STARTED, b"")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))  # Ray sets it to the worker's CPUs
 
     def report(metrics: dict[str, float], state: State) -> None:
@@ -92,7 +104,7 @@ def _worker(settings: dict[str, Any]) -> None:
             ray.train.report({key: float(value) for key, value in metrics.items()}, checkpoint=checkpoint)
 
     latest = ray.train.get_checkpoint()
-    train(loop_config(settings), report=report, resume=None if latest is None else _load(latest))
+    train(loop_config(task["settings"]), report=report, resume=None if latest is None else _load(latest))
 
 
 def _load(checkpoint: Any) -> dict[str, Any]:

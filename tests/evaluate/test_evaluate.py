@@ -98,7 +98,7 @@ def test_batch(tmp_path, demo_faces, people):
     assert 0 < len(missed) < 32
     text = check_report(tmp_path)
     assert all(miss["image_id"] in text for miss in missed)
-    assert "accuracy, masked anchors" in done.text()
+    assert "% more errors than dlib in accuracy, masked anchors (95% interval " in done.text()
 
 
 def test_gallery_is_seeded_and_judges_a_recogniser_alike_whoever_else_is_compared(tmp_path, demo_faces, people):
