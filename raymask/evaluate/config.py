@@ -78,6 +78,17 @@ class EvaluateConfig:
             )
         if self.people is not None:
             people_split(self.people)
+        self._check_misplaced()
+
+    def _check_misplaced(self) -> None:
+        """Refuse options that the protocol would silently pass over."""
+        if self.protocol == "pairs":
+            misplaced = {"limit_people": self.limit_people is not None, "max_photos": self.max_photos is not None}
+        else:
+            misplaced = {"pairs": self.pairs is not None, "mask": self.mask != "none"}
+        for name, given in misplaced.items():
+            if given:
+                raise ConfigError(f"{name} has no effect on protocol {self.protocol}; leave it out")
 
 
 def people_split(people: str) -> tuple[str, Split]:

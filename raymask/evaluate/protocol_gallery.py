@@ -56,9 +56,9 @@ def own_and_best_other(scores: np.ndarray, identities: np.ndarray) -> tuple[np.n
 
 
 def threshold_at(scores: np.ndarray, share: float) -> float:
-    """The lowest threshold that at most `share` of the scores reach."""
+    """The lowest threshold, from -1, that at most `share` of the cosines reach."""
     descending = np.sort(scores)[::-1]
-    return float(np.nextafter(descending[int(share * len(scores))], np.inf))
+    return max(float(np.nextafter(descending[int(share * len(scores))], np.inf)), -1.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ def best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
     order = np.argsort(-scores, kind="stable")
     descending, gains = scores[order], np.where(same[order], 1, -1)
     ends = np.append(descending[1:] != descending[:-1], True)  # equal scores are accepted together
-    gain = np.where(ends, np.cumsum(gains), -len(scores) - 1)
+    gain = np.where(ends & np.isfinite(descending), np.cumsum(gains), -len(scores) - 1)
     best = int(gain.argmax())
     if gain[best] <= 0:
         return float("inf")
@@ -65,7 +65,8 @@ class Roc:
         return np.concatenate(parts)
 
     def _of(self, weights: np.ndarray) -> np.ndarray:
-        far, tar = roc_curve(self.scores, self.same, weights[:, self.person])
+        drawn = weights.astype(np.float32)  # whole numbers, and so are their sums: exact, and half the memory
+        far, tar = roc_curve(self.scores, self.same, drawn[:, self.person])
         if self.figure == "eer":
             crossed = far >= 1 - tar
             crossed[:, -1] = True  # with many misses the curve ends before the rates are equal
@@ -88,11 +89,11 @@ def roc_curve(scores: np.ndarray, same: np.ndarray, weights: np.ndarray) -> tupl
     order = np.argsort(-scores, kind="stable")
     descending = scores[order]
     ends = np.flatnonzero(np.append(descending[1:] != descending[:-1], True) & np.isfinite(descending))
+    ordered = weights[:, order]
     rates = []
     for sort in (~same, same):
-        counted = np.cumsum(weights[:, order] * sort[order], axis=1)
-        with np.errstate(invalid="ignore"):
-            rate = counted[:, ends] / counted[:, -1:]
-            start = 0.0 * counted[:, -1:] / counted[:, -1:]
-        rates.append(np.concatenate([start, rate], axis=1))
+        counted = np.cumsum(ordered * sort[order], axis=1)
+        accepted = np.concatenate([np.zeros_like(counted[:, :1]), counted[:, ends]], axis=1)
+        with np.errstate(invalid="ignore"):  # 0 / 0 where a resample has no pair of the sort
+            rates.append(accepted / counted[:, -1:])
     return rates[0], rates[1]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from raymask.data.photos import list_photos
+from raymask.data.photos import Photo, list_photos
 from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.evaluate.bootstrap import Figure, draw_weights
@@ -195,7 +195,7 @@ def _trial(config: EvaluateConfig) -> tuple[Trial, int]:
     return GalleryTrial(chosen, draws=config.draws, seed=config.seed), left_out
 
 
-def _pairs_trial(config: EvaluateConfig, photos: list[Any]) -> PairsTrial:
+def _pairs_trial(config: EvaluateConfig, photos: list[Photo]) -> PairsTrial:
     assert config.pairs is not None  # the configuration refuses protocol pairs without
     parent, _, name = config.pairs.rpartition("/")
     text = Folder(parent or ".").read(name).decode("utf-8", errors="replace")

@@ -13,6 +13,7 @@ import numpy as np
 
 from raymask.evaluate.bootstrap import Figure, Sampled
 from raymask.evaluate.measures import Measure, Scored
+from raymask.progress import Progress
 
 WIDTH = 110
 """Characters of a terminal line that tables keep within, if one column does."""
@@ -36,10 +37,14 @@ Samples = Mapping[str, Mapping[str, Sampled]]
 
 def sample(scored: Mapping[str, Scored], weights: np.ndarray) -> Samples:
     """Every measure of every recogniser on the same resampled people."""
-    return {
-        name: {measure.key: Sampled.of(measure.statistic, weights) for measure in part.measures}
-        for name, part in scored.items()
-    }
+    samples: dict[str, dict[str, Sampled]] = {name: {} for name in scored}
+    total = sum(len(part.measures) for part in scored.values())
+    with Progress("resample people", total=total, unit="figures") as progress:
+        for name, part in scored.items():
+            for measure in part.measures:
+                samples[name][measure.key] = Sampled.of(measure.statistic, weights)
+                progress.add(1)
+    return samples
 
 
 def differences(samples: Samples, measures: Sequence[Measure]) -> list[Difference]:

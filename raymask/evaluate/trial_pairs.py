@@ -39,7 +39,8 @@ class PairsTrial(Trial):
         self.people = [str(name) for name in names]
         state = {"none": "both bare", "one": "the second masked", "both": "both masked"}[mask]
         folds = len(np.unique(self.folds))
-        self.title = f"the same person or not, {len(pairs):,} pairs of photos in {folds} folds, {state}"
+        within = f"{folds} folds" if folds > 1 else "one fold"
+        self.title = f"the same person or not, {len(pairs):,} pairs of photos in {within}, {state}"
 
     def _scores(self, answer: Embedded) -> np.ndarray:
         first, second = self.rows.T

@@ -88,7 +88,7 @@ def _worker(task: dict[str, Any]) -> None:
 
     from raymask.train.loop import State, train
 
-    logging.getLogger("ray.train").setLevel(logging.WARNING)  # it announces each report; ours says what is in it
+    logging.getLogger().setLevel(logging.WARNING)  # Ray Train announces each report; ours says what is in it
     context = ray.train.get_context()
     if context.get_world_rank() == 0:
         Folder(task["run"]).write(STARTED, b"")

@@ -30,6 +30,12 @@ def test_frozen():
         ({"mask": "some"}, "mask 'some' is unknown"),
         ({"masks": ()}, "at least one mask"),
         ({"masks": ("scarf",)}, "scarf"),
+        (
+            {"protocol": "pairs", "pairs": "pairs.txt", "limit_people": 3},
+            "limit_people has no effect on protocol pairs",
+        ),
+        ({"mask": "one"}, "mask has no effect on protocol gallery"),
+        ({"pairs": "pairs.txt"}, "pairs has no effect on protocol gallery"),
         ({"seed": -1}, "seed must be 0 or more"),
         ({"draws": 0}, "draws must be 1 or more"),
         ({"batches": 0}, "batches must be 1 or more"),

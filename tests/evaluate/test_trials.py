@@ -1,0 +1,100 @@
+"""Protocols on people and photos: which probes count, and recognisers that know everything or nothing."""
+
+import numpy as np
+import pytest
+
+from raymask.data.photos import Photo
+from raymask.evaluate.bootstrap import Sampled, draw_weights
+from raymask.evaluate.embedding import Embedded
+from raymask.evaluate.pairs_file import Pair
+from raymask.evaluate.trial_batch import BatchTrial
+from raymask.evaluate.trial_gallery import GalleryTrial
+from raymask.evaluate.trial_pairs import PairsTrial
+
+PHOTOS = [Photo(f"p{who}", f"p{who}/{number}.jpg") for who in range(6) for number in range(7)]
+PAIRS = [
+    Pair(PHOTOS[7 * who + number], PHOTOS[7 * ((who + other) % 6) + 6], fold=number % 2, line=1)
+    for who in range(6)
+    for number in range(4)
+    for other in (0, 1)
+]
+TRIALS = {
+    "batch": lambda: BatchTrial(PHOTOS, batches=20, seed=0),
+    "gallery": lambda: GalleryTrial(PHOTOS, draws=3, seed=0),
+    "pairs": lambda: PairsTrial(PAIRS, mask="one"),
+}
+
+
+def figures(trial, answer):
+    weights = draw_weights(len(trial.people), 100, 0)
+    return {
+        measure.key: Sampled.of(measure.statistic, weights).figure().value for measure in trial.score(answer).measures
+    }
+
+
+def perfect(trial):
+    people = np.array([int(probe.photo.identity[1:]) for probe in trial.probes])
+    return Embedded(np.eye(6, dtype=np.float32)[people], np.ones(len(people), bool))
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_perfect_recogniser(name):
+    trial = TRIALS[name]()
+    for key, value in figures(trial, perfect(trial)).items():
+        assert value == (0 if key[:4] in ("fpir", "fnir") or key == "eer" else 1), key
+    matcher = trial.matcher(perfect(trial))
+    assert all(matcher(query)[0].right for query in trial.queries())
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_blind_recogniser(name):
+    trial = TRIALS[name]()
+    blind = Embedded(np.zeros((len(trial.probes), 4), np.float32), np.zeros(len(trial.probes), bool))
+    expected = {"accuracy": 0.5 if name == "pairs" else 0, "eer": 0.5, "fnir_bare": 1, "fnir_masked": 1}
+    for key, value in figures(trial, blind).items():
+        assert value == expected.get(key, 0), key
+    scored = trial.score(blind)
+    assert len(scored.same) == len(scored.different) == 0
+    assert trial.matcher(blind)(trial.queries()[0]) == []
+
+
+def test_a_gallery_probe_is_never_the_enrolled_shot_bare_or_masked():
+    trial = TRIALS["gallery"]()
+    enrolled = {trial.probes[row].photo for row in trial.enrolled[0]}
+    assert len(enrolled) == 6
+    queries = trial.queries()
+    assert len(queries) == 42 - 6
+    assert all(trial.probes[query.probe].masked for query in queries)
+    assert not {trial.probes[query.probe].photo for query in queries} & enrolled
+    assert not any(trial.probes[row].masked for row in queries[0].candidates)
+
+
+def test_who_is_enrolled_without_a_face_is_named():
+    trial = GalleryTrial(PHOTOS, draws=1, seed=0)
+    answer = perfect(trial)
+    answer.found[trial.enrolled[0][2]] = False
+    assert "p2" in " ".join(trial.score(answer).notes)
+    assert figures(trial, answer)["rank1_masked"] == pytest.approx(5 / 6)
+
+
+def test_batches_never_hold_a_shot_both_bare_and_masked():
+    trial = TRIALS["batch"]()
+    for rows in trial.batches:
+        assert len({trial.probes[row].photo for row in rows}) == len(rows) == 36
+        assert trial.masked[rows].sum() == 18
+
+
+@pytest.mark.parametrize(("mask", "worn"), [("none", (False, False)), ("one", (False, True)), ("both", (True, True))])
+def test_which_photos_of_a_pair_are_masked(mask, worn):
+    trial = PairsTrial(PAIRS, mask=mask)
+    for pair, (first, second) in zip(PAIRS, trial.rows, strict=True):
+        assert trial.probes[first] == (pair.first, worn[0])
+        assert trial.probes[second] == (pair.second, worn[1])
+    assert len(set(trial.probes)) == len(trial.probes)
+
+
+def test_one_fold_has_no_accuracy():
+    trial = PairsTrial([pair._replace(fold=0) for pair in PAIRS], mask="none")
+    scored = trial.score(perfect(trial))
+    assert [measure.key for measure in scored.measures] == ["eer", "tar_1e-2", "tar_1e-3"]
+    assert "no accuracy" in scored.notes[0]
