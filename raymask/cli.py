@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from raymask.errors import RaymaskError
 
@@ -38,8 +38,8 @@ def parse(
     if positional:
         parser.add_argument(positional[0], nargs="+", type=str, help=positional[1])
     parser.add_class_arguments(config_class, sub_configs=False, skip={positional[0]} if positional else None)
-    words = sys.argv[1:] if argv is None else argv
-    values = parser.parse_args([_underscored(word) for word in words])
+    words = [_underscored(word) for word in (sys.argv[1:] if argv is None else argv)]
+    values = parser.parse_args(_bracketed(words, config_class))
     made = parser.instantiate(values).as_dict()
     del made["config"]
     if positional:
@@ -51,6 +51,19 @@ def _underscored(word: str) -> str:
     """`--min-photos=4` as `--min_photos=4`: fields of dataclasses cannot have dashes."""
     name, equals, value = word.partition("=")
     return "--" + name[2:].replace("-", "_") + equals + value if word.startswith("--") else word
+
+
+def _bracketed(words: list[str], config_class: type) -> list[str]:
+    """`--masks a,b` as `--masks [a,b]`, the form the parser knows for fields that are tuples of strings."""
+    options = {f"--{name}" for name, kind in get_type_hints(config_class).items() if kind == tuple[str, ...]}
+    done = list(words)
+    for place, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in options and equals and not value.startswith("["):
+            done[place] = f"{name}=[{value}]"
+        elif word in options and place + 1 < len(words) and not words[place + 1].startswith("["):
+            done[place + 1] = f"[{words[place + 1]}]"
+    return done
 
 
 def _parser_class() -> type:
@@ -86,5 +99,6 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("stopped; the same command continues where it can", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # `job | head`: nobody reads on, which is no error
+    except BrokenPipeError:  # `job | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # as if SIGPIPE had ended it: the work is not done

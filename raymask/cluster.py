@@ -23,7 +23,7 @@ def connect() -> None:
     os.environ.setdefault("RAY_COLOR_PREFIX", "0")
     try:
         ray.init(log_to_driver=True, logging_level=logging.WARNING, include_dashboard=None)
-    except ConnectionError as error:
+    except (ConnectionError, ValueError) as error:
         address = os.environ.get("RAY_ADDRESS")
         raise DataError(
             f"no Ray cluster answers at {address} ({error}); start one with `ray start --head` or unset RAY_ADDRESS"
@@ -31,15 +31,15 @@ def connect() -> None:
 
 
 def check_resources(*, cpus: float, gpus: float) -> None:
-    """Raise DataError if the cluster can never offer so many: Ray itself would wait for ever."""
+    """Raise DataError if the cluster has fewer: Ray itself would wait for ever."""
     import ray
 
     offered = ray.cluster_resources()
-    for name, wanted in (("CPU", cpus), ("GPU", gpus)):
+    for name, wanted, options in (("CPU", cpus, "--workers or --cpus-per-worker"), ("GPU", gpus, "--workers")):
         if wanted > offered.get(name, 0):
             raise DataError(
-                f"the run asks for {wanted:g} {name}s and the cluster has {offered.get(name, 0):g}; lower --workers or "
-                f"--cpus-per-worker, or add machines"
+                f"the run asks for {wanted:g} {name}s and the cluster has {offered.get(name, 0):g}; lower {options}, "
+                f"or add machines"
             )
 
 

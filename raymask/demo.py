@@ -34,6 +34,8 @@ class DemoConfig:
     """Decides the people, their photos, their masks and the training."""
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed must be 0 or more, not {self.seed}")
         if self.people < 8:
             raise ConfigError(f"people must be 8 or more, not {self.people}")
         if self.photos < 6:

@@ -13,12 +13,22 @@ class ConfigError(RaymaskError, ValueError):
     """An option or configuration field has a value it cannot take."""
 
 
+def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise ConfigError if the field `name` has a value that is not in `known`."""
+    if value not in known:
+        raise ConfigError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}")
+
+
 class ImageError(RaymaskError):
     """Bytes that cannot be read as a photo: not an image, truncated, too small or too large."""
 
 
 class NoFaceError(RaymaskError):
     """A photo in which no face was found."""
+
+
+class TrainingError(RaymaskError):
+    """A training run that cannot go on with its settings, however often it is tried."""
 
 
 class DataError(RaymaskError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -80,7 +81,8 @@ class Progress:
         while not self._stop.wait(self._every):
             with self._lock:
                 line = self.line()
-            self._write(line)
+            with contextlib.suppress(BrokenPipeError):  # the main thread meets it too, and ends the job
+                self._write(line)
 
 
 class Waiting:
@@ -107,4 +109,5 @@ class Waiting:
 
     def _tick(self) -> None:
         while not self._stop.wait(self._every) and not self._until():
-            print(f"{self._task}, {duration(time.monotonic() - self._start)} so far", flush=True)
+            with contextlib.suppress(BrokenPipeError):
+                print(f"{self._task}, {duration(time.monotonic() - self._start)} so far", flush=True)

@@ -47,6 +47,11 @@ def test_positional_field():
     assert made.names == ("a", "b:c")
 
 
+@pytest.mark.parametrize("words", [["--names", "a,b"], ["--names=a,b"], ["--names", "[a,b]"], ["--names=[a, b]"]])
+def test_lists_are_written_with_commas(words):
+    assert parse(Outer, "Do it.", ["--data", "x", *words]).names == ("a", "b")
+
+
 @pytest.mark.parametrize(
     ("argv", "named"),
     [

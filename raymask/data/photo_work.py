@@ -36,7 +36,7 @@ class PhotoWorker:
 
         Raises:
             ImageError: `data` is no readable photo.
-            NoFaceError: it shows no face.
+            NoFaceError: it shows no face, or only a part that no mask would cover.
         """
         pixels = decode_photo(data, photo.image_id)
         face = subject(self._detector(pixels), pixels.shape)
@@ -44,6 +44,8 @@ class PhotoWorker:
             raise NoFaceError(f"{photo.image_id}: no face found; use a larger, sharper or more frontal photo")
         kind, mask_seed = mask_choice(photo.image_id, self._masks, self._seed)
         masked, mask_map = draw_mask(pixels, face.landmarks, kind, mask_seed)
+        if not mask_map.any():
+            raise NoFaceError(f"{photo.image_id}: the mask would lie outside the photo; use one with the whole face")
         square = Square.around(face.box)
         return {
             "identity": photo.identity,

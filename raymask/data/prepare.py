@@ -12,17 +12,18 @@ import hashlib
 import io
 import json
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from raymask.cluster import connect, own_error
 from raymask.data.photos import Dropped, Photo, choose_people, list_photos
 from raymask.data.schema import dropped_schema, prepared_schema
-from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, read_splits
-from raymask.data.storage import Folder
-from raymask.errors import ConfigError, DataError, RaymaskError
+from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, given_splits, read_splits
+from raymask.data.storage import Folder, UnreadableError, absolute
+from raymask.errors import ConfigError, DataError, ImageError, NoFaceError
 from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.progress import Progress
 
@@ -86,20 +87,18 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
         What `OUT/summary.json` says.
 
     Raises:
-        DataError: no photos, an output that cannot be written, or one made with other options.
+        DataError: no photos, none of them usable, an output that cannot be written, or one made with other options.
     """
+    config = replace(config, images=absolute(config.images), out=absolute(config.out))
     images, out = Folder(config.images), Folder(config.out)
     photos, strangers = list_photos(images)
     chosen, unchosen = choose_people(photos, min_photos=config.min_photos, limit_identities=config.limit_identities)
     counts = Counter(photo.identity for photo in chosen)
-    if config.splits is None:
-        splits = draw_splits(counts, config.split)
-    else:
-        given = read_splits(config.splits)
-        splits = {identity: given.get(identity, "train") for identity in sorted(counts)}
+    splits = draw_splits(counts, config.split) if config.splits is None else given_splits(counts, config.splits)
     parts = cut_parts(chosen, splits, config.photos_per_file)
 
     if _claim(out, config, photos):
+        out.delete_folder(RECORDS)  # a run may have ended between its summary and this
         return dict(json.loads(out.read(SUMMARY)))
     out.write(SPLITS_FILE, _json(splits))
     _run_parts(parts, config, out)
@@ -155,21 +154,40 @@ class PartWorker:
         self._work = PhotoWorker(masks=config.masks, seed=config.seed)
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
-        """Do one part. Returns its name and number of photos. Raises DataError if OUT cannot be written."""
+        """Do one part; returns the number of its photos, and what went wrong if it could not be done."""
         part = Part(item["name"], item["split"], [Photo(*photo) for photo in json.loads(item["photos"])])
+        try:
+            self._do(part)
+        except DataError as error:  # storage failed; as an exception it would lose its text on the way to the driver
+            return {"photos": 0, "error": str(error)}
+        return {"photos": len(part.photos), "error": ""}
+
+    def _do(self, part: Part) -> None:
         rows: list[dict[str, Any]] = []
         dropped: list[Dropped] = []
         for photo in part.photos:
             try:
-                rows.append(self._work(photo, part.split, self._images.read(photo.image_id)))
-            except RaymaskError as error:
+                rows.append(self._work(photo, part.split, self._read(photo.image_id)))
+            except (ImageError, NoFaceError, UnreadableError) as error:
                 dropped.append(Dropped(photo.image_id, str(error)))
+            except DataError:
+                raise
             except Exception as error:  # whatever a library throws at one photo must not cost the others
                 dropped.append(Dropped(photo.image_id, f"{photo.image_id}: {type(error).__name__}: {error}"))
         if rows:
             self._out.write(part.name, _parquet(rows, prepared_schema()))
         self._out.write(part.record, _json({"rows": len(rows), "dropped": dropped}))
-        return {"name": part.name, "photos": len(part.photos)}
+
+    def _read(self, image_id: str) -> bytes:
+        """The photo's bytes; storage that stumbles gets two more tries."""
+        for pause in (1, 5):
+            try:
+                return self._images.read(image_id)
+            except UnreadableError:
+                raise
+            except DataError:
+                time.sleep(pause)
+        return self._images.read(image_id)
 
 
 def _run_parts(parts: Sequence[Part], config: PrepareConfig, out: Folder) -> None:
@@ -193,11 +211,18 @@ def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, progress: Progress
     workers = min(len(parts), config.workers or int(ray.cluster_resources().get("CPU", 1)))
     items = [{"name": part.name, "split": part.split, "photos": json.dumps(part.photos)} for part in parts]
     done = ray.data.from_items(items, override_num_blocks=len(items)).map(
-        PartWorker, fn_constructor_args=(config,), compute=ray.data.ActorPoolStrategy(size=workers), num_cpus=1
+        PartWorker,
+        fn_constructor_args=(config,),
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=1,
+        max_restarts=3,  # Ray's default is for ever: a photo that kills its process would never end
+        max_task_retries=3,
     )
     try:
-        for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
-            progress.add(int(sum(batch["photos"])))
+        for part in done.iter_rows():
+            if part["error"]:
+                raise DataError(part["error"])
+            progress.add(int(part["photos"]))
     except ray.exceptions.RayError as error:
         raise own_error(error) from error
 
@@ -211,6 +236,9 @@ def _finish(out: Folder, parts: Sequence[Part], splits: dict[str, Split], droppe
         record = json.loads(out.read(part.record))
         rows[part.split] += record["rows"]
         dropped.extend(Dropped(*item) for item in record["dropped"])
+    if dropped and not rows.total():
+        out.delete_folder(RECORDS)  # so that the next run tries again
+        raise DataError(f"no photo could be prepared; the first of {len(dropped):,}: {min(dropped).reason}")
     listing = [item._asdict() for item in sorted(dropped)]
     out.write(DROPPED, _parquet(listing, dropped_schema()))
     people = Counter(splits.values())

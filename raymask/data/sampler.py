@@ -44,9 +44,9 @@ class Shot(NamedTuple):
 class PKSampler:
     """Plans the batches of each epoch.
 
-    An epoch has ceil(photos / batch size) steps. A person's photos are shuffled and cut into groups of K + K; each
-    group goes to one of the emptiest batches, each of a person's groups to another. Groups that find no batch with
-    room sit the epoch out; the shuffle, new in each epoch, decides which.
+    An epoch has ceil(photos / batch size) steps. A person's photos are shuffled and cut into groups of K + K. Where
+    people have few photos there are more groups than places: a lot, drawn anew in each epoch, decides which groups sit
+    it out. Each group goes to one of the emptiest batches, each of a person's groups to another batch.
     """
 
     def __init__(self, identities: Sequence[int], config: SamplerConfig, *, seed: int) -> None:
@@ -69,19 +69,23 @@ class PKSampler:
     def epoch(self, epoch: int) -> list[list[Shot]]:
         """The batches of an epoch, counted from 0."""
         random = np.random.default_rng([self._seed, epoch])
-        groups = [self._groups(rows, random) for rows in self._rows_of]
-        order = random.permutation(len(groups))
-        # People with the most groups choose first, since each of theirs needs a batch of its own.
-        order = order[np.argsort([-len(groups[person]) for person in order], kind="stable")]
+        groups = self._drawn([self._groups(rows, random) for rows in self._rows_of], random)
         filled = np.zeros(self.steps, dtype=np.int64)
-        batches: list[list[list[Shot]]] = [[] for _ in range(self.steps)]
-        for person in order:
+        batches: list[list[Shot]] = [[] for _ in range(self.steps)]
+        # People with the most groups choose first, since each of theirs needs a batch of its own.
+        for own in sorted(groups, key=len, reverse=True):
             ties = random.random(self.steps)
-            for group, step in zip(groups[person], np.lexsort((ties, filled)), strict=False):
-                if filled[step] < self._config.people:
-                    batches[step].append(group)
-                    filled[step] += 1
-        return [[shot for group in batch for shot in group] for batch in batches]
+            for group, step in zip(own, np.lexsort((ties, filled)), strict=False):
+                batches[step] += group
+                filled[step] += 1
+        return batches
+
+    def _drawn(self, groups: list[list[list[Shot]]], random: np.random.Generator) -> list[list[list[Shot]]]:
+        """Each person's groups that take part: at most one a step, and no more in all than there are places."""
+        lots = [person for person, own in enumerate(groups) for _ in own[: self.steps]]
+        winners = random.permutation(lots)[: self.steps * self._config.people]
+        places = np.bincount(winners, minlength=len(groups))
+        return [own[:count] for own, count in zip(groups, places, strict=True)]
 
     def _groups(self, rows: np.ndarray, random: np.random.Generator) -> list[list[Shot]]:
         """A person's photos in groups of K bare and K masked; a last group that is short is filled up with others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -52,6 +52,21 @@ def draw_splits(photo_counts: Mapping[str, int], config: SplitConfig) -> dict[st
     return {name: "test" if name in test else "val" if name in val else "train" for name in sorted(photo_counts)}
 
 
+def given_splits(people: Iterable[str], address: str) -> dict[str, Split]:
+    """Each person's split from the file at `address`; people it does not name are train.
+
+    Raises:
+        DataError: the file is missing or no such mapping, or names none of the people, so that it must be another's.
+    """
+    given = read_splits(address)
+    splits = {person: given.get(person, "train") for person in sorted(people)}
+    if given and not given.keys() & splits.keys():
+        raise DataError(
+            f"{address} names none of the people to prepare ({next(iter(given))!r}, ...); check the spelling"
+        )
+    return splits
+
+
 def read_splits(address: str) -> dict[str, Split]:
     """Read a JSON file of person to split, as `OUT/splits.json` is; people it does not name are train.
 
@@ -64,6 +79,6 @@ def read_splits(address: str) -> dict[str, Split]:
         splits = json.loads(data)
     except ValueError as error:
         raise DataError(f"{address} is not JSON ({error})") from None
-    if not isinstance(splits, dict) or not set(splits.values()) <= set(SPLITS):
+    if not isinstance(splits, dict) or any(split not in SPLITS for split in splits.values()):
         raise DataError(f"{address} must map each person to one of {', '.join(SPLITS)}")
     return splits

@@ -5,11 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from raymask.errors import DataError
 
 if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
+    from pyarrow.fs import FileSystem, FileType
+
+
+class UnreadableError(DataError):
+    """A file that is not there or that may not be read; trying again does not help."""
+
+
+def absolute(uri: str | os.PathLike[str]) -> str:
+    """A local path made absolute, for processes that run in other folders; a URI as it is."""
+    text = os.fspath(uri)
+    if text.startswith("file://"):
+        text = unquote(text.removeprefix("file://"))
+    return text if "://" in text else os.path.abspath(os.path.expanduser(text))
 
 
 class Folder:
@@ -17,7 +30,7 @@ class Folder:
 
     def __init__(self, uri: str | os.PathLike[str]) -> None:
         """Raises DataError if the URI's scheme is unknown or its driver is not installed."""
-        self.uri = os.fspath(uri).rstrip("/") or "/"
+        self.uri = absolute(uri).rstrip("/") or "/"
         self._fs, self._root = _open(self.uri)
 
     def __truediv__(self, name: str) -> str:
@@ -25,34 +38,43 @@ class Folder:
         return f"{self.uri}/{name}"
 
     def names(self) -> list[str]:
-        """Names of all files below the folder, sorted; none if it does not exist.
+        """Names of all files below the folder, sorted, broken links among them; none if it does not exist.
 
         Raises:
-            DataError: the folder cannot be listed.
+            DataError: the folder cannot be listed, or a name in it is not UTF-8.
         """
         from pyarrow.fs import FileSelector, FileType
 
         selector = FileSelector(self._root, recursive=True, allow_not_found=True)
         try:
-            files = [info.path for info in self._fs.get_file_info(selector) if info.type == FileType.File]
+            files = [info.path for info in self._fs.get_file_info(selector) if info.type != FileType.Directory]
         except OSError as error:
             raise DataError(f"{self.uri} cannot be listed ({_reason(error)}); check the path and its rights") from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self.uri}: the file name {error.object!r} is not UTF-8; rename the file") from None
         skip = len(self._root.rstrip("/")) + 1
         return sorted(path[skip:] for path in files)
 
     def exists(self, name: str) -> bool:
-        """Whether the file is there."""
+        """Whether the file is there. Raises DataError if that cannot be found out."""
         from pyarrow.fs import FileType
 
-        return bool(self._fs.get_file_info(self._path(name)).type == FileType.File)
+        return self._type(name) == FileType.File
 
     def read(self, name: str) -> bytes:
-        """The file's bytes. Raises DataError if it cannot be read."""
+        """The file's bytes.
+
+        Raises:
+            UnreadableError: it is not there, or this process may not read it.
+            DataError: it cannot be read now.
+        """
         try:
             with self._fs.open_input_stream(self._path(name), compression=None) as stream:
                 return bytes(stream.read())
+        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+            raise UnreadableError(f"{self / name} cannot be read ({_reason(error)})") from None
         except OSError as error:
-            raise DataError(f"{self / name} cannot be read ({_reason(error)})") from None
+            raise DataError(f"{self / name} cannot be read ({_reason(error)}); try again") from None
 
     def write(self, name: str, data: bytes) -> None:
         """Write the file so that no reader ever sees a part of it, replacing one of that name.
@@ -82,8 +104,14 @@ class Folder:
         """Delete a folder of this folder with all its files, if it is there."""
         from pyarrow.fs import FileType
 
-        if self._fs.get_file_info(self._path(name)).type == FileType.Directory:
+        if self._type(name) == FileType.Directory:
             self._fs.delete_dir(self._path(name))
+
+    def _type(self, name: str) -> FileType:
+        try:
+            return self._fs.get_file_info(self._path(name)).type
+        except OSError as error:
+            raise DataError(f"{self / name} cannot be looked up ({_reason(error)}); check its rights") from None
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"
@@ -98,11 +126,13 @@ def _open(uri: str) -> tuple[FileSystem, str]:
     from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
 
     if "://" not in uri:
-        return LocalFileSystem(), os.path.abspath(os.path.expanduser(uri))
+        return LocalFileSystem(), uri
     try:
         return FileSystem.from_uri(uri)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass  # a scheme that pyarrow does not speak; fsspec may
+    except OSError as error:
+        raise DataError(f"{uri} cannot be opened ({_reason(error)}); check the address") from None
     try:
         import fsspec
 

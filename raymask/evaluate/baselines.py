@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from raymask.data.storage import Folder
 from raymask.errors import ModelError
 from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
@@ -60,10 +62,11 @@ class BundleRecogniser(TorchRecogniser):
     """A network that raymask trained, on crops made as for its training."""
 
     def __init__(self, folder: str) -> None:
-        """Raises ModelError if the bundle is missing or damaged."""
+        """`folder`: a local folder or a URI. Raises ModelError if the bundle is missing or damaged."""
         from raymask.models import load_bundle
 
-        self.network = load_bundle(folder).model
+        with tempfile.TemporaryDirectory() as copy:
+            self.network = load_bundle(_fetched(folder, Path(copy)) if "://" in folder else folder).model
         self.size = self.network.config.embedding_size
         self._side = self.network.config.input_size
 
@@ -72,6 +75,14 @@ class BundleRecogniser(TorchRecogniser):
         from raymask.data.crops import resize_crop
 
         return resize_crop(Square.around(face.box).cut(photo), self._side)
+
+
+def _fetched(uri: str, target: Path) -> Path:
+    """A remote bundle's files in a local folder; missing ones are left for `load_bundle` to name."""
+    bundle = Folder(uri)
+    for name in bundle.names():
+        (target / name).write_bytes(bundle.read(name))
+    return target
 
 
 class FacenetRecogniser(TorchRecogniser):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from raymask.data.splits import SPLITS, Split
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TEST_LOOKS, parse_look
 
 ProtocolName = Literal["batch", "gallery", "pairs"]
@@ -50,7 +50,14 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         self._check_choices()
-        for name, least in (("limit_people", 1), ("max_photos", 2), ("batches", 1), ("draws", 1), ("resamples", 100)):
+        least_photos = 6 if self.protocol == "batch" else 2
+        for name, least in (
+            ("limit_people", 2),
+            ("max_photos", least_photos),
+            ("batches", 1),
+            ("draws", 1),
+            ("resamples", 100),
+        ):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"{name} must be {least} or more, not {value}")
@@ -63,8 +70,7 @@ class EvaluateConfig:
 
     def _check_choices(self) -> None:
         for name, known in (("protocol", get_args(ProtocolName)), ("mask", get_args(PairMask))):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
+            check_choice(name, getattr(self, name), known)
         if not self.recognisers:
             raise ConfigError("name at least one recogniser")
         if len(set(self.recognisers)) < len(self.recognisers):

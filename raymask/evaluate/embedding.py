@@ -61,6 +61,7 @@ def embed_probes(wanted: Sequence[Probe], probes: Probes, recognisers: Mapping[s
 
     Raises:
         ModelError: a recogniser does not answer as `Recogniser.embed` says.
+        DataError: not one probe could be made.
     """
     rows_of: dict[Photo, list[int]] = {}
     for row, probe in enumerate(wanted):
@@ -77,8 +78,13 @@ def embed_probes(wanted: Sequence[Probe], probes: Probes, recognisers: Mapping[s
                 _embed_chunk(chunk, wanted, recognisers, results)
                 progress.add(len(chunk.rows))
                 chunk = _Chunk()
-        _embed_chunk(chunk, wanted, recognisers, results)
-        progress.add(len(chunk.rows))
+        if chunk.rows:
+            _embed_chunk(chunk, wanted, recognisers, results)
+            progress.add(len(chunk.rows))
+    if not results:
+        raise DataError(
+            f"no probe could be made; the first of {len(common):,}: {common[0].image_id}: {common[0].reason}"
+        )
     for answer in results.values():
         answer.misses = sorted([*answer.misses, *common])
     return results
@@ -98,7 +104,7 @@ def _load(photo: Photo, rows: list[int], wanted: Sequence[Probe], probes: Probes
             missed.append(Miss(photo.image_id, True, f"no mask could be drawn ({type(error).__name__}: {error})"))
             continue
         if pixels is None:
-            missed.append(Miss(photo.image_id, True, "no face found in the bare photo to draw the mask on"))
+            missed.append(Miss(photo.image_id, True, "no face found in the bare photo that a mask would cover"))
         else:
             chunk.rows.append(row)
             chunk.pixels.append(pixels)
@@ -120,7 +126,7 @@ def _embed_chunk(
         answer = results[name]
         answer.embeddings[chunk.rows], answer.found[chunk.rows] = embeddings, found
         answer.seconds += elapsed
-        for row in np.asarray(chunk.rows)[~found] if chunk.rows else ():
+        for row in np.asarray(chunk.rows)[~found]:
             answer.misses.append(Miss(wanted[row].photo.image_id, wanted[row].masked, "no face found"))
 
 

@@ -37,9 +37,10 @@ class Probes:
         return decode_photo(self._images.read(photo.image_id), photo.image_id)
 
     def masked(self, photo: Photo, bare: np.ndarray) -> np.ndarray | None:
-        """The photo `bare` with the mask on its subject; None if no face is found to put it on."""
+        """The photo `bare` with the mask on its subject; None if no face is found that it would cover."""
         face = shared_finder()(bare)
         if face is None:
             return None
         kind, mask_seed = mask_choice(photo.image_id, self._masks, self._seed)
-        return draw_mask(bare, face.landmarks, kind, mask_seed)[0]
+        masked, mask_map = draw_mask(bare, face.landmarks, kind, mask_seed)
+        return masked if mask_map.any() else None

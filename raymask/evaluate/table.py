@@ -64,11 +64,12 @@ def _difference(samples: Samples, measures: Sequence[Measure], earlier: str, lat
 
 
 def short_names(specs: Sequence[str]) -> dict[str, str]:
-    """Specs without the folders of their paths, where that leaves them different."""
+    """Specs without the folders of their paths, where that leaves them different; bundles by their run's name."""
     short = {}
     for spec in specs:
         kind, colon, rest = spec.partition(":")
-        short[spec] = f"{kind}{colon}{rest.rstrip('/').rpartition('/')[2]}"
+        path = rest.rstrip("/").removesuffix("/bundle")  # jobs/train.py leaves STORAGE/NAME/bundle
+        short[spec] = f"{kind}{colon}{path.rpartition('/')[2]}"
     alike = list(short.values())
     return {spec: name if alike.count(name) == 1 else spec for spec, name in short.items()}
 

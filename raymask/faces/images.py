@@ -43,7 +43,9 @@ def decode_photo(data: bytes, name: str) -> np.ndarray:
         raise ImageError(f"{name}: over {MAX_PIXELS / 1e6:.0f} megapixels; scale the photo down") from None
     except UnidentifiedImageError:
         raise ImageError(f"{name}: not a JPEG, PNG or WebP image; convert it or remove it") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise a dozen kinds on damaged files
         raise ImageError(f"{name}: damaged image ({error}); fetch or export it again") from None
 
 

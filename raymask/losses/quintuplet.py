@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, check_choice
 
 Mining = Literal["all", "semihard", "hardest"]
 Distance = Literal["squared_euclidean", "cosine"]
@@ -75,7 +75,7 @@ def quintuplet_loss(
     cosine_AB = emb_BD[rows_A] @ emb_BD.T
     dist_AB = 1 - cosine_AB if distance == "cosine" else 2 - 2 * cosine_AB
 
-    total = dist_AB.new_zeros((), dtype=torch.float64)
+    total = dist_AB[:0].sum().double()  # zero, with a graph even where there are no anchors
     valid = active = torch.zeros((), dtype=torch.int64, device=emb_BD.device)
     for chunk in _chunks(len(rows_A), len(emb_BD)):
         roles = _Roles.of(rows_A[chunk], identities, masked)
@@ -190,10 +190,8 @@ def _chunks(anchors: int, batch: int) -> list[slice]:
 
 
 def _check(embeddings: Tensor, identities: Tensor, masked: Tensor, margin: float, mining: str, distance: str) -> None:
-    if mining not in get_args(Mining):
-        raise ConfigError(f"mining {mining!r} is unknown; choose one of {', '.join(get_args(Mining))}")
-    if distance not in get_args(Distance):
-        raise ConfigError(f"distance {distance!r} is unknown; choose one of {', '.join(get_args(Distance))}")
+    check_choice("mining", mining, get_args(Mining))
+    check_choice("distance", distance, get_args(Distance))
     if not margin > 0:
         raise ConfigError(f"margin must be positive, not {margin}")
     count = len(embeddings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, check_choice
 
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg16"]
 
@@ -24,8 +24,7 @@ class MaskFaceNetConfig:
     """Pixels on each side of a crop, 32 to 224; half the side trains four times as fast."""
 
     def __post_init__(self) -> None:
-        if self.backbone not in get_args(Backbone):
-            raise ConfigError(f"backbone {self.backbone!r} is unknown; choose one of {', '.join(get_args(Backbone))}")
+        check_choice("backbone", self.backbone, get_args(Backbone))
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be at least 0 and under 1, not {self.dropout}")
         if self.embedding_size < 1:

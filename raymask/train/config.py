@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from raymask.data.sampler import SamplerConfig
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, check_choice
 from raymask.models.config import MaskFaceNetConfig
+
+Distance = Literal["squared_euclidean", "cosine"]
+Schedule = Literal["hybrid", "all", "semihard", "hardest"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,14 +22,16 @@ class LossConfig:
 
     margin: float = 0.2
     """Alpha of §4.2, in units of the distance; positive."""
-    distance: Literal["squared_euclidean", "cosine"] = "squared_euclidean"
+    distance: Distance = "squared_euclidean"
     """Between normalised embeddings."""
-    mining: Literal["hybrid", "all", "semihard", "hardest"] = "hybrid"
+    mining: Schedule = "hybrid"
     """Which quintuplets count; hybrid: semihard first, then hardest (§5)."""
     semihard_epochs: int = 7
     """Epochs of semihard mining before the hardest, under hybrid."""
 
     def __post_init__(self) -> None:
+        check_choice("loss.distance", self.distance, get_args(Distance))
+        check_choice("loss.mining", self.mining, get_args(Schedule))
         if not self.margin > 0:
             raise ConfigError(f"loss.margin must be positive, not {self.margin}")
         if self.semihard_epochs < 0:
@@ -84,7 +90,7 @@ class LoopConfig:
     """Decides initial weights, batches, flips and dropout."""
     flip: bool = True
     """Mirror half of the photos, chosen anew at every visit."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Arithmetic of the convolutions; bfloat16 is faster on processors that have it. The loss is always float32."""
     validation_photos: int = 600
     """Photos of the validation split that each epoch's accuracy is measured on, at most; 0: off."""
@@ -98,6 +104,9 @@ class LoopConfig:
     """Stochastic gradient descent."""
 
     def __post_init__(self) -> None:
+        check_choice("precision", self.precision, get_args(Precision))
+        if self.seed < 0:
+            raise ConfigError(f"seed must be 0 or more, not {self.seed}")
         if self.epochs < 1:
             raise ConfigError(f"epochs must be 1 or more, not {self.epochs}")
         if self.validation_photos < 0:

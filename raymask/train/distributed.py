@@ -88,7 +88,7 @@ def global_quintuplet_loss(
         all_embeddings, all_identities, all_masked.bool(), margin=margin, mining=mining, distance=distance, anchors=own
     )
     active = all_sum(part.active)
-    share = part.loss * (part.active / active.clamp(min=1))
+    share = part.loss * part.active / active.clamp(min=1)  # in this order: a ratio of integers would be float32
     return share, QuintupletResult(all_sum(share), all_sum(part.valid), active)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from raymask.data.crops import CropTable
 from raymask.data.sampler import PKSampler, Shot, rank_slice
-from raymask.errors import DataError
+from raymask.errors import DataError, TrainingError
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
 from raymask.train.config import LoopConfig
@@ -55,16 +55,25 @@ class Tally:
         return self.hinges / max(1, self.active)
 
 
-def train(config: LoopConfig, *, report: Report, resume: State | None = None) -> MaskFaceNet:
+def train(
+    config: LoopConfig, *, report: Report, resume: State | None = None, device: torch.device | None = None
+) -> MaskFaceNet:
     """Train a MaskFaceNet, or train it further from a checkpoint's state.
 
     In a process group every rank calls this and takes its slice of each batch; the result is that of one worker on
     the whole batches, dropout's draws apart.
 
+    Args:
+        config: what to compute.
+        report: called after each epoch.
+        resume: the state of a checkpoint of these settings, if any.
+        device: where to compute; the CPU if not said.
+
     Raises:
         DataError: no prepared faces, or a state that was trained with other settings.
+        TrainingError: the loss is no longer a number.
     """
-    world, device = World.current(), _device()
+    world, device = World.current(), device or torch.device("cpu")
     table = CropTable(config.data, "train")
     sampler = PKSampler(table.identities.tolist(), config.batch, seed=config.seed)
     torch.manual_seed(config.seed)
@@ -93,7 +102,7 @@ def train(config: LoopConfig, *, report: Report, resume: State | None = None) ->
             **validation_accuracy(config, network, world, device),
         }
         if not math.isfinite(metrics["loss"]):
-            raise DataError(f"the loss became {metrics['loss']} in epoch {epoch + 1}; lower --optimiser.learning-rate")
+            raise TrainingError(f"the loss became {tally.loss} in epoch {epoch + 1}; lower --optimiser.learning-rate")
         report(metrics, _state(network, optimiser, config, epoch + 1))
     return network
 
@@ -168,11 +177,6 @@ def _loaded(
             if step + 1 < len(batches):
                 ahead = pool.submit(load, step + 1)
             yield current
-
-
-def _device() -> torch.device:
-    """This worker's GPU, if it was given one."""
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def distribute(network: nn.Module, world: World) -> nn.Module:

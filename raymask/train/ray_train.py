@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -12,8 +13,9 @@ from typing import Any
 
 from raymask import __version__
 from raymask.cluster import check_resources, connect, own_error
-from raymask.data.storage import Folder
-from raymask.errors import DataError
+from raymask.data.prepare import PLAN, SUMMARY
+from raymask.data.storage import Folder, absolute
+from raymask.errors import ConfigError, DataError, TrainingError
 from raymask.progress import Waiting
 from raymask.train.config import TrainConfig, loop_config
 
@@ -23,6 +25,9 @@ STATE = "state.pt"
 SETTINGS = "settings.json"
 """File of a run: the loop's settings, so that another run cannot go on under its name."""
 
+
+FAILED = "failed"
+"""File of a run: why its settings cannot be trained with."""
 
 STARTED = "started"
 """File of a run: there as soon as its workers work, which can take a minute."""
@@ -36,20 +41,23 @@ def train_on_ray(config: TrainConfig) -> tuple[str, dict[str, float]]:
 
     Raises:
         DataError: no data, other settings under the same name, a cluster too small, or a run that failed.
+        TrainingError: the settings cannot be trained with.
     """
-    storage = config.storage if "://" in config.storage else os.path.abspath(os.path.expanduser(config.storage))
+    storage = absolute(config.storage)
     run = Folder(f"{storage}/{config.name}")
     _check_data(config.data)
     _claim(run, config)
     run.delete(STARTED)
+    run.delete(FAILED)
     with Waiting(f"train: starting {config.workers} workers", until=lambda: run.exists(STARTED)):
         connect()
         check_resources(cpus=config.workers * config.cpus_per_worker, gpus=config.workers if config.gpu else 0)
-        checkpoint, metrics = _fit(config, storage)
+        checkpoint, metrics = _fit(config, storage, run)
+    run.delete(STARTED)
     return _bundle(config, storage, checkpoint, metrics), metrics
 
 
-def _fit(config: TrainConfig, storage: str) -> tuple[Any, dict[str, float]]:
+def _fit(config: TrainConfig, storage: str, run: Folder) -> tuple[Any, dict[str, float]]:
     """Run the trainer to its end; the newest checkpoint and its metrics."""
     import ray
     from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
@@ -57,7 +65,7 @@ def _fit(config: TrainConfig, storage: str) -> tuple[Any, dict[str, float]]:
 
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"run": f"{storage}/{config.name}", "settings": _absolute(asdict(config.loop()))},
+        train_loop_config={"run": run.uri, "gpu": config.gpu, "settings": _settings(config)},
         scaling_config=ScalingConfig(
             num_workers=config.workers,
             use_gpu=config.gpu,
@@ -76,6 +84,8 @@ def _fit(config: TrainConfig, storage: str) -> tuple[Any, dict[str, float]]:
         result = trainer.fit()
     except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
         raise own_error(error) from error
+    if run.exists(FAILED):
+        raise TrainingError(run.read(FAILED).decode())
     if result.checkpoint is None:
         raise DataError(f"the run left no checkpoint in {storage}/{config.name}; start it again")
     return result.checkpoint, dict(result.metrics or {})
@@ -83,7 +93,7 @@ def _fit(config: TrainConfig, storage: str) -> tuple[Any, dict[str, float]]:
 
 def _worker(task: dict[str, Any]) -> None:
     """What each Ray Train worker does."""
-    import ray.train
+    import ray.train.torch
     import torch
 
     from raymask.train.loop import State, train
@@ -104,7 +114,12 @@ def _worker(task: dict[str, Any]) -> None:
             ray.train.report({key: float(value) for key, value in metrics.items()}, checkpoint=checkpoint)
 
     latest = ray.train.get_checkpoint()
-    train(loop_config(task["settings"]), report=report, resume=None if latest is None else _load(latest))
+    resume = None if latest is None else _load(latest)
+    device = ray.train.torch.get_device() if task["gpu"] else torch.device("cpu")
+    try:
+        train(loop_config(task["settings"]), report=report, resume=resume, device=device)
+    except (ConfigError, TrainingError) as error:  # every rank meets these alike, and no new try would help
+        Folder(task["run"]).write(FAILED, str(error).encode())
 
 
 def _load(checkpoint: Any) -> dict[str, Any]:
@@ -127,22 +142,29 @@ def _sentence(metrics: dict[str, float]) -> str:
 
 def _check_data(data: str) -> None:
     """Raise DataError here rather than in every worker."""
-    if not any(name.startswith("split=train/") for name in Folder(data).names()):
+    names = Folder(data).names()
+    if not any(name.startswith("split=train/") for name in names):
         raise DataError(f"{data} holds no prepared training faces; make them with jobs/prepare.py --out {data}")
+    if SUMMARY not in names:
+        raise DataError(f"{data} is not prepared to its end; run jobs/prepare.py again, it continues")
 
 
-def _absolute(settings: dict[str, Any]) -> dict[str, Any]:
-    """Workers run in other folders, so a relative data path would be lost."""
-    data = settings["data"]
-    return settings | {"data": data if "://" in data else os.path.abspath(os.path.expanduser(data))}
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    """The loop's settings as plain values, with the data's address as workers in other folders need it."""
+    return asdict(config.loop()) | {"data": absolute(config.data)}
 
 
 def _claim(run: Folder, config: TrainConfig) -> None:
-    """Keep the settings with the run; a run of that name with others is refused before anything starts."""
-    settings = json.loads(json.dumps(_absolute(asdict(config.loop()))))
-    if run.exists(SETTINGS):
+    """Keep the settings with the run; a run of that name that has trained with others is refused before it starts.
+
+    The data counts by its contents (the plan of its preparation), so that it may be moved.
+    """
+    plan = hashlib.sha256(Folder(config.data).read(PLAN)).hexdigest()
+    settings = json.loads(json.dumps(_settings(config) | {"data": plan}))
+    has_trained = any(name.startswith("checkpoint_") for name in run.names())
+    if has_trained and run.exists(SETTINGS):
         earlier = json.loads(run.read(SETTINGS))
-        changed = [key for key in settings if key not in ("data", "epochs") and settings[key] != earlier.get(key)]
+        changed = [key for key in settings if key != "epochs" and settings[key] != earlier.get(key)]
         if changed:
             raise DataError(
                 f"{run.uri} is a run with other settings ({', '.join(changed)} changed); choose another --name to "

@@ -10,17 +10,16 @@ from torch.nn.functional import normalize
 
 from raymask.data.crops import CropTable
 from raymask.data.sampler import Shot
-from raymask.errors import DataError
+from raymask.data.storage import Folder
+from raymask.progress import Progress
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import World, gather
 
 
 @functools.cache
 def _validation_table(data: str) -> CropTable | None:
-    try:
-        return CropTable(data, "val")
-    except DataError:
-        return None  # a small set may have nobody for validation
+    """The validation split; a small set may have nobody in it."""
+    return CropTable(data, "val") if any(name.startswith("split=val/") for name in Folder(data).names()) else None
 
 
 @torch.no_grad()
@@ -35,7 +34,9 @@ def validation_accuracy(config: LoopConfig, network: nn.Module, world: World, de
         return {}
     rows = torch.arange(min(len(table), config.validation_photos))
     identities = torch.from_numpy(table.identities)[rows]
-    bare, masked = (_embed(config, network, table, rows, dress, world, device) for dress in (False, True))
+    quiet = (lambda line: None) if world.rank else None
+    with Progress("validation", total=2 * len(rows), unit="photos", write=quiet) as progress:
+        bare, masked = (_embed(config, network, table, rows, dress, world, device, progress) for dress in (False, True))
     return {
         "val_bare": _rank1(bare, bare, identities),
         "val_masked": _rank1(masked, bare, identities),
@@ -50,6 +51,7 @@ def _embed(
     masked: bool,
     world: World,
     device: torch.device,
+    progress: Progress,
 ) -> Tensor:
     """(N, D) normalised embeddings of the rows, worked out by all ranks together."""
     network.eval()
@@ -60,6 +62,7 @@ def _embed(
         crops = torch.from_numpy(table.pixels(shots, config.model.input_size)).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             parts.append(network(crops).float())
+        progress.add(len(shots) * world.size)  # the others are about as far
     mine = torch.cat(parts) if parts else torch.zeros(0, config.model.embedding_size, device=device)
     return normalize(gather(mine)[0], dim=1).cpu()
 

@@ -4,6 +4,10 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +22,8 @@ from raymask.data.splits import SplitConfig
 from raymask.errors import ConfigError, DataError
 from raymask.faces.masks import draw_mask
 from raymask.faces.masks.looks import TRAIN_LOOKS
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def rows_of(out: Path) -> list[dict]:
@@ -217,8 +223,46 @@ def test_a_disk_that_fills_ends_in_a_sentence_and_keeps_what_is_done(prepared, d
     with pytest.raises(DataError, match=r"^\S+split=val/00000\.parquet cannot be written"):
         prepare(config)
     os.remove(out / "split=val")
+    done = {record.name for record in (out / "_parts").iterdir()}
+    kept = {name: (out / name).stat().st_mtime_ns for name in (f"{n[:-5].replace('-', '/', 1)}" for n in done)}
     assert prepare(config)["rows"] == 64
     assert rows_of(out) == rows_of(prepared)
+    assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
+
+
+def test_a_killed_run_continues_to_the_same_rows(prepared, demo_faces, tmp_path, ray_cluster):
+    """The driver and all its workers die by SIGKILL after the first parts; the same command ends with the same rows."""
+    out = tmp_path / "out"
+    command = [sys.executable, str(ROOT / "jobs" / "prepare.py"), "--images", str(demo_faces), "--out", str(out)]
+    command += ["--split.least-photos", "4", "--photos-per-file", "4", "--workers", "1"]
+    killed = subprocess.Popen(
+        command, env=os.environ | {"RAY_ADDRESS": "local"}, start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    while len(list(out.glob("split=*/*.parquet"))) < 3:
+        assert killed.poll() is None, "ended before it could be killed"
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    time.sleep(2)  # workers notice that their driver is gone
+    there = {file: file.stat().st_mtime_ns for file in out.glob("_parts/*")}
+    assert there
+    assert not (out / "summary.json").exists()
+    config = PrepareConfig(
+        images=str(demo_faces), out=str(out), split=SplitConfig(least_photos=4), photos_per_file=4, workers=1
+    )
+    assert prepare(config)["rows"] == 64
+    by_id = {row["image_id"]: row for row in rows_of(prepared)}
+    assert {row["image_id"]: row for row in rows_of(out)} == by_id
+    assert len(rows_of(out)) == 64
+
+
+def test_a_folder_without_a_usable_photo_is_an_error_that_names_the_first(tmp_path, ray_cluster):
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    (tmp_path / "in" / "a" / "x.jpg").write_text("no image")
+    config = PrepareConfig(images=str(tmp_path / "in"), out=str(tmp_path / "out"), workers=1)
+    with pytest.raises(DataError, match=r"no photo could be prepared; the first of 1: a/x\.jpg: not a JPEG"):
+        prepare(config)
+    assert not (tmp_path / "out" / "summary.json").exists()
 
 
 def test_impossible_options_are_refused():

@@ -39,6 +39,22 @@ def test_each_photo_comes_once_before_any_comes_again():
     assert visits == Counter(range(120))
 
 
+def test_who_sits_an_epoch_out_is_drawn_by_lot_not_by_number_of_photos():
+    counts = [3] * 60 + [12] * 15
+    identities = np.repeat(np.arange(len(counts)), counts)
+    sampler = PKSampler(identities, SamplerConfig(people=5), seed=0)
+    epochs = 40
+    groups = Counter()
+    for epoch in range(epochs):
+        for batch in sampler.epoch(epoch):
+            groups.update({int(identities[shot.row]) for shot in batch})
+    few = np.mean([groups[person] / epochs for person in range(60)])
+    many = np.mean([groups[person] / (2 * epochs) for person in range(60, 75)])
+    assert sampler.steps * 5 < 60 + 2 * 15  # there are fewer places than groups
+    assert few == pytest.approx(many, abs=0.08)
+    assert min(groups[person] for person in range(75)) > 0
+
+
 def test_a_short_last_group_is_filled_with_photos_of_the_same_person():
     identities = [0] * 8 + [1] * 6
     sampler = PKSampler(identities, SamplerConfig(people=2), seed=0)

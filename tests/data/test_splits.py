@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from raymask.data.splits import SplitConfig, draw_splits, read_splits
+from raymask.data.splits import SplitConfig, draw_splits, given_splits, read_splits
 from raymask.errors import ConfigError, DataError
 
 COUNTS = {f"person {n:03}": 10 + n % 3 if n % 4 else 5 for n in range(400)}
@@ -36,13 +36,26 @@ def test_reading_splits(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is not JSON"), ('{"a": "exam"}', "must map each person"), ("[1]", "must map each person")],
+    [
+        ("{", "is not JSON"),
+        ('{"a": ["test"]}', "must map each person"),
+        ('{"a": "exam"}', "must map each person"),
+        ("[1]", "must map each person"),
+    ],
 )
 def test_files_that_are_no_splits_are_named(tmp_path, text, message):
     file = tmp_path / "s.json"
     file.write_text(text)
     with pytest.raises(DataError, match=rf"s\.json {message}"):
         read_splits(str(file))
+
+
+def test_people_whom_the_file_does_not_name_are_train(tmp_path):
+    file = tmp_path / "s.json"
+    file.write_text(json.dumps({"a": "test", "z": "val"}))
+    assert given_splits(["b", "a"], str(file)) == {"a": "test", "b": "train"}
+    with pytest.raises(DataError, match="names none of the people"):
+        given_splits(["A", "B"], str(file))
 
 
 def test_missing_file_is_named(tmp_path):

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from raymask.data.storage import Folder
+from raymask.data.storage import Folder, UnreadableError, absolute
 from raymask.errors import DataError
 
 
@@ -38,8 +38,40 @@ def test_what_cannot_be_read_or_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match=r"file/a cannot be written .*choose another folder"):
         Folder(tmp_path / "file").write("a", b"")
-    with pytest.raises(DataError, match=r"missing cannot be read"):
+    with pytest.raises(UnreadableError, match=r"missing cannot be read"):
         Folder(tmp_path).read("missing")
+
+
+def test_relative_paths_become_absolute_and_addresses_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert absolute("a/../b") == str(tmp_path / "b")
+    assert absolute("file:///tmp/a%20b") == "/tmp/a b"
+    assert absolute("s3://bucket/a") == "s3://bucket/a"
+    assert Folder("a") / "x" == f"{tmp_path}/a/x"
+
+
+def test_what_cannot_even_be_looked_up_is_named(tmp_path, monkeypatch):
+    folder = Folder(tmp_path)
+
+    class Refusing:
+        def get_file_info(self, _):
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(folder, "_fs", Refusing())
+    for ask in (
+        lambda: folder.exists("a"),
+        lambda: folder.delete("a"),
+        lambda: folder.delete_folder("a"),
+        folder.names,
+    ):
+        with pytest.raises(DataError, match="Permission denied"):
+            ask()
+
+
+def test_names_that_are_not_utf8_are_named(tmp_path):
+    open(os.fsencode(tmp_path) + b"/caf\xe9.jpg", "w").close()
+    with pytest.raises(DataError, match="is not UTF-8; rename"):
+        Folder(tmp_path).names()
 
 
 def test_unknown_schemes_are_named():

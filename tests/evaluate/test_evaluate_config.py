@@ -39,7 +39,7 @@ def test_frozen():
         ({"seed": -1}, "seed must be 0 or more"),
         ({"draws": 0}, "draws must be 1 or more"),
         ({"batches": 0}, "batches must be 1 or more"),
-        ({"limit_people": 0}, "limit_people must be 1 or more"),
+        ({"limit_people": 0}, "limit_people must be 2 or more"),
         ({"max_photos": 1}, "max_photos must be 2 or more"),
         ({"resamples": 10}, "resamples must be 100 or more"),
     ],

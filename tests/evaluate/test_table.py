@@ -77,11 +77,12 @@ def test_many_recognisers_go_on_in_blocks_below():
 
 
 def test_short_names_stay_different():
-    assert short_names(["dlib", "onnx:a/n.onnx", "onnx:b/n.onnx", "bundle:out/x/"]) == {
+    assert short_names(["dlib", "onnx:a/n.onnx", "onnx:b/n.onnx", "bundle:out/x/", "bundle:runs/y/bundle"]) == {
         "dlib": "dlib",
         "onnx:a/n.onnx": "onnx:a/n.onnx",
         "onnx:b/n.onnx": "onnx:b/n.onnx",
         "bundle:out/x/": "bundle:x",
+        "bundle:runs/y/bundle": "bundle:y",
     }
 
 

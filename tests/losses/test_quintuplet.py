@@ -92,6 +92,13 @@ def test_without_a_quintuplet_the_loss_is_zero_and_backward_works(mining, layout
     assert torch.equal(embeddings.grad, torch.zeros_like(embeddings))
 
 
+def test_a_rank_without_anchors_still_has_a_graph():
+    embeddings, identities, masked = batch(0, LAYOUTS["even"])
+    result = quintuplet_loss(embeddings, identities, masked, anchors=torch.zeros(0, dtype=torch.int64))
+    result.loss.backward()
+    assert torch.equal(embeddings.grad, torch.zeros_like(embeddings))
+
+
 @pytest.mark.parametrize("mining", RULES)
 def test_anchors_split_over_ranks_sum_to_the_whole(mining):
     embeddings, identities, masked = batch(3, LAYOUTS["ragged"])

@@ -41,6 +41,9 @@ def test_settings_survive_a_checkpoint():
     ("make", "message"),
     [
         (lambda: LossConfig(margin=0), "margin must be positive"),
+        (lambda: LossConfig(mining="hard"), "loss.mining 'hard' is unknown; choose one of hybrid"),
+        (lambda: LoopConfig(data="x", precision="bf16"), "precision 'bf16' is unknown"),
+        (lambda: LoopConfig(data="x", seed=-1), "seed must be 0"),
         (lambda: OptimiserConfig(learning_rate=-1), "learning_rate must be positive"),
         (lambda: OptimiserConfig(momentum=1), "momentum must be"),
         (lambda: LoopConfig(data="x", epochs=0), "epochs must be 1"),

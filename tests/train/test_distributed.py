@@ -14,7 +14,7 @@ from raymask.models.embedder import MaskFaceNet
 from raymask.train.distributed import World, global_quintuplet_loss
 from raymask.train.loop import distribute
 
-SHARDS = {1: [14], 2: [9, 5], 3: [2, 7, 5]}
+SHARDS = {1: [14], 2: [9, 5], 3: [2, 12, 0]}
 RULES = ["all", "semihard", "hardest"]
 
 
@@ -85,6 +85,6 @@ def test_loss_gradients_and_statistics_equal_one_worker_on_the_union(size, by_on
         assert by_one[rule]["counts"][1] > 0
         assert found[rule].keys() == by_one[rule].keys()
         for name, wanted in by_one[rule].items():
-            torch.testing.assert_close(found[rule][name], wanted, rtol=1e-6, atol=1e-8, msg=lambda m: f"{name}: {m}")  # noqa: B023
+            torch.testing.assert_close(found[rule][name], wanted, rtol=1e-7, atol=1e-10, msg=lambda m: f"{name}: {m}")  # noqa: B023
         gradients = [value.abs().max() for name, value in by_one[rule].items() if name.startswith("grad")]
         assert max(gradients) > 1e-4

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raymask.data.sampler import SamplerConfig
-from raymask.errors import DataError
+from raymask.errors import DataError, TrainingError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig
 from raymask.train.loop import train
@@ -75,7 +75,7 @@ def test_a_checkpoint_of_other_settings_is_refused(config, history):
 
 def test_a_diverged_loss_is_an_error_that_says_what_to_do(config):
     wild = replace(config, epochs=1, optimiser=OptimiserConfig(learning_rate=1e30, drop_every=0))
-    with pytest.raises(DataError, match=r"lower --optimiser\.learning-rate"):
+    with pytest.raises(TrainingError, match=r"lower --optimiser\.learning-rate"):
         train(wild, report=lambda *_: None)
 
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from raymask.data.sampler import SamplerConfig
-from raymask.errors import DataError
+from raymask.data.storage import Folder
+from raymask.errors import DataError, TrainingError
 from raymask.models import load_bundle
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig
-from raymask.train.ray_train import train_on_ray
+from raymask.train.ray_train import _claim, train_on_ray
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,20 @@ def test_the_same_name_continues_at_the_next_epoch_with_any_number_of_workers(co
 def test_other_settings_under_the_name_are_refused_before_anything_starts(config, first):
     with pytest.raises(DataError, match=r"other settings \(model changed\); choose another --name"):
         train_on_ray(replace(config, model=MaskFaceNetConfig(backbone="resnet34", input_size=48)))
+
+
+def test_settings_that_cannot_be_trained_with_end_at_once_and_the_name_stays_free(config, first):
+    wild = replace(config, name="wild", optimiser=OptimiserConfig(learning_rate=1e30, drop_every=0))
+    with pytest.raises(TrainingError, match=r"lower --optimiser\.learning-rate"):
+        train_on_ray(wild)
+    _claim(Folder(f"{wild.storage}/wild"), replace(config, name="wild"))  # not refused: nothing was trained
+
+
+def test_a_half_prepared_folder_is_refused(config, prepared, tmp_path):
+    (tmp_path / "split=train").mkdir()
+    (tmp_path / "split=train" / "00000.parquet").touch()
+    with pytest.raises(DataError, match=r"not prepared to its end; run jobs/prepare\.py again"):
+        train_on_ray(replace(config, name="half", data=str(tmp_path)))
 
 
 def test_more_workers_than_the_cluster_has_are_refused_at_once(config, prepared):
