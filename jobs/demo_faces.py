@@ -12,9 +12,9 @@ class DemoFacesConfig:
 
     out: str
     """Folder to write; photos that are there already stay as they are."""
-    people: int = 60
+    people: int = 80
     """Invented people."""
-    photos: int = 12
+    photos: int = 10
     """Photos of each."""
     seed: int = 0
     """Decides who they are and how they are photographed."""

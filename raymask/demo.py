@@ -22,9 +22,9 @@ class DemoConfig:
 
     out: str = "out/demo"
     """Folder for everything that it makes."""
-    people: int = 60
+    people: int = 80
     """Invented people; a quarter of them are kept for the test."""
-    photos: int = 12
+    photos: int = 10
     """Photos of each person."""
     epochs: int = 24
     """Passes over the training photos."""
