@@ -215,8 +215,6 @@ def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, progress: Progress
         fn_constructor_args=(config,),
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=1,
-        max_restarts=3,  # Ray's default is for ever: a photo that kills its process would never end
-        max_task_retries=3,
     )
     try:
         for part in done.iter_rows():
