@@ -56,7 +56,7 @@ def test_found_and_missed(probes, wanted, capsys):
     reasons = {(miss.image_id, miss.masked): miss.reason for miss in answer.misses}
     assert len(reasons) == len(answer.misses) == 5
     assert reasons["p/dark.jpg", False] == "no face found"
-    assert reasons["p/blank.jpg", True].endswith("bare photo to draw the mask on")
+    assert reasons["p/blank.jpg", True].endswith("bare photo that a mask would cover")
     assert reasons["p/damaged.jpg", False].startswith("unreadable")
     assert reasons["p/damaged.jpg", True].startswith("unreadable")
     assert "12/12 probes" in capsys.readouterr().out
