@@ -108,6 +108,9 @@ class Waiting:
         self._thread.join()
 
     def _tick(self) -> None:
-        while not self._stop.wait(self._every) and not self._until():
+        there = False
+        while not there and not self._stop.wait(self._every):
+            there = self._until()
+            waited = duration(time.monotonic() - self._start)
             with contextlib.suppress(BrokenPipeError):
-                print(f"{self._task}, {duration(time.monotonic() - self._start)} so far", flush=True)
+                print(f"{self._task}, {f'there after {waited}' if there else f'{waited} so far'}", flush=True)

@@ -35,7 +35,8 @@ def test_work_of_an_earlier_run_does_not_flatter_the_rate(monkeypatch):
 
 def test_waiting_speaks_until_it_is_there(capsys):
     spoken = threading.Event()
-    asked = []
+    asked: list[bool] = []
+    lines: list[str] = []
 
     def there() -> bool:
         asked.append(True)
@@ -45,4 +46,8 @@ def test_waiting_speaks_until_it_is_there(capsys):
 
     with Waiting("starting", until=there, every=0.01):
         assert spoken.wait(30)
-    assert capsys.readouterr().out.splitlines() == ["starting, 0:00 so far"] * 2
+        while "there" not in (out := capsys.readouterr().out):
+            spoken.wait(0.01)
+            lines += out.splitlines()
+        lines += out.splitlines()
+    assert lines == ["starting, 0:00 so far"] * 2 + ["starting, there after 0:00"]
