@@ -21,6 +21,7 @@ def connect() -> None:
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_COLOR_PREFIX", "0")
+    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")  # it tells its plans; ours tells how far it is
     try:
         ray.init(log_to_driver=True, logging_level=logging.WARNING, include_dashboard=None)
     except (ConnectionError, ValueError) as error:

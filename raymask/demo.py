@@ -26,7 +26,7 @@ class DemoConfig:
     """Invented people; a quarter of them are kept for the test."""
     photos: int = 10
     """Photos of each person."""
-    epochs: int = 36
+    epochs: int = 24
     """Passes over the training photos."""
     workers: int = 2
     """Training processes, and processes that prepare photos."""

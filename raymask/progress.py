@@ -26,11 +26,22 @@ class Progress:
     """
 
     def __init__(
-        self, task: str, *, total: int, unit: str, every: float = 5.0, write: Callable[[str], object] | None = None
+        self,
+        task: str,
+        *,
+        total: int,
+        unit: str,
+        every: float = 5.0,
+        closing: bool = True,
+        write: Callable[[str], object] | None = None,
     ) -> None:
-        """`total` in units; `every` in seconds; `write` takes each line (default: print, flushed)."""
+        """`total` in units; `every` in seconds; `write` takes each line (default: print, flushed).
+
+        `closing`: whether a last line sums up, however short the work was.
+        """
         self.task, self.total, self.unit = task, total, unit
         self._every = every
+        self._closing = closing
         self._write = write or (lambda line: print(line, flush=True))
         self._done = 0
         self._skipped = 0
@@ -49,7 +60,7 @@ class Progress:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if error is None:
+        if error is None and self._closing:
             self._write(self.line(final=True))
 
     def add(self, units: int, note: str = "") -> None:

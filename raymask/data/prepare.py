@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -205,7 +204,6 @@ def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, progress: Progress
     import ray
 
     connect()
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # ours knows the photos; Ray's counts blocks
     workers = min(len(parts), config.workers or int(ray.cluster_resources().get("CPU", 1)))

@@ -38,7 +38,7 @@ class Folder:
         return f"{self.uri}/{name}"
 
     def names(self) -> list[str]:
-        """Names of all files below the folder, sorted, broken links among them; none if it does not exist.
+        """Names of all files below the folder, sorted; none if it does not exist.
 
         Raises:
             DataError: the folder cannot be listed, or a name in it is not UTF-8.

@@ -76,6 +76,11 @@ def train(
     world, device = World.current(), device or torch.device("cpu")
     table = CropTable(config.data, "train")
     sampler = PKSampler(table.identities.tolist(), config.batch, seed=config.seed)
+    if world.rank == 0:
+        print(
+            f"training on {len(table):,} photos of {len(table.people):,} people, {sampler.steps:,} steps an epoch",
+            flush=True,
+        )
     torch.manual_seed(config.seed)
     network = MaskFaceNet(config.model)
     start = _resume(network, config, resume)

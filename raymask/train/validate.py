@@ -35,7 +35,7 @@ def validation_accuracy(config: LoopConfig, network: nn.Module, world: World, de
     rows = torch.arange(min(len(table), config.validation_photos))
     identities = torch.from_numpy(table.identities)[rows]
     quiet = (lambda line: None) if world.rank else None
-    with Progress("validation", total=2 * len(rows), unit="photos", write=quiet) as progress:
+    with Progress("validation", total=2 * len(rows), unit="photos", closing=False, write=quiet) as progress:
         bare, masked = (_embed(config, network, table, rows, dress, world, device, progress) for dress in (False, True))
     return {
         "val_bare": _rank1(bare, bare, identities),
