@@ -25,7 +25,6 @@ STATE = "state.pt"
 SETTINGS = "settings.json"
 """File of a run: the loop's settings, so that another run cannot go on under its name."""
 
-
 FAILED = "failed"
 """File of a run: why its settings cannot be trained with."""
 
@@ -49,7 +48,8 @@ def train_on_ray(config: TrainConfig) -> tuple[str, dict[str, float]]:
     _claim(run, config)
     run.delete(STARTED)
     run.delete(FAILED)
-    with Waiting(f"train: starting {config.workers} workers", until=lambda: run.exists(STARTED)):
+    workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
+    with Waiting(f"train: starting {workers}", until=lambda: run.exists(STARTED)):
         connect()
         check_resources(cpus=config.workers * config.cpus_per_worker, gpus=config.workers if config.gpu else 0)
         checkpoint, metrics = _fit(config, storage, run)
@@ -84,6 +84,7 @@ def _fit(config: TrainConfig, storage: str, run: Folder) -> tuple[Any, dict[str,
         result = trainer.fit()
     except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
         raise own_error(error) from error
+    print("train: workers are done, making the bundle", flush=True)
     if run.exists(FAILED):
         raise TrainingError(run.read(FAILED).decode())
     if result.checkpoint is None:
