@@ -23,7 +23,7 @@ def connect() -> None:
     os.environ.setdefault("RAY_COLOR_PREFIX", "0")
     os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")  # it tells its plans; ours tells how far it is
     try:
-        ray.init(log_to_driver=True, logging_level=logging.WARNING, include_dashboard=None)
+        ray.init(logging_level=logging.WARNING)
     except (ConnectionError, ValueError) as error:
         address = os.environ.get("RAY_ADDRESS")
         raise DataError(

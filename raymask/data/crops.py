@@ -28,9 +28,8 @@ class CropTable:
         names = [name for name in out.names() if name.startswith(f"split={split}/") and name.endswith(".parquet")]
         if not names:
             raise DataError(f"{uri} holds no prepared faces of split {split}; make them with jobs/prepare.py")
-        columns = ["identity", "image_id", "image", "masked_image"]
+        columns = ["identity", "image", "masked_image"]
         table = pa.concat_tables(pq.read_table(io.BytesIO(out.read(name)), columns=columns) for name in names)
-        self.image_ids: list[str] = table["image_id"].to_pylist()
         self.people: list[str]
         self.people, codes = np.unique(table["identity"].to_pylist(), return_inverse=True)  # type: ignore[assignment]
         self.identities: np.ndarray = codes.astype(np.int64)
@@ -38,7 +37,7 @@ class CropTable:
         self._crops = {False: table["image"], True: table["masked_image"]}
 
     def __len__(self) -> int:
-        return len(self.image_ids)
+        return len(self.identities)
 
     def pixels(self, shots: Sequence[Shot], size: int) -> np.ndarray:
         """The crops as (B, 3, size, size) uint8 RGB."""

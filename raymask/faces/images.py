@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from raymask.errors import ImageError
 
 MIN_SIDE = 24
-"""Pixels; the smallest photo in which the detector can see a face."""
+"""Pixels; photos with a shorter side are refused, for no face in them could be told from another."""
 
 MAX_PIXELS = 64_000_000
 """Pixels; larger photos are refused before they are decoded, so that no file can exhaust a worker's memory."""
@@ -52,7 +52,7 @@ def decode_photo(data: bytes, name: str) -> np.ndarray:
 def _check_size(size: tuple[int, int], name: str) -> None:
     width, height = size
     if min(size) < MIN_SIDE:
-        raise ImageError(f"{name}: {width}x{height} pixels is too small for a face; it takes {MIN_SIDE} on each side")
+        raise ImageError(f"{name}: {width}x{height} pixels is too small for a face; use a larger photo")
     if width * height > MAX_PIXELS:
         raise ImageError(
             f"{name}: {width}x{height} is {width * height / 1e6:.0f} megapixels, over the limit of "

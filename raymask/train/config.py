@@ -93,7 +93,7 @@ class LoopConfig:
     precision: Precision = "float32"
     """Arithmetic of the convolutions; bfloat16 is faster on processors that have it. The loss is always float32."""
     validation_photos: int = 600
-    """Photos of the validation split that each epoch's accuracy is measured on, at most; 0: off."""
+    """Photos of the validation split that each epoch is measured on, at most, spread evenly over people; 0: off."""
     model: MaskFaceNetConfig = field(default_factory=MaskFaceNetConfig)
     """The network."""
     batch: SamplerConfig = field(default_factory=SamplerConfig)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -32,7 +33,7 @@ def validation_accuracy(config: LoopConfig, network: nn.Module, world: World, de
     table = _validation_table(config.data)
     if table is None or not config.validation_photos:
         return {}
-    rows = torch.arange(min(len(table), config.validation_photos))
+    rows = torch.from_numpy(evenly(table.identities, config.validation_photos))
     identities = torch.from_numpy(table.identities)[rows]
     quiet = (lambda line: None) if world.rank else None
     with Progress("validation", total=2 * len(rows), unit="photos", closing=False, write=quiet) as progress:
@@ -41,6 +42,20 @@ def validation_accuracy(config: LoopConfig, network: nn.Module, world: World, de
         "val_bare": _rank1(bare, bare, identities),
         "val_masked": _rank1(masked, bare, identities),
     }
+
+
+def evenly(identities: np.ndarray, count: int) -> np.ndarray:
+    """Up to `count` rows, sorted, as equal a number of each person as there are photos for.
+
+    The first rows instead would be a few people by name, and one with hundreds of photos would make up most of them.
+
+    Args:
+        identities: (N,) whole numbers, equal for photos of one person.
+    """
+    order = np.argsort(identities, kind="stable")
+    _, starts, counts = np.unique(identities[order], return_index=True, return_counts=True)
+    turn = np.arange(len(order)) - np.repeat(starts, counts)  # a person's first photo, second photo, ...
+    return np.sort(order[np.argsort(turn, kind="stable")[:count]])
 
 
 def _embed(
