@@ -86,6 +86,8 @@ def train(
     start = _resume(network, config, resume)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     model = distribute(network, world)
+    if world.rank == 0:
+        print(f"{config.model.backbone} is ready on {world.size} worker{'s' * (world.size > 1)}", flush=True)
     optimiser = torch.optim.SGD(
         network.parameters(), lr=1.0, momentum=config.optimiser.momentum, weight_decay=config.optimiser.weight_decay
     )
