@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
-from raymask.errors import RaymaskError
+from raymask.errors import RaymaskError, StoppedError
 
 C = TypeVar("C")
 
@@ -89,9 +89,12 @@ def _parser_class() -> type:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a job; end with status 2 and the sentence alone on a user's mistake, 130 on Ctrl-C."""
+    """Run a job; end with status 2 and the sentence alone on a user's mistake, 130 on Ctrl-C, 143 if stopped."""
     try:
         main()
+    except StoppedError as error:
+        print(error, flush=True)
+        sys.exit(143)  # as if SIGTERM had ended it
     except RaymaskError as error:
         sys.stdout.flush()
         print(f"error: {error}", file=sys.stderr)

@@ -31,6 +31,10 @@ class TrainingError(RaymaskError):
     """A training run that cannot go on with its settings, however often it is tried."""
 
 
+class StoppedError(RaymaskError):
+    """Work that was told to end before it was done, and kept what it had."""
+
+
 class DataError(RaymaskError):
     """A folder or file of a data set is missing, empty, unwritable or not what its reader expects."""
 

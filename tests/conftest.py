@@ -40,3 +40,17 @@ def prepared(demo_faces, ray_cluster, tmp_path_factory) -> Path:
     split = SplitConfig(least_photos=4)
     prepare(PrepareConfig(images=str(demo_faces), out=str(out), split=split, photos_per_file=20, workers=2))
     return out
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 8 MiB; mounting one takes the rights of root."""
+    import subprocess
+
+    folder = tmp_path / "small_disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -1,57 +1,105 @@
-"""Prepared crops in memory, compressed, and batches of them as arrays."""
+"""Prepared crops on disk or in the cloud, read one by one, and batches of them as arrays."""
 
 from __future__ import annotations
 
-import io
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from raymask.data.crop_index import CropIndex
 from raymask.data.sampler import Shot
 from raymask.data.splits import Split
-from raymask.data.storage import Folder
+from raymask.data.storage import Folder, RangeReader
 from raymask.errors import DataError
 
+_OPEN_FILES = 256
+"""Files held open at once."""
 
-class CropTable:
+_READS_IN_FLIGHT = 16
+"""Reads at once from storage that is not on this machine, where waiting and not reading takes the time."""
+
+
+class CropStore:
     """The crops of one split as `prepare` wrote them.
 
-    They stay JPEG until they are used: about 40 KB a photo of memory.
+    Only where they lie is held in memory, 36 bytes a photo; any number of threads may read.
     """
 
     def __init__(self, uri: str, split: Split) -> None:
-        """Read `uri/split=.../*.parquet`. Raises DataError if there is no such data."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        """Raises DataError if there are no such crops."""
+        self._folder = Folder(uri)
+        self._index = CropIndex.read(self._folder, split)
+        self._open: OrderedDict[int, RangeReader] = OrderedDict()
+        self._lock = threading.Lock()
 
-        out = Folder(uri)
-        names = [name for name in out.names() if name.startswith(f"split={split}/") and name.endswith(".parquet")]
-        if not names:
-            raise DataError(f"{uri} holds no prepared faces of split {split}; make them with jobs/prepare.py")
-        columns = ["identity", "image", "masked_image"]
-        table = pa.concat_tables(pq.read_table(io.BytesIO(out.read(name)), columns=columns) for name in names)
-        self.people: list[str]
-        self.people, codes = np.unique(table["identity"].to_pylist(), return_inverse=True)  # type: ignore[assignment]
-        self.identities: np.ndarray = codes.astype(np.int64)
+    @property
+    def people(self) -> list[str]:
+        """Names of the split's people, sorted."""
+        return self._index.people
+
+    @property
+    def identities(self) -> np.ndarray:
         """(N,) int64: which of `people` each photo shows."""
-        self._crops = {False: table["image"], True: table["masked_image"]}
+        return self._index.identities
 
     def __len__(self) -> int:
         return len(self.identities)
 
+    def jpeg(self, shot: Shot) -> bytes:
+        """A crop as it was written. Raises DataError if its file cannot be read."""
+        code, start, size = self._index.place(shot.row, masked=shot.masked)
+        name = self._index.files[code]
+        try:
+            data = self._file(code).read_at(size, start)
+        except OSError as error:
+            raise DataError(f"{self._folder / name} cannot be read ({error}); try again") from None
+        if len(data) != size:
+            raise DataError(f"{self._folder / name} is cut short; prepare again into another --out")
+        return data
+
     def pixels(self, shots: Sequence[Shot], size: int) -> np.ndarray:
-        """The crops as (B, 3, size, size) uint8 RGB."""
+        """The crops as (B, 3, size, size) uint8 RGB. Raises DataError if one cannot be read or is no picture."""
         crops = np.empty((len(shots), size, size, 3), dtype=np.uint8)
-        for place, shot in enumerate(shots):
-            crops[place] = decode_crop(self._crops[shot.masked][shot.row].as_py(), size)
+        for place, (shot, data) in enumerate(zip(shots, self._jpegs(shots), strict=True)):
+            try:
+                crops[place] = decode_crop(data, size)
+            except ValueError:
+                code, start, _ = self._index.place(shot.row, masked=shot.masked)
+                raise DataError(
+                    f"{self._folder / self._index.files[code]} holds no picture at byte {start:,}; prepare again into "
+                    f"another --out"
+                ) from None
         return crops.transpose(0, 3, 1, 2)
+
+    def _jpegs(self, shots: Sequence[Shot]) -> list[bytes]:
+        if self._folder.is_local or len(shots) < 2:
+            return [self.jpeg(shot) for shot in shots]
+        with ThreadPoolExecutor(max_workers=min(_READS_IN_FLIGHT, len(shots))) as pool:
+            return list(pool.map(self.jpeg, shots))
+
+    def _file(self, code: int) -> RangeReader:
+        with self._lock:
+            if code in self._open:
+                self._open.move_to_end(code)
+                return self._open[code]
+        opened = self._folder.open(self._index.files[code])
+        with self._lock:
+            self._open[code] = opened
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)  # closed when its last reader lets go of it
+        return opened
 
 
 def decode_crop(data: bytes, size: int) -> np.ndarray:
-    """JPEG bytes of a crop to (size, size, 3) uint8 RGB."""
+    """JPEG bytes of a crop to (size, size, 3) uint8 RGB. Raises ValueError if they are no picture."""
     import cv2
 
-    crop = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    crop = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if crop is None:
+        raise ValueError("not a picture")
     return resize_crop(crop, size)
 
 

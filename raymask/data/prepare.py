@@ -9,7 +9,6 @@ passes through the driver but counts.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import time
 from collections import Counter
@@ -18,8 +17,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from raymask.cluster import connect, own_error
+from raymask.data.crop_index import INDEX, IndexWriter, locate_crops
 from raymask.data.photos import Dropped, Photo, choose_people, list_photos
-from raymask.data.schema import dropped_schema, prepared_schema
+from raymask.data.schema import dropped_schema, parquet_file, prepared_schema
 from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, given_splits, read_splits
 from raymask.data.storage import Folder, UnreadableError, absolute
 from raymask.errors import ConfigError, DataError, ImageError, NoFaceError
@@ -27,6 +27,9 @@ from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.progress import Progress
 
 PLAN, RECORDS, SUMMARY, SPLITS_FILE, DROPPED = "plan.json", "_parts", "summary.json", "splits.json", "dropped.parquet"
+
+FORMAT = 2
+"""Version of what lies in OUT; 2 brought the index of crops."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,7 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
     plan = {key: value for key, value in asdict(config).items() if key not in ("out", "workers")}
     if config.splits is not None:
         plan["splits"] = read_splits(config.splits)
+    plan["format"] = FORMAT
     plan["photos"] = hashlib.sha256("\n".join(photo.image_id for photo in photos).encode()).hexdigest()
     plan = json.loads(json.dumps(plan))
     if not out.exists(PLAN):
@@ -134,6 +138,8 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
         return False
     earlier = json.loads(out.read(PLAN))
     changed = [key for key in plan if plan[key] != earlier.get(key)]
+    if "format" in changed:
+        raise DataError(f"{out.uri} was prepared by another version of raymask; prepare into another --out")
     if changed:
         what = "the photos under --images" if changed == ["photos"] else ", ".join(changed)
         raise DataError(f"{out.uri} was prepared with other options ({what} changed); choose another --out")
@@ -162,6 +168,8 @@ class PartWorker:
         return {"photos": len(part.photos), "error": ""}
 
     def _do(self, part: Part) -> None:
+        if self._out.exists(part.record):
+            return  # done by an actor that died before it could say so: the record holds for its file alone
         rows: list[dict[str, Any]] = []
         dropped: list[Dropped] = []
         for photo in part.photos:
@@ -173,9 +181,12 @@ class PartWorker:
                 raise
             except Exception as error:  # whatever a library throws at one photo must not cost the others
                 dropped.append(Dropped(photo.image_id, f"{photo.image_id}: {type(error).__name__}: {error}"))
+        crops: list[dict[str, Any]] = []
         if rows:
-            self._out.write(part.name, _parquet(rows, prepared_schema()))
-        self._out.write(part.record, _json({"rows": len(rows), "dropped": dropped}))
+            data = parquet_file(rows, prepared_schema())
+            crops = locate_crops(data, rows, part.name)
+            self._out.write(part.name, data)
+        self._out.write(part.record, _json({"crops": crops, "dropped": dropped}))
 
     def _read(self, image_id: str) -> bytes:
         """The photo's bytes; storage that stumbles gets two more tries."""
@@ -224,19 +235,22 @@ def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, progress: Progress
 
 
 def _finish(out: Folder, parts: Sequence[Part], splits: dict[str, Split], dropped: list[Dropped]) -> dict[str, Any]:
-    """Gather the parts' records into dropped.parquet, summary.json and sheet.png, then drop the records."""
+    """Gather the parts' records into index, dropped.parquet, summary.json and sheet.png, then drop the records."""
     from raymask.data.sheet import draw_sheet
 
     rows: Counter[str] = Counter()
+    index = IndexWriter()
     for part in parts:
         record = json.loads(out.read(part.record))
-        rows[part.split] += record["rows"]
+        rows[part.split] += len(record["crops"])
+        index.add(record["crops"])
         dropped.extend(Dropped(*item) for item in record["dropped"])
     if dropped and not rows.total():
         out.delete_folder(RECORDS)  # so that the next run tries again
         raise DataError(f"no photo could be prepared; the first of {len(dropped):,}: {min(dropped).reason}")
     listing = [item._asdict() for item in sorted(dropped)]
-    out.write(DROPPED, _parquet(listing, dropped_schema()))
+    out.write(DROPPED, parquet_file(listing, dropped_schema()))
+    out.write(INDEX, index.finish())
     people = Counter(splits.values())
     summary = {
         "photos": sum(rows.values()) + len(dropped),
@@ -249,16 +263,6 @@ def _finish(out: Folder, parts: Sequence[Part], splits: dict[str, Split], droppe
     out.write(SUMMARY, _json(summary))
     out.delete_folder(RECORDS)
     return summary
-
-
-def _parquet(rows: list[dict[str, Any]], schema: Any) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    buffer = io.BytesIO()
-    # Pictures are compressed already; small row groups let a reader fetch few photos without the rest of the file.
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd", row_group_size=25)
-    return buffer.getvalue()
 
 
 def _json(value: Any) -> bytes:

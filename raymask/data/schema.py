@@ -1,11 +1,17 @@
-"""The Parquet schema of prepared faces; one row a photo (design contract "Faces on disk")."""
+"""Parquet files of prepared faces, one row a photo (design contract "Faces on disk")."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+PICTURES = ("image", "masked_image", "mask_map")
+"""Columns that hold whole picture files, written neither compressed nor as dictionaries."""
 
 
 def prepared_schema() -> pa.Schema:
@@ -39,3 +45,20 @@ def dropped_schema() -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([("image_id", pa.string()), ("reason", pa.string())])
+
+
+def parquet_file(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> bytes:
+    """The rows as a Parquet file, in which every picture lies in one piece, as it is."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=schema),
+        buffer,
+        compression={name: "none" if name in PICTURES else "zstd" for name in schema.names},
+        use_dictionary=[name for name in schema.names if name not in PICTURES],
+        data_page_version="1.0",
+        row_group_size=25,
+    )
+    return buffer.getvalue()

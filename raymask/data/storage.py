@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from raymask.errors import DataError
@@ -23,6 +24,14 @@ def absolute(uri: str | os.PathLike[str]) -> str:
     if text.startswith("file://"):
         text = unquote(text.removeprefix("file://"))
     return text if "://" in text else os.path.abspath(os.path.expanduser(text))
+
+
+class RangeReader(Protocol):
+    """A file of which any thread reads ranges."""
+
+    def read_at(self, count: int, start: int, /) -> bytes:
+        """`count` bytes from byte `start` on, fewer where the file ends. Raises OSError."""
+        ...
 
 
 class Folder:
@@ -76,6 +85,21 @@ class Folder:
         except OSError as error:
             raise DataError(f"{self / name} cannot be read ({_reason(error)}); try again") from None
 
+    def open(self, name: str) -> RangeReader:
+        """The file, to read no more of it than the ranges that are asked for.
+
+        Raises:
+            DataError: it is not there, or cannot be read; some remote storage says so only when a range is read.
+        """
+        from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+        if isinstance(self._fs, PyFileSystem) and isinstance(self._fs.handler, FSSpecHandler):
+            return _FsspecRanges(self._fs.handler.fs, self._path(name))
+        try:
+            return self._fs.open_input_file(self._path(name))
+        except OSError as error:
+            raise DataError(f"{self / name} cannot be read ({_reason(error)})") from None
+
     def write(self, name: str, data: bytes) -> None:
         """Write the file so that no reader ever sees a part of it, replacing one of that name.
 
@@ -84,7 +108,7 @@ class Folder:
         """
         path = self._path(name)
         try:
-            if self._is_local:
+            if self.is_local:
                 _write_local(Path(path), data)
             else:  # object stores show an upload only when it is complete
                 with self._fs.open_output_stream(path, compression=None) as stream:
@@ -117,8 +141,19 @@ class Folder:
         return f"{self._root.rstrip('/')}/{name}"
 
     @property
-    def _is_local(self) -> bool:
+    def is_local(self) -> bool:
+        """Whether its files lie on this machine, or are mounted here."""
         return str(self._fs.type_name) == "local"
+
+
+class _FsspecRanges:
+    """A file of an fsspec file system, whose file objects would read far ahead and serve one thread at a time."""
+
+    def __init__(self, filesystem: Any, path: str) -> None:
+        self._filesystem, self._path = filesystem, path
+
+    def read_at(self, count: int, start: int) -> bytes:
+        return bytes(self._filesystem.cat_file(self._path, start=start, end=start + count))
 
 
 def _open(uri: str) -> tuple[FileSystem, str]:
@@ -151,8 +186,21 @@ def _write_local(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+        _sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    """Put a new name on disk as well: without this a power cut can take back a file that was written."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what some mounted stores answer, which have no folders to sync
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _reason(error: OSError) -> str:

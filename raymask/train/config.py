@@ -15,6 +15,9 @@ Distance = Literal["squared_euclidean", "cosine"]
 Schedule = Literal["hybrid", "all", "semihard", "hardest"]
 Precision = Literal["float32", "bfloat16"]
 
+LEAST_CHUNK = 8
+"""Photos whose statistics are worth normalising by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
@@ -79,6 +82,22 @@ class OptimiserConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    """Where a run can be watched from while it goes on. Numbers only: no photo, no embedding, nobody's name."""
+
+    tensorboard: bool = True
+    """Event files in STORAGE/NAME/tensorboard."""
+    mlflow: str | None = None
+    """MLflow tracking address, such as http://host:5000 or sqlite:///runs.db; null: off."""
+    every: int = 10
+    """Steps between two points of a curve."""
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ConfigError(f"watch.every must be 1 or more, not {self.every}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoopConfig:
     """All that decides what a training run computes, and nothing about where it runs."""
 
@@ -90,8 +109,14 @@ class LoopConfig:
     """Decides initial weights, batches, flips and dropout."""
     flip: bool = True
     """Mirror half of the photos, chosen anew at every visit."""
+    chunk: int | None = None
+    """Photos that go through the network at once, and that it normalises together; a batch of any size trains in the
+    memory of one chunk and is the same on any number of workers. null: each worker's share of the batch at once,
+    normalised over all workers."""
     precision: Precision = "float32"
     """Arithmetic of the convolutions; bfloat16 is faster on processors that have it. The loss is always float32."""
+    compile: bool = False
+    """Let torch.compile make the network faster; takes minutes at the start and needs a C++ compiler."""
     validation_photos: int = 600
     """Photos of the validation split that each epoch is measured on, at most, spread evenly over people; 0: off."""
     model: MaskFaceNetConfig = field(default_factory=MaskFaceNetConfig)
@@ -107,6 +132,10 @@ class LoopConfig:
         check_choice("precision", self.precision, get_args(Precision))
         if self.seed < 0:
             raise ConfigError(f"seed must be 0 or more, not {self.seed}")
+        if self.chunk is not None and self.chunk < LEAST_CHUNK:
+            raise ConfigError(
+                f"chunk must be {LEAST_CHUNK} or more, for its photos are normalised together, not {self.chunk}"
+            )
         if self.epochs < 1:
             raise ConfigError(f"epochs must be 1 or more, not {self.epochs}")
         if self.validation_photos < 0:
@@ -125,14 +154,22 @@ class TrainConfig(LoopConfig):
     """Processes that train together on one batch; any number gives the same loss and gradients."""
     cpus_per_worker: int = 1
     """CPU cores of each worker."""
+    min_workers: int | None = None
+    """Go on with as few when machines are lost, and take them in again; null: wait until all `workers` are there."""
     gpu: bool = False
     """Give each worker a GPU."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints, beside one after each epoch."""
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    """TensorBoard and MLflow."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("workers", "cpus_per_worker"):
+        for name in ("workers", "cpus_per_worker", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.min_workers is not None and not 1 <= self.min_workers <= self.workers:
+            raise ConfigError(f"min_workers must be 1 to workers ({self.workers}), not {self.min_workers}")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
             raise ConfigError(f"name {self.name!r} must be letters, digits, dots, dashes and underscores")
 

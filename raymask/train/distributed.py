@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raymask.losses.quintuplet import Distance, Mining, QuintupletResult, quintuplet_loss
@@ -158,8 +159,83 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
         pass
 
 
-def globalise_batch_norm(module: nn.Module) -> None:
-    """Make every batch normalisation in `module` a GlobalBatchNorm, in place, sharing parameters and statistics."""
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
-            part.__class__ = GlobalBatchNorm  # type: ignore[assignment]  # same fields, another forward
+class GhostBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation of each chunk of a batch by itself; nothing passes between workers until the step's end.
+
+    The running statistics move once a step, by the mean over all chunks (`settle_statistics`), so that they are the
+    same on any number of workers. A pass without gradient, gradient caching's first, leaves them alone.
+    """
+
+    mean_sum: Tensor
+    var_sum: Tensor
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C) or (B, C, H, W), normalised over all axes but C in training."""
+        if not self.training:
+            return super().forward(input)
+        mean = var = None
+        if torch.is_grad_enabled():
+            mean, var = torch.zeros_like(self.mean_sum), torch.zeros_like(self.var_sum)
+        # With momentum 1 the layer's kernel leaves the chunk's own statistics, which would else take another pass.
+        result = F.batch_norm(input, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+        if mean is not None and var is not None:
+            self.mean_sum += mean
+            self.var_sum += var
+        return result
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+
+def prepare_batch_norm(network: nn.Module, *, chunked: bool) -> None:
+    """Choose how `network` normalises in training, in place, sharing parameters and statistics.
+
+    A batch in chunks: each chunk by itself. Whole batches: over all workers' photos (torch's own layer for one worker).
+    """
+    for part in network.modules():
+        if not isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            continue
+        if chunked:
+            part.__class__ = GhostBatchNorm  # type: ignore[assignment]  # same fields, another forward
+            for name in ("mean_sum", "var_sum"):
+                part.register_buffer(name, torch.zeros_like(part.running_mean), persistent=False)  # type: ignore[arg-type]
+        elif World.current().size > 1:
+            part.__class__ = GlobalBatchNorm  # type: ignore[assignment]
+
+
+@torch.no_grad()
+def settle_statistics(network: nn.Module, chunks: int) -> None:
+    """Move the running statistics of all GhostBatchNorms by the mean over a step's `chunks` on all ranks."""
+    layers = [part for part in network.modules() if isinstance(part, GhostBatchNorm)]
+    if not layers:
+        return
+    sums = [total for layer in layers for total in (layer.mean_sum, layer.var_sum)]
+    means = all_sum(torch.cat(sums)).div_(chunks).split([len(total) for total in sums])
+    for layer, mean, var in zip(layers, means[::2], means[1::2], strict=True):
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        assert layer.num_batches_tracked is not None
+        layer.num_batches_tracked += 1
+        momentum = layer.momentum if layer.momentum is not None else 1 / int(layer.num_batches_tracked)
+        layer.running_mean.lerp_(mean, momentum)
+        layer.running_var.lerp_(var, momentum)
+        layer.mean_sum.zero_()
+        layer.var_sum.zero_()
+
+
+def sum_gradients(network: nn.Module) -> None:
+    """Add up every parameter's gradient over all ranks, as one message."""
+    if World.current().size == 1:
+        return
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    flat = torch.cat(
+        [
+            (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).flatten()
+            for parameter in parameters
+        ]
+    )
+    dist.all_reduce(flat)
+    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        if parameter.grad is None:
+            parameter.grad = torch.empty_like(parameter)
+        parameter.grad.copy_(part.view_as(parameter))

@@ -1,39 +1,95 @@
-"""The training loop: plain torch, alone or in any process group; Ray Train, torchrun or a notebook call `train`.
-
-Shapes: B photos of this rank's slice of a batch, S pixels a side, D values an embedding.
-"""
+"""The training loop: plain torch, alone or in any process group; Ray Train, torchrun or a notebook call `train`."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from raymask.data.crops import CropTable
-from raymask.data.sampler import PKSampler, Shot, rank_slice
-from raymask.errors import DataError, TrainingError
+from raymask.data.crops import CropStore
+from raymask.data.sampler import PKSampler
+from raymask.errors import DataError
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
+from raymask.train.checkpoints import State
 from raymask.train.config import LoopConfig
-from raymask.train.distributed import World, global_quintuplet_loss, globalise_batch_norm
+from raymask.train.distributed import (
+    World,
+    all_sum,
+    gather,
+    global_quintuplet_loss,
+    prepare_batch_norm,
+    settle_statistics,
+    sum_gradients,
+)
+from raymask.train.health import Health
+from raymask.train.loader import Batch, batches
+from raymask.train.step import StepResult, learn
 from raymask.train.validate import validation_accuracy
 
-State = dict[str, Any]
-"""What a checkpoint holds: config, epoch (epochs done), model, optimiser; tensors, numbers and strings only."""
+Metrics = dict[str, float]
 
-Report = Callable[[dict[str, float], State], None]
-"""Called on every rank after each epoch with its metrics and the state to keep."""
+
+DISTANCES_EVERY = 50
+"""Steps between two looks at a batch's distances."""
+
+
+class Watcher(Protocol):
+    """Who looks on while a training runs; rank 0 has one."""
+
+    def step(
+        self,
+        step: int,
+        *,
+        rule: str,
+        loss: float,
+        valid: int,
+        active: int,
+        learning_rate: float,
+        photos_per_second: float,
+    ) -> None:
+        """Called after every step."""
+
+    def distances(self, step: int, embeddings: Tensor, identities: Tensor, masked: Tensor) -> None:
+        """Called every DISTANCES_EVERY steps with the whole batch: (G, D), (G,), (G,)."""
+
+    def epoch(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Called after every epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a loop reports to; everything is off by default."""
+
+    report: Callable[[Metrics], None] = lambda metrics: None
+    """Called on every rank after each epoch, when it has been saved."""
+    save: Callable[[State], object] = lambda state: None
+    """Keeps a checkpoint, or raises DataError; called on rank 0 after each epoch, every `save_every` steps, and before
+    stopping."""
+    save_every: int = 200
+    """Steps between checkpoints."""
+    stop: Callable[[], bool] = lambda: False
+    """Whether to stop after this step; rank 0 is asked, all ranks stop together."""
+    watch: Watcher | None = None
+    """On rank 0."""
+
+
+class Trained(NamedTuple):
+    """What a training ends in."""
+
+    network: MaskFaceNet
+    finished: bool
+    """False if it was asked to stop before its end."""
 
 
 @dataclass
 class Tally:
-    """What an epoch's steps add up to."""
+    """What an epoch's steps add up to; part of a checkpoint."""
 
     hinges: float = 0.0
     active: int = 0
@@ -41,13 +97,14 @@ class Tally:
     photos: int = 0
     empty_steps: int = 0
     """Steps without a single active quintuplet, which taught nothing."""
+    seconds: float = 0.0
 
-    def add(self, loss: float, valid: int, active: int, photos: int) -> None:
-        self.hinges += loss * active
-        self.active += active
-        self.valid += valid
+    def add(self, result: StepResult, photos: int) -> None:
+        self.hinges += result.loss * result.active
+        self.active += result.active
+        self.valid += result.valid
         self.photos += photos
-        self.empty_steps += active == 0
+        self.empty_steps += result.active == 0
 
     @property
     def loss(self) -> float:
@@ -56,163 +113,215 @@ class Tally:
 
 
 def train(
-    config: LoopConfig, *, report: Report, resume: State | None = None, device: torch.device | None = None
-) -> MaskFaceNet:
+    config: LoopConfig,
+    around: Surroundings | None = None,
+    *,
+    resume: State | None = None,
+    device: torch.device | None = None,
+) -> Trained:
     """Train a MaskFaceNet, or train it further from a checkpoint's state.
 
-    In a process group every rank calls this and takes its slice of each batch; the result is that of one worker on
-    the whole batches, dropout's draws apart.
+    In a process group every rank calls this and takes its part of each batch. With `config.chunk` the result is the
+    same on any number of workers; without, up to dropout's draws.
 
     Args:
         config: what to compute.
-        report: called after each epoch.
-        resume: the state of a checkpoint of these settings, if any.
+        around: what to report to.
+        resume: the state of a checkpoint of these settings, equal on all ranks.
         device: where to compute; the CPU if not said.
 
     Raises:
         DataError: no prepared faces, or a state that was trained with other settings.
-        TrainingError: the loss is no longer a number.
+        TrainingError: the loss is no longer a number, or the embeddings have collapsed.
     """
-    world, device = World.current(), device or torch.device("cpu")
-    table = CropTable(config.data, "train")
-    sampler = PKSampler(table.identities.tolist(), config.batch, seed=config.seed)
-    if world.rank == 0:
-        print(
-            f"training on {len(table):,} photos of {len(table.people):,} people, {sampler.steps:,} steps an epoch",
-            flush=True,
+    return _Loop(config, around or Surroundings(), device or torch.device("cpu"), resume).run()
+
+
+class _Loop:
+    """A training in its course."""
+
+    def __init__(self, config: LoopConfig, around: Surroundings, device: torch.device, resume: State | None) -> None:
+        self.config, self.around, self.device = config, around, device
+        self.world = World.current()
+        self.store = CropStore(config.data, "train")
+        self.sampler = PKSampler(self.store.identities, config.batch, seed=config.seed)
+        self._say(
+            f"training on {len(self.store):,} photos of {len(self.store.people):,} people, "
+            f"{self.sampler.steps:,} steps an epoch"
         )
-    torch.manual_seed(config.seed)
-    network = MaskFaceNet(config.model)
-    start = _resume(network, config, resume)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    model = distribute(network, world)
-    if world.rank == 0:
-        print(f"{config.model.backbone} is ready on {world.size} worker{'s' * (world.size > 1)}", flush=True)
-    optimiser = torch.optim.SGD(
-        network.parameters(), lr=1.0, momentum=config.optimiser.momentum, weight_decay=config.optimiser.weight_decay
-    )
-    if resume is not None:
-        optimiser.load_state_dict(resume["optimiser"])
+        torch.manual_seed(config.seed)
+        self.network = MaskFaceNet(config.model)
+        self.tally, self.metrics, self.health = Tally(), Metrics(), Health(config.loss.margin)
+        self.epoch = self.step = 0
+        if resume is not None:
+            _check_settings(config, resume)
+            self.network.load_state_dict(resume["model"])
+            self.tally, self.metrics = Tally(**resume["tally"]), dict(resume["metrics"])
+            self.epoch, self.step = resume["epoch"], resume["step"]
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        prepare_batch_norm(self.network, chunked=config.chunk is not None)
+        self.optimiser = torch.optim.SGD(
+            self.network.parameters(),
+            lr=1.0,
+            momentum=config.optimiser.momentum,
+            weight_decay=config.optimiser.weight_decay,
+            fused=True,
+        )
+        if resume is not None:
+            self.optimiser.load_state_dict(resume["optimiser"])
+        if config.compile:
+            self.network.compile(dynamic=True)  # batches are ragged
+        workers = "1 worker" if self.world.size == 1 else f"{self.world.size} workers"
+        self._say(f"{config.model.backbone} is ready on {workers}")
 
-    for epoch in range(start, config.epochs):
-        torch.manual_seed(config.seed * 1_000_003 + epoch * world.size + world.rank)  # dropout differs by rank
-        began = time.monotonic()
-        tally = _epoch(config, epoch, model, optimiser, table, sampler, world, device)
-        seconds = time.monotonic() - began
-        metrics = {
-            "epoch": epoch + 1,
-            "loss": tally.loss,
-            "valid": tally.valid,
-            "active": tally.active,
-            "empty_steps": tally.empty_steps,
-            "photos_per_second": tally.photos / seconds,
-            **validation_accuracy(config, network, world, device),
-        }
-        if not math.isfinite(metrics["loss"]):
-            raise TrainingError(f"the loss became {tally.loss} in epoch {epoch + 1}; lower --optimiser.learning-rate")
-        report(metrics, _state(network, optimiser, config, epoch + 1))
-    return network
+    def run(self) -> Trained:
+        """All epochs that are left."""
+        while self.epoch < self.config.epochs:
+            if not self._epoch():
+                self._save()
+                return Trained(self.network, finished=False)
+            self._close_epoch()
+        return Trained(self.network, finished=True)
 
+    def _epoch(self) -> bool:
+        """What is left of the current epoch; whether it was done to its end."""
+        self.network.train()
+        begun = time.monotonic() - self.tally.seconds
+        quiet = (lambda line: None) if self.world.rank else None
+        task = f"epoch {self.epoch + 1}/{self.config.epochs}"
+        loaded = batches(
+            self.config,
+            self.store,
+            self.sampler,
+            epoch=self.epoch,
+            start=self.step,
+            world=self.world,
+            device=self.device,
+        )
+        with Progress(task, total=self.sampler.photos(self.epoch), unit="photos", write=quiet) as progress:
+            progress.skip(self.tally.photos)
+            for batch in loaded:
+                result = self._learn(batch)
+                self.step += 1
+                self.tally.seconds = time.monotonic() - begun
+                progress.add(batch.photos, f"loss {self.tally.loss:.4f}, {result.active:,} active quintuplets")
+                if self.step < self.sampler.steps and self.step % self.around.save_every == 0:
+                    self._save()
+                if self._stops():
+                    return self.step == self.sampler.steps
+        return True
 
-def _epoch(
-    config: LoopConfig,
-    epoch: int,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    table: CropTable,
-    sampler: PKSampler,
-    world: World,
-    device: torch.device,
-) -> Tally:
-    """One pass over the training photos."""
-    model.train()
-    tally = Tally()
-    batches = sampler.epoch(epoch)
-    total = sum(len(batch) for batch in batches)
-    quiet = (lambda line: None) if world.rank else None
-    with Progress(f"epoch {epoch + 1}/{config.epochs}", total=total, unit="photos", write=quiet) as progress:
-        for step, (crops, identities, masked, size) in enumerate(_loaded(config, epoch, batches, table, world, device)):
-            for group in optimiser.param_groups:
-                group["lr"] = config.optimiser.rate(epoch, epoch * sampler.steps + step)
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-                embeddings = model(crops)
-            share, result = global_quintuplet_loss(
-                embeddings.float(),
-                identities,
-                masked,
+    def _learn(self, batch: Batch) -> StepResult:
+        """One step: all ranks' gradients of the whole batch's loss, and the optimiser's move."""
+        config, overall = self.config, self.epoch * self.sampler.steps + self.step
+        rate = config.optimiser.rate(self.epoch, overall)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad()
+        result = learn(
+            self.network,
+            batch.chunks,
+            partial(
+                global_quintuplet_loss,
                 margin=config.loss.margin,
-                mining=config.loss.rule(epoch),
+                mining=config.loss.rule(self.epoch),
                 distance=config.loss.distance,
-            )
-            optimiser.zero_grad()
-            (share * world.size).backward()  # data parallelism averages over ranks; the loss is a sum over them
-            optimiser.step()
-            tally.add(result.loss.item(), int(result.valid), int(result.active), size)
-            progress.add(size, f"loss {tally.loss:.4f}, {result.active.item():,} active quintuplets")
-    return tally
-
-
-def _loaded(
-    config: LoopConfig, epoch: int, batches: list[list[Shot]], table: CropTable, world: World, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
-    """This rank's slice of each batch as (B, 3, S, S) uint8, (B,) identities, (B,) masked, and the whole batch's size.
-
-    Crops are decoded one batch ahead, in a thread: decoding releases Python's lock.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    def load(step: int) -> tuple[Tensor, Tensor, Tensor, int]:
-        whole = batches[step]
-        shots = rank_slice(whole, world.rank, world.size)
-        pixels = table.pixels(shots, config.model.input_size)
-        if config.flip:
-            coins = np.random.default_rng([config.seed, epoch, step]).random(len(whole)) < 0.5
-            mirrored = np.array(rank_slice(coins.tolist(), world.rank, world.size), dtype=bool)
-            pixels[mirrored] = pixels[mirrored][..., ::-1]
-        rows = np.array([shot.row for shot in shots], dtype=np.int64)
-        return (
-            torch.from_numpy(pixels).to(device),
-            torch.from_numpy(table.identities[rows]).to(device),
-            torch.tensor([shot.masked for shot in shots], dtype=torch.bool, device=device),
-            len(whole),
+            ),
+            seed=(config.seed, overall),
+            device=self.device,
+            precision=torch.bfloat16 if config.precision == "bfloat16" else None,
         )
+        where = f"epoch {self.epoch + 1}, step {self.step + 1}"
+        self.health.judge(where, loss=result.loss, active=result.active, spread=result.spread)
+        sum_gradients(self.network)
+        settle_statistics(self.network, batch.all_chunks)
+        self.optimiser.step()
+        self.tally.add(result, batch.photos)
+        self._watch(batch, result, overall, rate)
+        return result
 
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead = pool.submit(load, 0)
-        for step in range(len(batches)):
-            current = ahead.result()
-            if step + 1 < len(batches):
-                ahead = pool.submit(load, step + 1)
-            yield current
+    def _watch(self, batch: Batch, result: StepResult, overall: int, rate: float) -> None:
+        watch = self.around.watch
+        if watch is not None:
+            watch.step(
+                overall,
+                rule=self.config.loss.rule(self.epoch),
+                loss=result.loss,
+                valid=result.valid,
+                active=result.active,
+                learning_rate=rate,
+                photos_per_second=self.tally.photos / max(self.tally.seconds, 1e-9),
+            )
+        if overall % DISTANCES_EVERY == 0:
+            parts = result.embeddings, result.identities, result.masked.to(torch.uint8)
+            embeddings, identities, masked = (gather(part)[0] for part in parts)
+            if watch is not None:
+                watch.distances(overall, embeddings, identities, masked.bool())
+
+    def _close_epoch(self) -> None:
+        """Validate, keep and tell what the epoch came to."""
+        visited = self.sampler.visited(self.epoch)
+        self.metrics = {
+            "epoch": self.epoch + 1,
+            "loss": self.tally.loss,
+            "valid": self.tally.valid,
+            "active": self.tally.active,
+            "empty_steps": self.tally.empty_steps,
+            "visited": visited,
+            "unvisited": len(self.store) - visited,
+            "photos_per_second": self.tally.photos / max(self.tally.seconds, 1e-9),
+            **validation_accuracy(self.config, self.network, self.world, self.device),
+        }
+        self.epoch, self.step, self.tally = self.epoch + 1, 0, Tally()
+        self._save()
+        if self.around.watch is not None:
+            self.around.watch.epoch(self.epoch * self.sampler.steps, self.metrics)
+        self.around.report(self.metrics)
+
+    def _save(self) -> None:
+        """Keep a checkpoint, but never one of collapsed embeddings; if it cannot be kept, all ranks end."""
+        if not self.health.good:
+            return
+        failure = None
+        if self.world.rank == 0:
+            try:
+                self.around.save(self._state())
+            except DataError as error:
+                failure = error
+        if self._any(failure is not None):
+            raise failure or DataError("the first worker could not keep a checkpoint")
+
+    def _state(self) -> State:
+        return {
+            "config": asdict(self.config),
+            "epoch": self.epoch,
+            "step": self.step,
+            "tally": asdict(self.tally),
+            "metrics": self.metrics,
+            "model": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def _stops(self) -> bool:
+        return self._any(self.world.rank == 0 and self.around.stop())
+
+    def _any(self, mine: bool) -> bool:
+        """Whether it is so on any rank."""
+        if self.world.size == 1:
+            return mine
+        return bool(all_sum(torch.tensor([int(mine)], device=self.device)))
+
+    def _say(self, line: str) -> None:
+        if self.world.rank == 0:
+            print(line, flush=True)
 
 
-def distribute(network: nn.Module, world: World) -> nn.Module:
-    """The network as all ranks train it together."""
-    if world.size == 1:
-        return network
-    globalise_batch_norm(network)
-    return nn.parallel.DistributedDataParallel(network)
-
-
-def _state(network: nn.Module, optimiser: torch.optim.Optimizer, config: LoopConfig, epochs_done: int) -> State:
-    return {
-        "config": asdict(config),
-        "epoch": epochs_done,
-        "model": network.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-
-
-def _resume(network: nn.Module, config: LoopConfig, resume: State | None) -> int:
-    """Put a checkpoint's weights into the network and return the epoch to go on with."""
-    if resume is None:
-        return 0
+def _check_settings(config: LoopConfig, resume: State) -> None:
+    """Refuse a checkpoint that other settings made; its data may have been moved, and its epochs may be more."""
     earlier, now = dict(resume["config"]), asdict(config)
-    changed = [key for key in now if key not in ("data", "epochs") and now[key] != earlier.get(key)]
+    changed = [key for key in now if key not in ("data", "epochs", "compile") and now[key] != earlier.get(key)]
     if changed:
         raise DataError(
             f"the run of this name was trained with other settings ({', '.join(changed)} changed); choose another "
             f"--name, or the settings of before"
         )
-    network.load_state_dict(resume["model"])
-    return int(resume["epoch"])

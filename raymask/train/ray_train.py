@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
+import signal
 import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raymask import __version__
 from raymask.cluster import check_resources, connect, own_error
 from raymask.data.prepare import PLAN, SUMMARY
 from raymask.data.storage import Folder, absolute
-from raymask.errors import ConfigError, DataError, TrainingError
+from raymask.errors import ConfigError, DataError, StoppedError, TrainingError
 from raymask.progress import Waiting
-from raymask.train.config import TrainConfig, loop_config
+from raymask.train.checkpoints import FOLDER, Checkpoints, State
+from raymask.train.config import TrainConfig, WatchConfig, loop_config
 
-STATE = "state.pt"
-"""File of a checkpoint: the loop's State, read back with `weights_only=True`."""
+if TYPE_CHECKING:
+    from ray.train import UserCallback
+    from ray.train.torch import TorchTrainer
 
 SETTINGS = "settings.json"
 """File of a run: the loop's settings, so that another run cannot go on under its name."""
 
-FAILED = "failed"
-"""File of a run: why its settings cannot be trained with."""
+STOP = "stop"
+"""File of a run: there while its workers are asked to leave a checkpoint and stop."""
 
 STARTED = "started"
 """File of a run: there as soon as its workers work, which can take a minute."""
@@ -41,93 +48,154 @@ def train_on_ray(config: TrainConfig) -> tuple[str, dict[str, float]]:
     Raises:
         DataError: no data, other settings under the same name, a cluster too small, or a run that failed.
         TrainingError: the settings cannot be trained with.
+        StoppedError: the process was told to end (SIGTERM) and did so after a checkpoint.
     """
-    storage = absolute(config.storage)
-    run = Folder(f"{storage}/{config.name}")
+    run = Folder(f"{absolute(config.storage)}/{config.name}")
     _check_data(config.data)
     _claim(run, config)
+    newest = Checkpoints(run).newest()
+    if newest is None or newest[1]["epoch"] < config.epochs:
+        _run_workers(config, run)
+        newest = Checkpoints(run).newest()
+    if newest is None:
+        raise DataError(f"the run left no checkpoint in {run.uri}; start it again")
+    return _bundle(config, run, newest[1]), newest[1]["metrics"]
+
+
+def _run_workers(config: TrainConfig, run: Folder) -> None:
+    """Have the workers train to the end, and raise whatever ends them earlier."""
+    import ray
+    from ray.train import TrainingFailedError
+
     run.delete(STARTED)
-    run.delete(FAILED)
+    run.delete(STOP)
     workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
     with Waiting(f"train: starting {workers}", until=lambda: run.exists(STARTED)):
         connect()
-        check_resources(cpus=config.workers * config.cpus_per_worker, gpus=config.workers if config.gpu else 0)
-        checkpoint, metrics = _fit(config, storage, run)
+        least = config.min_workers or config.workers
+        check_resources(cpus=least * config.cpus_per_worker, gpus=least if config.gpu else 0)
+        with _stopping_on_sigterm(run):
+            try:
+                end = make_trainer(config).fit().return_value
+            except (TrainingFailedError, ray.exceptions.RayError) as error:
+                raise own_error(error) from error
     run.delete(STARTED)
-    return _bundle(config, storage, checkpoint, metrics), metrics
+    if "failed" in end:
+        newest = Checkpoints(run).names()[-1:]
+        kept = f"; the last good checkpoint is {run / newest[0]}" if newest else ""
+        raise TrainingError(end["failed"] + kept)
+    if not end["finished"]:
+        run.delete(STOP)
+        raise StoppedError("stopped after a checkpoint; the same command continues from it")
+    print("train: workers are done, making the bundle", flush=True)
 
 
-def _fit(config: TrainConfig, storage: str, run: Folder) -> tuple[Any, dict[str, float]]:
-    """Run the trainer to its end; the newest checkpoint and its metrics."""
-    import ray
-    from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+def make_trainer(config: TrainConfig, *, callbacks: Sequence[UserCallback] = ()) -> TorchTrainer:
+    """The trainer of a run; its result's `return_value` says whether it `finished`, or how it `failed`.
+
+    Args:
+        config: the run; Ray Train's own files lie in STORAGE/NAME too.
+        callbacks: called with the metrics of each epoch.
+    """
+    from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    trainer = TorchTrainer(
+    storage = absolute(config.storage)
+    return TorchTrainer(
         _worker,
-        train_loop_config={"run": run.uri, "gpu": config.gpu, "settings": _settings(config)},
+        train_loop_config={
+            "run": f"{storage}/{config.name}",
+            "gpu": config.gpu,
+            "settings": _settings(config),
+            "save_every": config.checkpoint_every,
+            "watch": asdict(config.watch),
+        },
         scaling_config=ScalingConfig(
-            num_workers=config.workers,
+            num_workers=(config.min_workers, config.workers) if config.min_workers else config.workers,
             use_gpu=config.gpu,
             resources_per_worker={"CPU": config.cpus_per_worker, **({"GPU": 1} if config.gpu else {})},
         ),
         run_config=RunConfig(
             name=config.name,
             storage_path=storage,
-            checkpoint_config=CheckpointConfig(num_to_keep=2),
             failure_config=FailureConfig(max_failures=3),
+            callbacks=list(callbacks),
             logging_config=LoggingConfig(log_level="WARNING"),
             worker_runtime_env={"env_vars": {"RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}},  # it prints every line twice
         ),
     )
+
+
+@contextlib.contextmanager
+def _stopping_on_sigterm(run: Folder) -> Iterator[None]:
+    """SIGTERM, as `ray job stop` sends it, asks the workers for a checkpoint; only main threads can hear it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(*_: object) -> None:
+        print("train: told to stop, waiting for the checkpoint", flush=True)
+        run.write(STOP, b"")
+
+    before = signal.signal(signal.SIGTERM, ask)
     try:
-        result = trainer.fit()
-    except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
-        raise own_error(error) from error
-    print("train: workers are done, making the bundle", flush=True)
-    if run.exists(FAILED):
-        raise TrainingError(run.read(FAILED).decode())
-    if result.checkpoint is None:
-        raise DataError(f"the run left no checkpoint in {storage}/{config.name}; start it again")
-    return result.checkpoint, dict(result.metrics or {})
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _worker(task: dict[str, Any]) -> None:
+def _worker(task: dict[str, Any]) -> dict[str, Any]:
     """What each Ray Train worker does."""
     import ray.train.torch
     import torch
 
-    from raymask.train.loop import State, train
+    from raymask.train.loop import Surroundings, train
+    from raymask.train.watch import open_watch
 
     logging.getLogger().setLevel(logging.WARNING)  # Ray Train announces each report; ours says what is in it
-    context = ray.train.get_context()
-    if context.get_world_rank() == 0:
-        Folder(task["run"]).write(STARTED, b"")
+    run, first = Folder(task["run"]), ray.train.get_context().get_world_rank() == 0
+    if first:
+        run.write(STARTED, b"")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))  # Ray sets it to the worker's CPUs
 
-    def report(metrics: dict[str, float], state: State) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint = None
-            if context.get_world_rank() == 0:
-                torch.save(state, Path(folder) / STATE)
-                checkpoint = ray.train.Checkpoint.from_directory(folder)
-                print(_sentence(metrics), flush=True)
-            ray.train.report({key: float(value) for key, value in metrics.items()}, checkpoint=checkpoint)
+    def report(metrics: dict[str, float]) -> None:
+        if first:
+            print(_sentence(metrics), flush=True)
+        ray.train.report({key: float(value) for key, value in metrics.items()})
 
-    latest = ray.train.get_checkpoint()
-    resume = None if latest is None else _load(latest)
+    config = loop_config(task["settings"])
     device = ray.train.torch.get_device() if task["gpu"] else torch.device("cpu")
+    checkpoints = Checkpoints(run)
+    resume = checkpoints.agreed()
+    if resume is not None and first:
+        print(f"going on at epoch {resume['epoch'] + 1}, step {resume['step'] + 1}", flush=True)
     try:
-        train(loop_config(task["settings"]), report=report, resume=resume, device=device)
-    except (ConfigError, TrainingError) as error:  # every rank meets these alike, and no new try would help
-        Folder(task["run"]).write(FAILED, str(error).encode())
+        with open_watch(WatchConfig(**task["watch"]) if first else None, run, config=config, resume=resume) as watch:
+            around = Surroundings(
+                report=report,
+                save=checkpoints.save,
+                save_every=task["save_every"],
+                stop=_Asked(run),
+                watch=watch,
+            )
+            return {"finished": train(config, around, resume=resume, device=device).finished}
+    except (ConfigError, TrainingError, DataError) as error:  # all ranks meet these alike; no new try would help
+        return {"failed": str(error)}
 
 
-def _load(checkpoint: Any) -> dict[str, Any]:
-    import torch
+class _Asked:
+    """Whether the run is asked to stop; storage is not looked at more often than twice a second."""
 
-    with checkpoint.as_directory() as folder:
-        return dict(torch.load(Path(folder) / STATE, weights_only=True, map_location="cpu"))
+    def __init__(self, run: Folder) -> None:
+        self._run = run
+        self._next = 0.0
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + 0.5
+        return self._run.exists(STOP)
 
 
 def _sentence(metrics: dict[str, float]) -> str:
@@ -136,6 +204,8 @@ def _sentence(metrics: dict[str, float]) -> str:
     words.append(f"{metrics['photos_per_second']:.0f} photos/s")
     if "val_bare" in metrics:
         words.append(f"validation rank-1: bare {metrics['val_bare']:.1%}, masked {metrics['val_masked']:.1%}")
+    if metrics["unvisited"]:
+        words.append(f"{metrics['unvisited']:,.0f} photos did not come up and are first in the next")
     if metrics["empty_steps"]:
         words.append(f"{metrics['empty_steps']:.0f} steps without an active quintuplet")
     return ", ".join(words)
@@ -162,7 +232,7 @@ def _claim(run: Folder, config: TrainConfig) -> None:
     """
     plan = hashlib.sha256(Folder(config.data).read(PLAN)).hexdigest()
     settings = json.loads(json.dumps(_settings(config) | {"data": plan}))
-    has_trained = any(name.startswith("checkpoint_") for name in run.names())
+    has_trained = any(name.startswith(f"{FOLDER}/") for name in run.names())
     if has_trained and run.exists(SETTINGS):
         earlier = json.loads(run.read(SETTINGS))
         changed = [key for key in settings if key != "epochs" and settings[key] != earlier.get(key)]
@@ -174,21 +244,21 @@ def _claim(run: Folder, config: TrainConfig) -> None:
     run.write(SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
 
 
-def _bundle(config: TrainConfig, storage: str, checkpoint: Any, metrics: dict[str, float]) -> str:
-    """Make the bundle of a checkpoint in STORAGE/NAME/bundle."""
+def _bundle(config: TrainConfig, run: Folder, state: State) -> str:
+    """Make the bundle of a checkpoint in the run's folder."""
     from raymask.faces.crop import CROP_SCALE, CROP_SIZE
     from raymask.models.bundle import save_bundle
     from raymask.models.embedder import MaskFaceNet
 
     network = MaskFaceNet(config.model)
-    network.load_state_dict(_load(checkpoint)["model"])
-    target = Folder(f"{storage}/{config.name}/bundle")
+    network.load_state_dict(state["model"])
+    target = Folder(run / "bundle")
     with tempfile.TemporaryDirectory() as folder:
         made = save_bundle(
             Path(folder) / "bundle",
             network,
             preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
-            metrics=metrics,
+            metrics=state["metrics"],
             training={"raymask": __version__, "settings": asdict(config)},
         )
         for name in ("model.safetensors", "config.json"):  # config.json last: without it there is no bundle

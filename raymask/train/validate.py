@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from raymask.data.crops import CropTable
+from raymask.data.crops import CropStore
 from raymask.data.sampler import Shot
 from raymask.data.storage import Folder
 from raymask.progress import Progress
@@ -18,9 +18,9 @@ from raymask.train.distributed import World, gather
 
 
 @functools.cache
-def _validation_table(data: str) -> CropTable | None:
+def _validation_table(data: str) -> CropStore | None:
     """The validation split; a small set may have nobody in it."""
-    return CropTable(data, "val") if any(name.startswith("split=val/") for name in Folder(data).names()) else None
+    return CropStore(data, "val") if any(name.startswith("split=val/") for name in Folder(data).names()) else None
 
 
 @torch.no_grad()
@@ -61,7 +61,7 @@ def evenly(identities: np.ndarray, count: int) -> np.ndarray:
 def _embed(
     config: LoopConfig,
     network: nn.Module,
-    table: CropTable,
+    table: CropStore,
     rows: Tensor,
     masked: bool,
     world: World,

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from raymask.data.crop_index import locate_crops
 from raymask.data.demo_faces import Person, Shot, render
 from raymask.data.prepare import PrepareConfig, prepare
 from raymask.data.schema import prepared_schema
@@ -124,20 +125,22 @@ def test_other_options_or_photos_are_refused(prepared, demo_faces):
 def test_an_interrupted_run_continues_with_the_same_rows(prepared, demo_faces, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(prepared, out)
-    for name in ("summary.json", "dropped.parquet", "sheet.png", "split=train/00001.parquet"):
+    for name in ("summary.json", "dropped.parquet", "index.parquet", "sheet.png", "split=train/00001.parquet"):
         (out / name).unlink()
     kept = (out / "split=train/00000.parquet").stat().st_mtime_ns
     records = out / "_parts"
     records.mkdir()
     for file in out.glob("split=*/*.parquet"):
-        count = pq.ParquetFile(file).metadata.num_rows
+        name = f"{file.parent.name}/{file.name}"
+        crops = locate_crops(file.read_bytes(), pq.read_table(file, partitioning=None).to_pylist(), name)
         record = records / f"{file.parent.name}-{file.name}.json"
-        record.write_text(json.dumps({"rows": count, "dropped": []}))
+        record.write_text(json.dumps({"crops": crops, "dropped": []}))
     config = PrepareConfig(
         images=str(demo_faces), out=str(out), split=SplitConfig(least_photos=4), photos_per_file=20, workers=1
     )
     prepare(config)
     assert rows_of(out) == rows_of(prepared)
+    assert (out / "index.parquet").read_bytes() == (prepared / "index.parquet").read_bytes()
     assert (out / "split=train/00000.parquet").stat().st_mtime_ns == kept
 
 

@@ -11,8 +11,7 @@ import torch.multiprocessing as mp
 from raymask.losses.quintuplet import quintuplet_loss
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.embedder import MaskFaceNet
-from raymask.train.distributed import World, global_quintuplet_loss
-from raymask.train.loop import distribute
+from raymask.train.distributed import global_quintuplet_loss, prepare_batch_norm, sum_gradients
 
 SHARDS = {1: [14], 2: [9, 5], 3: [2, 12, 0]}
 RULES = ["all", "semihard", "hardest"]
@@ -40,11 +39,12 @@ def work(rank: int, size: int, port: int, folder: str) -> None:
     found = {}
     for rule in RULES:
         net = network().train()
-        model = distribute(net, World.current())
+        prepare_batch_norm(net, chunked=False)
         share, result = global_quintuplet_loss(
-            model(crops), identities, masked, margin=0.2, mining=rule, distance="squared_euclidean"
+            net(crops), identities, masked, margin=0.2, mining=rule, distance="squared_euclidean"
         )
-        (share * size).backward()
+        share.backward()
+        sum_gradients(net)
         found[rule] = {
             "counts": torch.stack([result.valid, result.active]),
             "loss": result.loss,

@@ -1,7 +1,8 @@
 """The loop by itself, without Ray, on real prepared faces."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from raymask.data.sampler import SamplerConfig
 from raymask.errors import DataError, TrainingError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig
-from raymask.train.loop import train
+from raymask.train.loop import Surroundings, Trained, train
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,26 @@ def config(prepared):
 @pytest.fixture(scope="module")
 def history(config):
     """Metrics and states of a whole run."""
-    reports = []
-    train(config, report=lambda metrics, state: reports.append((metrics, _copy(state))))
-    return reports
+    return _train(config)
+
+
+def _train(config, *, resume=None, save_every=200, stop=lambda: False, watch=None):
+    """Metrics of each epoch, every state kept, and what came of the training."""
+    metrics, states = [], []
+    around = Surroundings(
+        report=metrics.append,
+        save=lambda state: states.append(_copy(state)),
+        save_every=save_every,
+        stop=stop,
+        watch=watch,
+    )
+    return History(metrics, states, train(config, around, resume=resume))
+
+
+class History(NamedTuple):
+    metrics: list
+    states: list
+    trained: Trained
 
 
 def _copy(state):
@@ -44,7 +62,8 @@ def _copy(state):
 
 
 def test_the_loss_falls_and_all_is_reported(history):
-    metrics = [m for m, _ in history]
+    metrics = history.metrics
+    assert history.trained.finished
     assert [m["epoch"] for m in metrics] == [1, 2, 3, 4]
     assert metrics[-1]["loss"] * metrics[-1]["active"] < 0.7 * metrics[0]["loss"] * metrics[0]["active"]
     for m in metrics:
@@ -52,33 +71,93 @@ def test_the_loss_falls_and_all_is_reported(history):
         assert math.isfinite(m["loss"])
         assert 0 <= m["val_masked"] <= 1
         assert 0 <= m["val_bare"] <= 1
+        assert m["visited"] + m["unvisited"] == 32
 
 
-def test_a_run_that_continues_ends_as_the_undisturbed_one(config, history):
-    resumed = []
-    model = train(config, report=lambda metrics, state: resumed.append(_copy(state)), resume=history[1][1])
-    assert [state["epoch"] for state in resumed] == [3, 4]
-    for name, wanted in history[-1][1]["model"].items():
-        torch.testing.assert_close(model.state_dict()[name], wanted, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("chunk", [None, 10])
+def test_a_run_that_continues_at_a_step_ends_as_the_undisturbed_one(config, chunk):
+    short = replace(config, epochs=2, chunk=chunk, batch=SamplerConfig(people=2))
+    whole = _train(short, save_every=1)
+    middle = next(state for state in whole.states if (state["epoch"], state["step"]) == (1, 1))
+    rest = _train(short, resume=middle)
+    assert rest.metrics[0]["loss"] == pytest.approx(whole.metrics[1]["loss"], rel=1e-4)
+    assert rest.metrics[0]["active"] == pytest.approx(whole.metrics[1]["active"], rel=1e-3)
+    for name, wanted in whole.trained.network.state_dict().items():
+        torch.testing.assert_close(rest.trained.network.state_dict()[name], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_that_is_told_to_stop_keeps_the_step_and_says_that_it_is_not_done(config):
+    answers = iter([False, True])
+    stopped = _train(replace(config, batch=SamplerConfig(people=2)), stop=lambda: next(answers))
+    assert not stopped.trained.finished
+    assert [(state["epoch"], state["step"]) for state in stopped.states] == [(0, 2)]
 
 
 def test_a_finished_run_is_not_trained_again(config, history):
-    model = train(config, report=lambda *_: pytest.fail("trained on"), resume=history[-1][1])
-    assert torch.equal(model.head[3].weight, history[-1][1]["model"]["head.3.weight"])
+    again = _train(config, resume=history.states[-1])
+    assert not again.metrics
+    wanted = history.states[-1]["model"]["head.3.weight"]
+    assert torch.equal(again.trained.network.head[3].weight, wanted)
 
 
 def test_a_checkpoint_of_other_settings_is_refused(config, history):
     other = replace(config, loss=LossConfig(mining="hardest"))
     with pytest.raises(DataError, match=r"other settings \(loss changed\)"):
-        train(other, report=lambda *_: None, resume=history[0][1])
+        train(other, resume=history.states[0])
 
 
 def test_a_diverged_loss_is_an_error_that_says_what_to_do(config):
-    wild = replace(config, epochs=1, optimiser=OptimiserConfig(learning_rate=1e30, drop_every=0))
+    wild = replace(config, epochs=3, optimiser=OptimiserConfig(learning_rate=1e30, drop_every=0))
     with pytest.raises(TrainingError, match=r"lower --optimiser\.learning-rate"):
-        train(wild, report=lambda *_: None)
+        train(wild)
+
+
+def test_collapsed_embeddings_end_the_training_and_are_never_kept(config, history):
+    """A head that gives nearly the same embedding for every face, and a learning rate that cannot repair it."""
+    dead = {**history.states[-1], "epoch": 0, "config": asdict(replace(config, optimiser=FROZEN, epochs=40))}
+    dead["model"] = {**dead["model"], "head.4.weight": torch.full((64,), 1e-4), "head.4.bias": torch.ones(64)}
+    kept = []
+    with pytest.raises(TrainingError, match=r"have collapsed by epoch \d+, step \d+: .* loss sits at the margin"):
+        train(replace(config, optimiser=FROZEN, epochs=40), Surroundings(save=kept.append), resume=dead)
+    assert not kept
+
+
+FROZEN = OptimiserConfig(learning_rate=1e-12, drop_every=0)
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_training(config):
+    def save(state):
+        raise DataError("no space left")
+
+    with pytest.raises(DataError, match="no space left"):
+        train(config, Surroundings(save=save))
+
+
+def test_the_watch_sees_every_step_and_epoch(config):
+    seen = {"steps": [], "epochs": [], "distances": []}
+
+    class Watch:
+        def step(self, step, **values):
+            seen["steps"].append((step, values["rule"], values["loss"] > 0, values["active"] <= values["valid"]))
+
+        def distances(self, step, embeddings, identities, masked):
+            seen["distances"].append((step, embeddings.shape[1], len(embeddings) == len(identities) == len(masked)))
+
+        def epoch(self, step, metrics):
+            seen["epochs"].append((step, metrics["epoch"]))
+
+    _train(replace(config, epochs=2), watch=Watch())
+    assert seen["steps"] == [(step, "all", True, True) for step in range(4)]
+    assert seen["epochs"] == [(2, 1), (4, 2)]
+    assert seen["distances"] == [(0, 64, True)]
+
+
+def test_a_network_compiled_by_torch_learns_the_same(config):
+    plain, compiled = (_train(replace(config, epochs=1, compile=choice)) for choice in (False, True))
+    assert compiled.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=1e-3)
+    assert compiled.states[-1]["model"].keys() == plain.states[-1]["model"].keys()
 
 
 def test_missing_data_is_named(config, tmp_path):
     with pytest.raises(DataError, match=r"no prepared faces of split train.*jobs/prepare\.py"):
-        train(replace(config, data=str(tmp_path)), report=lambda *_: None)
+        train(replace(config, data=str(tmp_path)))

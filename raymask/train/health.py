@@ -1,0 +1,56 @@
+"""Whether a training still learns: a loss that is no number, and embeddings that all become one point."""
+
+from __future__ import annotations
+
+import math
+
+from raymask.errors import TrainingError
+
+PATIENCE = 20
+"""Collapsed steps in a row before the training is stopped."""
+
+NEAR = 0.05
+"""What counts as collapsed, as a share of the margin: the embeddings' spread, and how far the loss is from it."""
+
+
+class Health:
+    """Judges each step of a training."""
+
+    def __init__(self, margin: float) -> None:
+        """`margin` of the quintuplet loss, positive."""
+        self._margin = margin
+        self._collapsed_steps = 0
+
+    @property
+    def good(self) -> bool:
+        """Whether the weights are worth keeping."""
+        return self._collapsed_steps == 0
+
+    def judge(self, where: str, *, loss: float, active: int, spread: float) -> None:
+        """Take in one step.
+
+        Where all faces have become one point every distance is 0, so that each quintuplet's hinge is the margin.
+
+        Args:
+            where: the step, for the message.
+            loss: mean hinge over the batch's active quintuplets.
+            active: their number.
+            spread: mean squared distance between two embeddings of the batch, 0 to 4.
+
+        Raises:
+            TrainingError: the loss is no number, or the embeddings have been collapsed for PATIENCE steps.
+        """
+        if not (math.isfinite(loss) and math.isfinite(spread)):
+            raise TrainingError(
+                f"the loss became {loss} in {where}: the weights have run away; lower --optimiser.learning-rate "
+                f"or raise --optimiser.warmup-steps"
+            )
+        at_margin = abs(loss - self._margin) < NEAR * self._margin
+        collapsed = active > 0 and at_margin and spread < NEAR * self._margin
+        self._collapsed_steps = self._collapsed_steps + 1 if collapsed else 0
+        if self._collapsed_steps >= PATIENCE:
+            raise TrainingError(
+                f"the embeddings have collapsed by {where}: two faces are {spread:.2g} apart on average (squared) and "
+                f"the loss sits at the margin of {self._margin:g}; lower --optimiser.learning-rate, or train with "
+                f"--loss.mining semihard or all before the hardest"
+            )

@@ -1,0 +1,105 @@
+"""Batches for the loop: each rank's chunks, decoded ahead of the training in threads (decoding frees Python's lock)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from raymask.data.crops import CropStore
+from raymask.data.sampler import PKSampler, Shot, rank_slice
+from raymask.train.config import LoopConfig
+from raymask.train.distributed import World
+from raymask.train.step import Chunk
+
+_AHEAD = 2
+"""Batches that are being loaded while one is trained on."""
+
+_PIECE = 32
+"""Photos that a thread decodes at a time."""
+
+
+class Batch(NamedTuple):
+    """A global batch as one rank sees it."""
+
+    chunks: list[Chunk]
+    """This rank's."""
+    all_chunks: int
+    """Chunks of all ranks."""
+    photos: int
+    """Photos of all ranks."""
+
+
+def cut(batch: Sequence[object], chunk: int | None, world: World) -> tuple[dict[int, list[int]], int]:
+    """Which places of a batch each of this rank's chunks takes, by the chunk's number, and the number of all chunks.
+
+    With `chunk` photos or fewer in each, members are the same on any number of workers: chunk i of n takes every nth
+    shot, so that each holds photos of most people. Without, each worker's share is one chunk.
+    """
+    places: Sequence[int] = range(len(batch))
+    if chunk is None:
+        return {world.rank: list(rank_slice(places, world.rank, world.size))}, world.size
+    count = -(-len(batch) // chunk)
+    return {number: list(places[number::count]) for number in range(world.rank, count, world.size)}, count
+
+
+def batches(
+    config: LoopConfig,
+    store: CropStore,
+    sampler: PKSampler,
+    *,
+    epoch: int,
+    start: int,
+    world: World,
+    device: torch.device,
+) -> Iterator[Batch]:
+    """This rank's part of each batch of an epoch from step `start` on."""
+    threads = torch.get_num_threads() if device.type == "cuda" else 1  # a CPU that trains has none to spare
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="crops") as pool:
+        steps = range(start, sampler.steps)
+        waiting = [_submit(pool, config, store, sampler, epoch, step, world, device) for step in steps[:_AHEAD]]
+        for step in steps:
+            batch, pieces = waiting.pop(0)
+            if step + _AHEAD < sampler.steps:
+                waiting.append(_submit(pool, config, store, sampler, epoch, step + _AHEAD, world, device))
+            for piece in pieces:
+                piece.result()
+            yield batch
+
+
+def _submit(
+    pool: ThreadPoolExecutor,
+    config: LoopConfig,
+    store: CropStore,
+    sampler: PKSampler,
+    epoch: int,
+    step: int,
+    world: World,
+    device: torch.device,
+) -> tuple[Batch, list[Future[None]]]:
+    """A batch whose crops are filled in by the pool, and what to wait for."""
+    shots = sampler.batch(epoch, step)
+    mirrored = np.random.default_rng([config.seed, epoch, step]).random(len(shots)) < (0.5 if config.flip else 0)
+    size = config.model.input_size
+    chunks, pieces = [], []
+    own, count = cut(shots, config.chunk, world)
+    for number, places in own.items():
+        crops = torch.empty((len(places), 3, size, size), dtype=torch.uint8, pin_memory=device.type == "cuda")
+        for start in range(0, len(places), _PIECE):
+            part = places[start : start + _PIECE]
+            target = crops.numpy()[start : start + _PIECE]
+            pieces.append(pool.submit(_fill, target, store, [shots[place] for place in part], mirrored[part]))
+        rows = np.array([shots[place].row for place in places], dtype=np.int64)
+        masked = torch.tensor([shots[place].masked for place in places], dtype=torch.bool)
+        chunks.append(Chunk(number, crops, torch.from_numpy(store.identities[rows]), masked))
+    return Batch(chunks, count, len(shots)), pieces
+
+
+def _fill(target: np.ndarray, store: CropStore, shots: list[Shot], mirrored: np.ndarray) -> None:
+    """Decode shots into (B, 3, S, S) `target`."""
+    pixels = store.pixels(shots, target.shape[-1])
+    pixels[mirrored] = pixels[mirrored][..., ::-1]
+    target[:] = pixels
