@@ -17,9 +17,10 @@ from PIL import Image
 
 from raymask.data.crop_index import locate_crops
 from raymask.data.demo_faces import Person, Shot, render
-from raymask.data.prepare import PrepareConfig, prepare
+from raymask.data.prepare import PartWorker, PrepareConfig, prepare
 from raymask.data.schema import prepared_schema
 from raymask.data.splits import SplitConfig
+from raymask.data.storage import Folder
 from raymask.errors import ConfigError, DataError
 from raymask.faces.masks import draw_mask
 from raymask.faces.masks.looks import TRAIN_LOOKS
@@ -122,19 +123,83 @@ def test_other_options_or_photos_are_refused(prepared, demo_faces):
     assert everything(prepared) == before
 
 
+def write_records(out: Path) -> None:
+    """The records of all parts, as they are before a run ends."""
+    (out / "_parts").mkdir()
+    for file in out.glob("split=*/*.parquet"):
+        name = f"{file.parent.name}/{file.name}"
+        crops = locate_crops(file.read_bytes(), pq.read_table(file, partitioning=None).to_pylist(), name)
+        record = out / "_parts" / f"{file.parent.name}-{file.name}.json"
+        record.write_text(json.dumps({"crops": crops, "dropped": []}))
+
+
+def test_what_an_earlier_version_prepared_is_refused_with_the_way_out(prepared, demo_faces, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(prepared, out)
+    (out / "index.parquet").unlink()
+    plan = json.loads((out / "plan.json").read_text())
+    del plan["format"]
+    (out / "plan.json").write_text(json.dumps(plan))
+    before = everything(out)
+    with pytest.raises(DataError, match=r"prepared by another version of raymask; prepare into another --out"):
+        prepare(
+            PrepareConfig(images=str(demo_faces), out=str(out), split=SplitConfig(least_photos=4), photos_per_file=20)
+        )
+    assert everything(out) == before
+
+
+@pytest.mark.parametrize("last", ["dropped.parquet", "index.parquet", "sheet.png", "summary.json", "_parts"])
+def test_a_run_that_dies_at_its_end_is_finished_by_the_next(prepared, demo_faces, tmp_path, monkeypatch, last):
+    """It dies before it writes, or removes, each of the last things."""
+    out = tmp_path / "out"
+    shutil.copytree(prepared, out)
+    for name in ("dropped.parquet", "index.parquet", "sheet.png", "summary.json"):
+        (out / name).unlink()
+    write_records(out)
+    config = PrepareConfig(
+        images=str(demo_faces), out=str(out), split=SplitConfig(least_photos=4), photos_per_file=20, workers=1
+    )
+
+    def dying(plain):
+        def call(folder, name, *data):
+            if name == last:
+                raise KeyboardInterrupt
+            return plain(folder, name, *data)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "write", dying(Folder.write))
+        patch.setattr(Folder, "delete_folder", dying(Folder.delete_folder))
+        with pytest.raises(KeyboardInterrupt):
+            prepare(config)
+    assert (out / "summary.json").exists() == (last == "_parts")
+    assert prepare(config)["rows"] == 64
+    assert {name: data for name, (data, _) in everything(out).items()} == {
+        name: data for name, (data, _) in everything(prepared).items()
+    }
+
+
+def test_a_part_that_is_done_and_recorded_stays_as_it_is(prepared, demo_faces, tmp_path):
+    """An actor that dies between its record and its answer is asked to do the part again."""
+    out = tmp_path / "out"
+    shutil.copytree(prepared, out)
+    write_records(out)
+    before = everything(out)
+    worker = PartWorker(PrepareConfig(images=str(demo_faces), out=str(out)))
+    photos = [["nobody", "nobody/missing.jpg"]]
+    done = worker({"name": "split=val/00000.parquet", "split": "val", "photos": json.dumps(photos)})
+    assert done == {"photos": 1, "error": ""}
+    assert everything(out) == before
+
+
 def test_an_interrupted_run_continues_with_the_same_rows(prepared, demo_faces, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(prepared, out)
     for name in ("summary.json", "dropped.parquet", "index.parquet", "sheet.png", "split=train/00001.parquet"):
         (out / name).unlink()
     kept = (out / "split=train/00000.parquet").stat().st_mtime_ns
-    records = out / "_parts"
-    records.mkdir()
-    for file in out.glob("split=*/*.parquet"):
-        name = f"{file.parent.name}/{file.name}"
-        crops = locate_crops(file.read_bytes(), pq.read_table(file, partitioning=None).to_pylist(), name)
-        record = records / f"{file.parent.name}-{file.name}.json"
-        record.write_text(json.dumps({"crops": crops, "dropped": []}))
+    write_records(out)
     config = PrepareConfig(
         images=str(demo_faces), out=str(out), split=SplitConfig(least_photos=4), photos_per_file=20, workers=1
     )
