@@ -88,7 +88,7 @@ class WatchConfig:
     tensorboard: bool = True
     """Event files in STORAGE/NAME/tensorboard."""
     mlflow: str | None = None
-    """MLflow tracking address, such as http://host:5000 or sqlite:///runs.db; null: off."""
+    """MLflow tracking address, such as http://host:5000 or sqlite:////FOLDER/runs.db; null: off."""
     every: int = 10
     """Steps between two points of a curve."""
 

@@ -204,6 +204,7 @@ class _Loop:
                 result = self._learn(batch)
                 self.step += 1
                 self.tally.seconds = time.monotonic() - begun
+                self._watch(result)
                 progress.add(batch.photos, f"loss {self.tally.loss:.4f}, {result.active:,} active quintuplets")
                 if self.step < self.sampler.steps and self.step % self.around.save_every == 0:
                     self._save()
@@ -237,11 +238,11 @@ class _Loop:
         settle_statistics(self.network, batch.all_chunks)
         self.optimiser.step()
         self.tally.add(result, batch.photos)
-        self._watch(batch, result, overall, rate)
         return result
 
-    def _watch(self, batch: Batch, result: StepResult, overall: int, rate: float) -> None:
-        watch = self.around.watch
+    def _watch(self, result: StepResult) -> None:
+        """Show the step just done."""
+        watch, overall = self.around.watch, self.epoch * self.sampler.steps + self.step - 1
         if watch is not None:
             watch.step(
                 overall,
@@ -249,7 +250,7 @@ class _Loop:
                 loss=result.loss,
                 valid=result.valid,
                 active=result.active,
-                learning_rate=rate,
+                learning_rate=self.optimiser.param_groups[0]["lr"],
                 photos_per_second=self.tally.photos / max(self.tally.seconds, 1e-9),
             )
         if overall % DISTANCES_EVERY == 0:

@@ -8,6 +8,8 @@ import json
 import logging
 import os
 import signal
+import socket
+import sys
 import tempfile
 import threading
 import time
@@ -23,11 +25,13 @@ from raymask.data.storage import Folder, absolute
 from raymask.errors import ConfigError, DataError, StoppedError, TrainingError
 from raymask.progress import Waiting
 from raymask.train.checkpoints import FOLDER, Checkpoints, State
-from raymask.train.config import TrainConfig, WatchConfig, loop_config
+from raymask.train.config import LoopConfig, TrainConfig, WatchConfig, loop_config
 
 if TYPE_CHECKING:
     from ray.train import UserCallback
     from ray.train.torch import TorchTrainer
+
+    from raymask.train.watch import Watch
 
 SETTINGS = "settings.json"
 """File of a run: the loop's settings, so that another run cannot go on under its name."""
@@ -36,7 +40,7 @@ STOP = "stop"
 """File of a run: there while its workers are asked to leave a checkpoint and stop."""
 
 STARTED = "started"
-"""File of a run: there as soon as its workers work, which can take a minute."""
+"""File of a run: there while its workers work, with the machine and the process of the first."""
 
 
 def train_on_ray(config: TrainConfig) -> tuple[str, dict[str, float]]:
@@ -128,18 +132,35 @@ def make_trainer(config: TrainConfig, *, callbacks: Sequence[UserCallback] = ())
 
 @contextlib.contextmanager
 def _stopping_on_sigterm(run: Folder) -> Iterator[None]:
-    """SIGTERM, as `ray job stop` sends it, asks the workers for a checkpoint; only main threads can hear it."""
+    """SIGTERM, as `ray job stop` sends it, asks the workers for a checkpoint; only main threads can hear it.
+
+    Before the workers have started, and a second time, it ends the run at once. To be entered after `connect`, since
+    Ray puts a handler of its own there.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    asked = False
 
     def ask(*_: object) -> None:
+        nonlocal asked
+        started = not asked and run.exists(STARTED)
+        asked = True
+        if not started:
+            sys.exit(143)
         print("train: told to stop, waiting for the checkpoint", flush=True)
-        run.write(STOP, b"")
+        try:
+            run.write(STOP, b"")
+        except DataError as error:  # Ray would lose it on its way out of the handler
+            print(f"train: cannot ask the workers to stop: {error}", flush=True)
 
     before = signal.signal(signal.SIGTERM, ask)
     try:
         yield
+    except SystemExit:
+        if asked:
+            raise StoppedError("stopped at once; the same command continues from the last checkpoint") from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -150,12 +171,11 @@ def _worker(task: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from raymask.train.loop import Surroundings, train
-    from raymask.train.watch import open_watch
 
     logging.getLogger().setLevel(logging.WARNING)  # Ray Train announces each report; ours says what is in it
     run, first = Folder(task["run"]), ray.train.get_context().get_world_rank() == 0
     if first:
-        run.write(STARTED, b"")
+        run.write(STARTED, f"{socket.gethostname()} {os.getpid()}".encode())
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))  # Ray sets it to the worker's CPUs
 
     def report(metrics: dict[str, float]) -> None:
@@ -170,17 +190,42 @@ def _worker(task: dict[str, Any]) -> dict[str, Any]:
     if resume is not None and first:
         print(f"going on at epoch {resume['epoch'] + 1}, step {resume['step'] + 1}", flush=True)
     try:
-        with open_watch(WatchConfig(**task["watch"]) if first else None, run, config=config, resume=resume) as watch:
+        with _watching(WatchConfig(**task["watch"]), first, run, config=config, resume=resume) as watch:
+
+            def save(state: State) -> None:
+                checkpoints.save(state)
+                if watch is not None:
+                    watch.publish()
+
             around = Surroundings(
-                report=report,
-                save=checkpoints.save,
-                save_every=task["save_every"],
-                stop=_Asked(run),
-                watch=watch,
+                report=report, save=save, save_every=task["save_every"], stop=_Asked(run), watch=watch
             )
             return {"finished": train(config, around, resume=resume, device=device).finished}
     except (ConfigError, TrainingError, DataError) as error:  # all ranks meet these alike; no new try would help
         return {"failed": str(error)}
+
+
+@contextlib.contextmanager
+def _watching(
+    watch: WatchConfig, first: bool, run: Folder, *, config: LoopConfig, resume: State | None
+) -> Iterator[Watch | None]:
+    """The first rank's watch; if it cannot be opened all ranks end, for the others would wait for ever."""
+    import torch.distributed as dist
+
+    from raymask.train.watch import open_watch
+
+    with contextlib.ExitStack() as stack:
+        opened, failure = None, ""
+        try:
+            opened = stack.enter_context(open_watch(watch if first else None, run, config=config, resume=resume))
+        except ConfigError as error:
+            failure = str(error)
+        failures = [failure]
+        if dist.is_initialized() and dist.get_world_size() > 1:
+            dist.broadcast_object_list(failures)
+        if failures[0]:
+            raise ConfigError(failures[0])
+        yield opened
 
 
 class _Asked:
@@ -252,6 +297,9 @@ def _bundle(config: TrainConfig, run: Folder, state: State) -> str:
 
     network = MaskFaceNet(config.model)
     network.load_state_dict(state["model"])
+    settings = {
+        key: value for key, value in asdict(config).items() if key != "watch"
+    }  # its address may hold a password
     target = Folder(run / "bundle")
     with tempfile.TemporaryDirectory() as folder:
         made = save_bundle(
@@ -259,7 +307,10 @@ def _bundle(config: TrainConfig, run: Folder, state: State) -> str:
             network,
             preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
             metrics=state["metrics"],
-            training={"raymask": __version__, "settings": asdict(config)},
+            training={
+                "raymask": __version__,
+                "settings": {key: value for key, value in asdict(config).items() if key != "watch"},
+            },
         )
         for name in ("model.safetensors", "config.json"):  # config.json last: without it there is no bundle
             target.write(name, (made / name).read_bytes())

@@ -30,7 +30,7 @@ def config(prepared, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def first(config):
+def first(config) -> tuple[str, dict[str, float]]:
     return train_on_ray(config)
 
 
@@ -39,6 +39,7 @@ def test_two_workers_leave_a_bundle_and_metrics(first):
     bundle = load_bundle(address)
     assert metrics["epoch"] == 1
     assert metrics["active"] > 0
+    assert metrics["visited"] + metrics["unvisited"] == 32
     assert bundle.config["metrics"]["loss"] == pytest.approx(metrics["loss"])
     assert bundle.config["training"]["settings"]["loss"]["mining"] == "all"
     embeddings = bundle.model(torch.randint(0, 256, (2, 3, 48, 48), dtype=torch.uint8))
@@ -53,6 +54,17 @@ def test_the_same_name_continues_at_the_next_epoch_with_any_number_of_workers(co
     steps = "head.4.num_batches_tracked"
     assert after[steps] == 2 * before[steps]
     assert not torch.equal(after["head.3.weight"], before["head.3.weight"])
+
+
+def test_a_finished_run_is_not_started_again(config, first, capsys):
+    _, metrics = train_on_ray(config)
+    assert metrics["epoch"] >= 1
+    assert "starting" not in capsys.readouterr().out
+
+
+def test_curves_lie_beside_the_checkpoints(config, first):
+    run = Folder(f"{config.storage}/first")
+    assert any(name.startswith("tensorboard/events.out") for name in run.names())
 
 
 def test_other_settings_under_the_name_are_refused_before_anything_starts(config, first):
