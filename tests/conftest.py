@@ -25,7 +25,7 @@ def ray_cluster():
     """One local cluster for the whole run, with more logical than real CPUs so that small groups of workers fit."""
     import ray
 
-    ray.init(num_cpus=4, include_dashboard=False, object_store_memory=400 * 2**20, log_to_driver=False)
+    ray.init(address="local", num_cpus=4, include_dashboard=False, object_store_memory=400 * 2**20, log_to_driver=False)
     yield
     ray.shutdown()
 
