@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 import re
-from pickle import UnpicklingError
 from typing import Any
 
 from raymask.data.storage import Folder
+from raymask.errors import DataError
 
 State = dict[str, Any]
 """What a checkpoint holds: tensors, numbers and strings only (see `raymask.train.loop`)."""
@@ -52,7 +52,9 @@ class Checkpoints:
         for name in reversed(self.names()):
             try:
                 return name, self.load(name)
-            except (RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+            except DataError:
+                raise
+            except Exception as error:  # whatever reading a damaged file comes to
                 print(f"checkpoint {self._run / name} is damaged ({type(error).__name__}), going back one", flush=True)
         return None
 

@@ -169,8 +169,6 @@ class _Loop:
         )
         if resume is not None:
             self.optimiser.load_state_dict(resume["optimiser"])
-        if config.compile:
-            self.network.compile(dynamic=True)  # batches are ragged
         workers = "1 worker" if self.world.size == 1 else f"{self.world.size} workers"
         self._say(f"{config.model.backbone} is ready on {workers}")
 
@@ -320,7 +318,7 @@ class _Loop:
 def _check_settings(config: LoopConfig, resume: State) -> None:
     """Refuse a checkpoint that other settings made; its data may have been moved, and its epochs may be more."""
     earlier, now = dict(resume["config"]), asdict(config)
-    changed = [key for key in now if key not in ("data", "epochs", "compile") and now[key] != earlier.get(key)]
+    changed = [key for key in now if key not in ("data", "epochs") and now[key] != earlier.get(key)]
     if changed:
         raise DataError(
             f"the run of this name was trained with other settings ({', '.join(changed)} changed); choose another "

@@ -1,6 +1,7 @@
 """One batch over all workers, in real gloo processes: any number, uneven shards, the same loss and gradients."""
 
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,15 @@ import torch.multiprocessing as mp
 from raymask.losses.quintuplet import quintuplet_loss
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.embedder import MaskFaceNet
-from raymask.train.distributed import global_quintuplet_loss, prepare_batch_norm, sum_gradients
+from raymask.train.distributed import (
+    World,
+    global_quintuplet_loss,
+    prepare_batch_norm,
+    settle_statistics,
+    sum_gradients,
+)
+from raymask.train.loader import cut
+from raymask.train.step import Chunk, learn
 
 SHARDS = {1: [14], 2: [9, 5], 3: [2, 12, 0]}
 RULES = ["all", "semihard", "hardest"]
@@ -26,9 +35,11 @@ def photos():
     return crops, identities, masked
 
 
-def network() -> MaskFaceNet:
+def network(dropout: float = 0) -> MaskFaceNet:
     torch.manual_seed(0)
-    return MaskFaceNet(MaskFaceNetConfig(backbone="resnet18", input_size=32, embedding_size=16, dropout=0)).double()
+    return MaskFaceNet(
+        MaskFaceNetConfig(backbone="resnet18", input_size=32, embedding_size=16, dropout=dropout)
+    ).double()
 
 
 def work(rank: int, size: int, port: int, folder: str) -> None:
@@ -56,6 +67,46 @@ def work(rank: int, size: int, port: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
+def work_in_chunks(rank: int, size: int, port: int, folder: str) -> None:
+    """One rank of a step over a batch in four chunks; rank 0 saves what it comes to."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
+    crops, identities, masked = photos()
+    own, count = cut(range(14), 4, World.current())
+    chunks = [Chunk(n, crops[places], identities[places], masked[places]) for n, places in own.items()]
+    net = network(dropout=0.5).train()
+    prepare_batch_norm(net, chunked=True)
+    loss = partial(global_quintuplet_loss, margin=0.2, mining="all", distance="squared_euclidean")
+    result = learn(net, chunks, loss, seed=(0, 5), device=torch.device("cpu"))
+    sum_gradients(net)
+    settle_statistics(net, count)
+    if rank == 0:
+        found = {f"grad {name}": parameter.grad for name, parameter in net.named_parameters()}
+        found |= {f"buffer {name}": buffer for name, buffer in net.named_buffers()}
+        found |= {"found": torch.tensor([result.loss, result.valid, result.active, result.spread]).double()}
+        torch.save(found, f"{folder}/{size}.pt")
+    dist.destroy_process_group()
+
+
+def test_chunks_give_the_same_step_on_any_number_of_workers_dropout_included(tmp_path):
+    for size in (1, 2, 3, 5):  # of five workers one has no chunk
+        mp.spawn(work_in_chunks, args=(size, free_port(), str(tmp_path)), nprocs=size)
+    wanted = torch.load(tmp_path / "1.pt", weights_only=True)
+    assert wanted["found"][2] > 0
+    assert max(value.abs().max() for name, value in wanted.items() if name.startswith("grad")) > 1e-4
+    for size in (2, 3, 5):
+        found = torch.load(tmp_path / f"{size}.pt", weights_only=True)
+        assert found.keys() == wanted.keys()
+        for name, value in wanted.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-7, atol=1e-10, msg=lambda m: f"{name}: {m}")  # noqa: B023
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def by_one():
     """The same on one worker, by torch's own batch normalisation and no process group."""
@@ -76,10 +127,7 @@ def by_one():
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_loss_gradients_and_statistics_equal_one_worker_on_the_union(size, by_one, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(work, args=(size, port, str(tmp_path)), nprocs=size)
+    mp.spawn(work, args=(size, free_port(), str(tmp_path)), nprocs=size)
     found = torch.load(Path(tmp_path) / f"{size}.pt", weights_only=True)
     for rule in RULES:
         assert by_one[rule]["counts"][1] > 0

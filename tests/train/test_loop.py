@@ -152,12 +152,6 @@ def test_the_watch_sees_every_step_and_epoch(config):
     assert seen["distances"] == [(0, 64, True)]
 
 
-def test_a_network_compiled_by_torch_learns_the_same(config):
-    plain, compiled = (_train(replace(config, epochs=1, compile=choice)) for choice in (False, True))
-    assert compiled.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=1e-3)
-    assert compiled.states[-1]["model"].keys() == plain.states[-1]["model"].keys()
-
-
 def test_missing_data_is_named(config, tmp_path):
     with pytest.raises(DataError, match=r"no prepared faces of split train.*jobs/prepare\.py"):
         train(replace(config, data=str(tmp_path)))
