@@ -307,10 +307,7 @@ def _bundle(config: TrainConfig, run: Folder, state: State) -> str:
             network,
             preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
             metrics=state["metrics"],
-            training={
-                "raymask": __version__,
-                "settings": {key: value for key, value in asdict(config).items() if key != "watch"},
-            },
+            training={"raymask": __version__, "settings": settings},
         )
         for name in ("model.safetensors", "config.json"):  # config.json last: without it there is no bundle
             target.write(name, (made / name).read_bytes())
