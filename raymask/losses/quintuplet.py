@@ -2,20 +2,25 @@
 
 A quintuplet (A, P, N, Pm, Nm) has the value u + v + margin, where u = d(A,P) - d(A,N) depends on the two bare
 photos alone and v = d(A,Pm) - d(A,Nm) on the two masked ones. So, per anchor, the quintuplets above zero are the pairs
-(u, v) with v > -(u + margin): sort the v, look up each u, and the number of partners of each u and of each v follows.
-Those numbers are all that the sum of the hinges and its gradient need, for both are linear in the distances:
+(u, v) with v > -margin - u: sort the two sides of that together, and the number of partners of each u and of each v
+can be read from its place. Those numbers are all that the sum of the hinges and its gradient need, for both are
+linear in the distances:
 
     sum of hinges = sum over photos x of weight(A, x) d(A, x) + margin * active
 
 with whole-number weights that count, with sign, the active quintuplets in which x takes part.
 
-Shapes: B photos, D values an embedding, A anchors, P positives an anchor at most, N negatives.
+Photos are held bare before masked, and on each side by identity, so that a person's photos of a side are neighbours.
+Shapes: B photos, D values an embedding, A anchors (all, or of a chunk), S photos of a side, P positives an anchor at
+most, N negatives, X pairs u of an anchor, Y pairs v.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,8 +30,8 @@ from raymask.errors import ConfigError, check_choice
 Mining = Literal["all", "semihard", "hardest"]
 Distance = Literal["squared_euclidean", "cosine"]
 
-_PAIRS_AT_ONCE = 2**24
-"""(u, v) entries held at a time; bounds memory to a few hundred MiB whatever the batch."""
+_PAIRS_AT_ONCE = {"cpu": 2**20, "cuda": 2**24}
+"""Pairs of one chunk of anchors, about 50 bytes each: what fits a processor's caches, what keeps a GPU busy."""
 
 
 class QuintupletResult(NamedTuple):
@@ -53,7 +58,7 @@ def quintuplet_loss(
     """Mean of max(0, d(A,P) + d(A,Pm) - d(A,N) - d(A,Nm) + margin) over the quintuplets where it is positive.
 
     P and Pm are photos of the anchor's identity other than the anchor, N and Nm of other identities; P and N are
-    bare, Pm and Nm masked. Anchors are bare or masked.
+    bare, Pm and Nm masked. Anchors are bare or masked. It can be differentiated once.
 
     Args:
         embeddings: (B, D) floating point, normalised here row by row.
@@ -70,123 +75,180 @@ def quintuplet_loss(
     """
     _check(embeddings, identities, masked, margin, mining, distance)
     precise = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-    emb_BD = F.normalize(precise, dim=1)
-    rows_A = torch.arange(len(emb_BD), device=emb_BD.device) if anchors is None else anchors
-    cosine_AB = emb_BD[rows_A] @ emb_BD.T
-    dist_AB = 1 - cosine_AB if distance == "cosine" else 2 - 2 * cosine_AB
-
-    total = dist_AB[:0].sum().double()  # zero, with a graph even where there are no anchors
-    valid = active = torch.zeros((), dtype=torch.int64, device=emb_BD.device)
-    for chunk in _chunks(len(rows_A), len(emb_BD)):
-        roles = _Roles.of(rows_A[chunk], identities, masked)
-        part = dist_AB[chunk]
-        with torch.no_grad():
-            find = _weigh_hardest if mining == "hardest" else _weigh_pairs
-            weight_AB, found, kept = find(part, roles, margin, semihard=mining == "semihard")
-        # Whole-number weights times float32 distances, summed in float64: small terms survive beside large ones.
-        total = total + (weight_AB * part.double()).sum() + margin * kept.double()
-        valid, active = valid + found, active + kept
-    return QuintupletResult((total / active.clamp(min=1)).to(precise.dtype), valid, active)
+    order_B = identities.argsort()
+    order_B = order_B[masked[order_B].byte().argsort(stable=True)]
+    places_A = torch.arange(len(order_B), device=order_B.device) if anchors is None else order_B.argsort()[anchors]
+    with torch.autocast(embeddings.device.type, enabled=False):  # which would make the distances bfloat16
+        unit_BD = F.normalize(precise, dim=1)[order_B]
+        sides = _sides(identities[order_B], masked, places_A)
+        return QuintupletResult(*_MeanHinge.apply(unit_BD, places_A, sides, margin, mining, distance))
 
 
-class _Roles(NamedTuple):
-    """Which photos may take which place in an anchor's quintuplets; all (A, B) bool."""
+class _MeanHinge(torch.autograd.Function):
+    """The loss and, from the same weights, its gradient: chunk by chunk, so that no (B, B) matrix is ever held."""
 
-    positive: Tensor
-    masked_positive: Tensor
-    negative: Tensor
-    masked_negative: Tensor
+    @staticmethod
+    def forward(
+        ctx: Any,
+        unit_BD: Tensor,
+        places_A: Tensor,
+        sides: tuple[_Side, _Side],
+        margin: float,
+        mining: Mining,
+        distance: Distance,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        slope = 1 if distance == "cosine" else 2  # |a - b|^2 = 2 - 2 a.b for rows of norm 1
+        total = torch.zeros((), dtype=torch.float64, device=unit_BD.device)
+        valid = active = torch.zeros((), dtype=torch.int64, device=unit_BD.device)
+        pull_BD = torch.zeros_like(unit_BD)
+        for chunk in _chunks(places_A, sides, len(unit_BD)):
+            anchor_AD = unit_BD[chunk.places]
+            dist_AB = slope - slope * (anchor_AD @ unit_BD.T)
+            weight_AB, found, kept = _weigh(dist_AB, chunk, margin, mining)
+            # Whole numbers times distances, summed in float64: small terms survive beside large ones.
+            total += (weight_AB * dist_AB.double()).sum() + margin * kept.double()
+            valid, active = valid + found, active + kept
+            weight_AB = weight_AB.to(unit_BD.dtype)
+            pull_BD.index_add_(0, chunk.places, weight_AB @ unit_BD)
+            pull_BD.addmm_(weight_AB.T, anchor_AD)
+        count = active.clamp(min=1).double()
+        ctx.save_for_backward(pull_BD * (-slope / count))
+        ctx.mark_non_differentiable(valid, active)
+        return (total / count).to(unit_BD.dtype), valid, active
 
-    @classmethod
-    def of(cls, rows_A: Tensor, identities_B: Tensor, masked_B: Tensor) -> _Roles:
-        same = identities_B[rows_A, None] == identities_B[None, :]
-        other_shot = same.scatter(1, rows_A[:, None], False)
-        return cls(other_shot & ~masked_B, other_shot & masked_B, ~same & ~masked_B, ~same & masked_B)
-
-
-def _weigh_pairs(dist_AB: Tensor, roles: _Roles, margin: float, *, semihard: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights (A, B) float64 of the distances, and the numbers of valid and active quintuplets."""
-    bare = _Side.of(dist_AB, roles.positive, roles.negative, margin, semihard)
-    covered = _Side.of(dist_AB, roles.masked_positive, roles.masked_negative, margin, semihard)
-    u_AX, v_AY = bare.difference.flatten(1), covered.difference.flatten(1)
-    valid = (bare.pair_count * covered.pair_count).sum()
-
-    sorted_AY, order_AY = v_AY.sort(dim=1)
-    below_AX = torch.searchsorted(sorted_AY, -(u_AX + margin), right=True)  # v that are too small for this u
-    partners_of_u = v_AY.shape[1] - below_AX
-    # v at place k of the order is active with each u whose first partner stands at k or before.
-    starts = torch.zeros(len(v_AY), v_AY.shape[1] + 1, dtype=torch.int64, device=v_AY.device)
-    starts.scatter_add_(1, below_AX, torch.ones_like(below_AX))
-    partners_of_v = torch.zeros_like(order_AY).scatter_(1, order_AY, starts.cumsum(1)[:, :-1])
-
-    weight_AB = torch.zeros_like(dist_AB, dtype=torch.float64)
-    bare.add_weights(weight_AB, partners_of_u)
-    covered.add_weights(weight_AB, partners_of_v)
-    return weight_AB, valid, partners_of_u.sum()
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return grads[0] * ctx.saved_tensors[0], None, None, None, None, None
 
 
 class _Side(NamedTuple):
-    """The bare or the masked half of all quintuplets of some anchors."""
+    """Where the bare or the masked photos stand, and among them those of each anchor's person."""
+
+    columns: slice
+    first: Tensor
+    """(A,) int64: column of the person's first photo."""
+    last: Tensor
+    """(A,) int64: column after the person's last photo."""
+    positives: Tensor
+    """(A,) int64: the person's photos less the anchor itself."""
+
+
+def _sides(people_B: Tensor, masked_B: Tensor, places_A: Tensor) -> tuple[_Side, _Side]:
+    """The two sides of a batch whose photos stand in their order."""
+    bare, people_A = len(people_B) - int(masked_B.sum()), people_B[places_A]
+
+    def side(start: int, stop: int) -> _Side:
+        first_A = start + torch.searchsorted(people_B[start:stop], people_A)
+        last_A = start + torch.searchsorted(people_B[start:stop], people_A, right=True)
+        itself = (first_A <= places_A) & (places_A < last_A)
+        return _Side(slice(start, stop), first_A, last_A, last_A - first_A - itself.long())
+
+    return side(0, bare), side(bare, len(people_B))
+
+
+class _Chunk(NamedTuple):
+    """Anchors to weigh at a time."""
+
+    places: Tensor
+    sides: tuple[_Side, _Side]
+    most: tuple[int, int]
+    """Positives of a side at most."""
+
+
+def _chunks(places_A: Tensor, sides: tuple[_Side, _Side], batch: int) -> Iterator[_Chunk]:
+    """All anchors with positives of both kinds; those with equally many together, so that little is padding."""
+    counts_A2 = torch.stack([side.positives for side in sides], 1).cpu().numpy()
+    most_A = counts_A2.max(1) * (counts_A2.min(1) > 0)
+    order = np.lexsort((counts_A2[:, 0], most_A))[len(most_A) - np.count_nonzero(most_A) :]
+    order_A = torch.from_numpy(order).to(places_A.device)
+    stop = len(order)
+    while stop:
+        size = max(1, _PAIRS_AT_ONCE[places_A.device.type] // int(most_A[order[stop - 1]] * batch))
+        start = max(0, stop - size)
+        rows = order_A[start:stop]
+        bare, covered = (_Side(side.columns, *(values[rows] for values in side[1:])) for side in sides)
+        most = counts_A2[order[start:stop]].max(0)
+        yield _Chunk(places_A[rows], (bare, covered), (int(most[0]), int(most[1])))
+        stop = start
+
+
+def _weigh(dist_AB: Tensor, chunk: _Chunk, margin: float, mining: Mining) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights (A, B) float64 of the distances, and the numbers of valid and active quintuplets."""
+    bare, covered = (
+        _Pairs.of(dist_AB, chunk.places, side, most, margin, mining)
+        for side, most in zip(chunk.sides, chunk.most, strict=True)
+    )
+    partners_AX, partners_AY = _count_partners(bare.difference.flatten(1), covered.difference.flatten(1), margin)
+    weight_AB = torch.zeros_like(dist_AB, dtype=torch.float64)
+    bare.add_weights(weight_AB, partners_AX)
+    covered.add_weights(weight_AB, partners_AY)
+    return weight_AB, (bare.admitted() * covered.admitted()).sum(), partners_AX.sum()
+
+
+class _Pairs(NamedTuple):
+    """The bare or the masked halves of the quintuplets of some anchors."""
 
     difference: Tensor
     """(A, P, N): d(anchor, positive) - d(anchor, negative), -inf where the rule does not admit the pair."""
     positives: Tensor
-    """(A, P) int64: columns of the positives, any column in unused places."""
+    """(A, P) int64: columns, any in unused places."""
     negatives: Tensor
-    """(N,) int64: columns that are a negative of some anchor."""
-    pair_count: Tensor
-    """(A,) int64: admitted pairs of each anchor."""
+    """(A, N) int64: columns."""
 
     @classmethod
-    def of(cls, dist_AB: Tensor, positive: Tensor, negative: Tensor, margin: float, semihard: bool) -> _Side:
-        most = int(positive.sum(1).max())
-        is_positive_AP, positives_AP = positive.to(torch.uint8).topk(most, dim=1)
-        negatives_N = negative.any(0).nonzero().squeeze(1)
-        near_AP1 = dist_AB.gather(1, positives_AP)[:, :, None]
-        difference = near_AP1 - dist_AB[:, negatives_N][:, None, :]
-        admitted = is_positive_AP.bool()[:, :, None] & negative[:, negatives_N][:, None, :]
-        if semihard:
-            admitted &= (difference > -margin) & (difference < 0)
-        return cls(
-            difference.masked_fill_(~admitted, -torch.inf), positives_AP, negatives_N, admitted.flatten(1).sum(1)
-        )
+    def of(cls, dist_AB: Tensor, places_A: Tensor, side: _Side, most: int, margin: float, mining: Mining) -> _Pairs:
+        first_A1, last_A1, place_A1 = side.first[:, None], side.last[:, None], places_A[:, None]
+        slots_P = torch.arange(most, device=dist_AB.device)
+        positives_AP = first_A1 + slots_P
+        positives_AP += (positives_AP >= place_A1) & (first_A1 <= place_A1)  # steps over the anchor itself
+        positives_AP.clamp_(max=dist_AB.shape[1] - 1)
+        near_AP = dist_AB.gather(1, positives_AP).masked_fill_(slots_P >= side.positives[:, None], -torch.inf)
+        columns_S = torch.arange(side.columns.start, side.columns.stop, device=dist_AB.device)
+        own_AS = (columns_S >= first_A1) & (columns_S < last_A1)
+        far_AN, negatives_AN = dist_AB[:, side.columns].masked_fill(own_AS, torch.inf), columns_S.expand_as(own_AS)
+        if mining == "hardest":
+            near_AP, pick = near_AP.max(1, keepdim=True)
+            positives_AP = positives_AP.gather(1, pick)
+            far_AN, pick = far_AN.min(1, keepdim=True)
+            negatives_AN = negatives_AN.gather(1, pick)
+        difference = near_AP[:, :, None] - far_AN[:, None, :]
+        if mining == "semihard":
+            difference.masked_fill_((difference <= -margin) | (difference >= 0), -torch.inf)
+        return cls(difference, positives_AP, negatives_AN)
+
+    def admitted(self) -> Tensor:
+        """(A,) int64: admitted pairs of each anchor."""
+        return (self.difference > -torch.inf).flatten(1).sum(1)
 
     def add_weights(self, weight_AB: Tensor, partners: Tensor) -> None:
         """Add each pair's number of partners at its positive and take it off at its negative, in place."""
         partners_APN = partners.view_as(self.difference)
         weight_AB.scatter_add_(1, self.positives, partners_APN.sum(2).double())
-        weight_AB[:, self.negatives] -= partners_APN.sum(1).double()
+        weight_AB.scatter_add_(1, self.negatives, -partners_APN.sum(1).double())
 
 
-def _weigh_hardest(dist_AB: Tensor, roles: _Roles, margin: float, *, semihard: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """As `_weigh_pairs`, for the one hardest quintuplet of each anchor that has one."""
-    picks = [
-        _extreme(dist_AB, roles.positive, farthest=True),
-        _extreme(dist_AB, roles.masked_positive, farthest=True),
-        _extreme(dist_AB, roles.negative, farthest=False),
-        _extreme(dist_AB, roles.masked_negative, farthest=False),
-    ]
-    exists = torch.stack([role.any(1) for role in roles]).all(0)
-    signs = (1.0, 1.0, -1.0, -1.0)
-    value = sum(sign * dist_AB.gather(1, pick) for sign, pick in zip(signs, picks, strict=True))
-    kept = exists & ((value + margin).squeeze(1) > 0)  # type: ignore[union-attr]
-    weight_AB = torch.zeros_like(dist_AB, dtype=torch.float64)
-    for sign, pick in zip(signs, picks, strict=True):
-        weight_AB.scatter_add_(1, pick, sign * kept[:, None].double())
-    return weight_AB, exists.sum(), kept.sum()
+def _count_partners(u_AX: Tensor, v_AY: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """(A, X) and (A, Y) int32: of each u the number of v with u + v + margin > 0, of each v the number of such u."""
+    pairs_u, pairs_v = u_AX.shape[1], v_AY.shape[1]
+    order = _argsort(torch.cat([v_AY, -margin - u_AX], 1))  # v before u where equal: a hinge of zero is not active
+    is_u = order >= pairs_v
+    u_so_far = is_u.cumsum(1, dtype=torch.int32)
+    v_to_come = torch.arange(pairs_v - 1, -pairs_u - 1, -1, dtype=torch.int32, device=order.device) + u_so_far
+    partners = torch.empty_like(u_so_far).scatter_(1, order, torch.where(is_u, v_to_come, u_so_far))
+    return partners[:, pairs_v:], partners[:, :pairs_v]
 
 
-def _extreme(dist_AB: Tensor, role: Tensor, *, farthest: bool) -> Tensor:
-    """(A, 1) int64: column of the farthest or nearest photo in the role, any column where there is none."""
-    fill = -torch.inf if farthest else torch.inf
-    candidates = dist_AB.masked_fill(~role, fill)
-    return candidates.argmax(1, keepdim=True) if farthest else candidates.argmin(1, keepdim=True)
-
-
-def _chunks(anchors: int, batch: int) -> list[slice]:
-    """Slices of the anchors small enough that one chunk's pairs fit the bound, for the usual few positives each."""
-    size = max(1, _PAIRS_AT_ONCE // max(1, 8 * batch))
-    return [slice(start, start + size) for start in range(0, anchors, size)]
+def _argsort(keys: Tensor) -> Tensor:
+    """Columns of each row (int64) by ascending key, equal keys by column; no key may be -0.0."""
+    if keys.dtype != torch.float32 or keys.device.type != "cpu":
+        return keys.argsort(dim=1, stable=True)
+    # numpy sorts 64-bit words 7 times as fast as torch sorts on a processor. So sort words: above, the float's bits,
+    # turned so that they compare as integers do; below, the column.
+    bits = keys.view(torch.int32)
+    words = (bits ^ (bits >> 31 & 0x7FFFFFFF)).long()
+    words.bitwise_left_shift_(32).bitwise_or_(torch.arange(keys.shape[1]))
+    words.numpy().sort(axis=1)
+    return words.bitwise_and_(0xFFFFFFFF)
 
 
 def _check(embeddings: Tensor, identities: Tensor, masked: Tensor, margin: float, mining: str, distance: str) -> None:

@@ -82,8 +82,7 @@ def learn(
         outputs = [embed(chunk) for chunk in chunks[:-1]]
     outputs += [embed(chunk) for chunk in chunks[-1:]]
     leaves = [output.detach().requires_grad_() for output in outputs]
-    nothing = torch.zeros(0, network.config.embedding_size, device=device, requires_grad=True)
-    whole = torch.cat(leaves) if leaves else nothing
+    whole = torch.cat(leaves) if leaves else _no_embeddings(network, device)
     identities, masked = _joined(chunks, device)
     share, result = loss(whole, identities, masked)
     share.backward()
@@ -97,6 +96,12 @@ def learn(
     return StepResult(
         result.loss.item(), int(result.valid), int(result.active), _spread(whole), whole, identities, masked
     )
+
+
+def _no_embeddings(network: MaskFaceNet, device: torch.device) -> Tensor:
+    """(0, D) of the type that the other ranks' embeddings have, for all of them are gathered."""
+    dtype = torch.float64 if next(network.parameters()).dtype == torch.float64 else torch.float32
+    return torch.zeros(0, network.config.embedding_size, dtype=dtype, device=device, requires_grad=True)
 
 
 def _draw(seed: int, step: int, chunk: int) -> int:

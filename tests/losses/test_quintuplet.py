@@ -123,10 +123,44 @@ def test_lower_precision_stays_close(dtype, tolerance):
     assert low.loss.item() == pytest.approx(full.loss.item(), rel=tolerance)
 
 
+@pytest.mark.parametrize("mining", RULES)
+def test_float32_finds_the_quintuplets_of_float64(mining):
+    """It sorts in another way. Distances near a border may fall to its other side: a few in 100,000."""
+    embeddings, identities, masked = batch(6, [(3, 3), (5, 1), (1, 4), (2, 2)] * 10, dims=16)
+    low = quintuplet_loss(embeddings.detach().float(), identities, masked, mining=mining, margin=0.5)
+    full = quintuplet_loss(embeddings, identities, masked, mining=mining, margin=0.5)
+    assert int(full.active) > 30
+    assert int(low.valid) == pytest.approx(int(full.valid), rel=1e-4)
+    assert int(low.active) == pytest.approx(int(full.active), rel=1e-4)
+    assert low.loss.item() == pytest.approx(full.loss.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("mining", "valid"), [("all", 16 * 1 * 2 * 6 * 6), ("semihard", 0), ("hardest", 16)])
+def test_where_all_faces_are_one_point_every_hinge_is_the_margin(mining, valid, dtype):
+    _, identities, masked = batch(0, LAYOUTS["even"])
+    same = torch.ones(16, 4, dtype=dtype)
+    result = quintuplet_loss(same, identities, masked, mining=mining, margin=0.3)
+    assert int(result.valid) == int(result.active) == valid
+    assert result.loss.item() == pytest.approx(0.3 if valid else 0)
+
+
+def test_a_hinge_of_zero_is_not_active():
+    """d(A,N) - d(A,P) = 2 and d(A,Nm) - d(A,Pm) = 2 to the bit: the hinge is margin - 4."""
+    axes = torch.eye(2)
+    embeddings = torch.stack([axes[0], axes[0], axes[0], axes[1], axes[1]])
+    identities, masked = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([False, False, True, False, True])
+    anchor = torch.tensor([0])
+    for margin, active in ((4.0, 0), (4.5, 1)):
+        result = quintuplet_loss(embeddings, identities, masked, mining="all", margin=margin, anchors=anchor)
+        assert (int(result.valid), int(result.active)) == (1, active)
+        assert result.loss.item() == pytest.approx((margin - 4) * active)
+
+
 def test_chunks_of_anchors_change_nothing(monkeypatch):
     embeddings, identities, masked = batch(7, LAYOUTS["ragged"])
     whole = quintuplet_loss(embeddings, identities, masked, mining="all")
-    monkeypatch.setattr("raymask.losses.quintuplet._PAIRS_AT_ONCE", 1)
+    monkeypatch.setattr("raymask.losses.quintuplet._PAIRS_AT_ONCE", {"cpu": 1})
     pieces = quintuplet_loss(embeddings, identities, masked, mining="all")
     assert pieces.active == whole.active
     torch.testing.assert_close(pieces.loss, whole.loss, rtol=0, atol=1e-12)

@@ -1,0 +1,197 @@
+"""Ray Tune around Ray Train: Optuna chooses, ASHA stops, each trial is a training run with workers of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from raymask.cluster import check_resources, connect, own_error
+from raymask.data.prepare import PLAN
+from raymask.data.storage import Folder, absolute
+from raymask.errors import DataError, RaymaskError, StoppedError
+from raymask.train.ray_train import _check_data
+from raymask.tune.config import TuneConfig
+from raymask.tune.results import SearchResult, write_results
+from raymask.tune.trials import Trials
+
+if TYPE_CHECKING:
+    from raymask.tune.follow import Follow
+    from raymask.tune.sampler import Sampler
+
+SETTINGS = "settings.json"
+"""File of a search: what its trials have in common, so that another search cannot go on under its name."""
+
+SCRATCH = "tune"
+"""Folder of a search with Ray Tune's own files, of no use afterwards."""
+
+HEAD = "node:__internal_head__"
+"""The resource that each cluster's head has one of; a trial's driver takes a thousandth of it, and no CPU."""
+
+
+def tune_on_ray(config: TuneConfig) -> SearchResult:
+    """Search, or go on with the search of that name, and leave what it found in STORAGE/NAME.
+
+    Raises:
+        DataError: no data, other settings under the same name, or a cluster too small for one trial.
+        TrainingError: every trial failed.
+        StoppedError: the process was told to end (SIGTERM); trials that ran have left checkpoints.
+    """
+    search = Folder(f"{absolute(config.storage)}/{config.name}")
+    _check_data(config.data)
+    if not any(name.startswith("split=val/") for name in Folder(config.data).names()):
+        raise DataError(f"{config.data} holds nobody to validate with; prepare it with --split.validation 1 or more")
+    trials = Trials(search)
+    _claim(search, config, begun=len(trials) > 0)
+    if len(trials.ended) < config.trials:
+        _run(config, search, trials)
+    return write_results(config, search, trials)
+
+
+def _run(config: TuneConfig, search: Folder, trials: Trials) -> None:
+    """Run the trials that are left."""
+    os.environ.setdefault("RAY_LOG_TO_DRIVER", "0")  # the workers of several trials would talk across each other
+    from raymask.tune.follow import Follow, SearchProgress
+    from raymask.tune.sampler import Sampler
+
+    follow, sampler = Follow(config, search, trials), Sampler(config, trials)
+    search.delete_folder(SCRATCH)
+    with SearchProgress(follow):
+        connect()
+        tuner = _tuner(config, search, trials, sampler, follow)
+        with _quiet_tune(), _stopping_on_sigterm(follow, sampler):
+            try:
+                tuner.fit()
+            except RaymaskError:
+                raise
+            except Exception as error:  # Tune has no common base for its own
+                raise own_error(error) from error
+    search.delete_folder(SCRATCH)
+
+
+def _tuner(config: TuneConfig, search: Folder, trials: Trials, sampler: Sampler, follow: Follow) -> Any:
+    from ray import tune
+
+    from raymask.tune.run_trial import run_trial
+    from raymask.tune.sampler import asha
+
+    training = config.training(data=absolute(config.data), storage=absolute(config.storage))
+    trainable = tune.with_resources(
+        tune.with_parameters(run_trial, training=training, metric=config.metric),
+        tune.PlacementGroupFactory([{HEAD: 0.001}]),
+    )
+    return tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=sampler,
+            scheduler=asha(config, trials) if config.early_stopping else None,
+            num_samples=config.trials - len(trials.ended),
+            max_concurrent_trials=concurrent_trials(config),
+            trial_dirname_creator=lambda trial: f"{trial.config['number']:03}",
+        ),
+        run_config=tune.RunConfig(storage_path=search.uri, name=SCRATCH, verbose=0, callbacks=[follow]),
+    )
+
+
+def concurrent_trials(config: TuneConfig) -> int:
+    """How many trials the cluster can train at once, 1 or more.
+
+    Raises:
+        DataError: it cannot hold the workers of a single one.
+    """
+    import ray
+
+    needs = {"CPU": config.cpus_per_worker, **({"GPU": 1} if config.gpu else {})}
+    least = config.min_workers or config.workers
+    check_resources(cpus=least * needs["CPU"], gpus=least * needs.get("GPU", 0))
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    places = sum(min(int(machine.get(name, 0) // count) for name, count in needs.items()) for machine in machines)
+    return max(1, places // config.workers)
+
+
+@contextlib.contextmanager
+def _quiet_tune() -> Iterator[None]:
+    """Without Tune's tables, logs and signal handling, which do not know what is told here."""
+    wanted = {
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is to end the job as it ends the others
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    }
+    log = logging.getLogger("ray.tune")
+    before, level = {name: os.environ.get(name) for name in wanted}, log.level
+    os.environ.update(wanted)
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextlib.contextmanager
+def _stopping_on_sigterm(follow: Follow, sampler: Sampler) -> Iterator[None]:
+    """SIGTERM, as `ray job stop` sends it, lets no trial start and asks those that run for a checkpoint.
+
+    Before a trial runs, and a second time, it ends the search at once. To be entered after `connect`, since Ray puts
+    a handler of its own there; only main threads can hear signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        again, asked = asked, True
+        if again or not follow.running:
+            sys.exit(143)
+        print("tune: told to stop, waiting for the trials' checkpoints", flush=True)
+        sampler.stopping = True
+        try:
+            follow.stop()
+        except DataError as error:  # Ray would lose it on its way out of the handler
+            print(f"tune: cannot ask the trials to stop: {error}", flush=True)
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    except SystemExit:
+        if asked:
+            raise StoppedError("stopped at once; the same command continues from the last checkpoints") from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if asked:
+        raise StoppedError("stopped, the trials that ran have left checkpoints; the same command continues")
+
+
+def _claim(search: Folder, config: TuneConfig, *, begun: bool) -> None:
+    """Keep what the trials have in common with the search; one that has begun with anything else is refused.
+
+    The data counts by its contents (the plan of its preparation), so that it may be moved.
+    """
+    settings = json.loads(json.dumps(asdict(config.loop()))) | {
+        "data": hashlib.sha256(Folder(config.data).read(PLAN)).hexdigest(),
+        "search": sorted(config.search),
+        "metric": config.metric,
+        "early_stopping": config.early_stopping,
+    }
+    if begun and search.exists(SETTINGS):
+        earlier = json.loads(search.read(SETTINGS))
+        changed = [key for key in settings if settings[key] != earlier.get(key)]
+        if changed:
+            raise DataError(
+                f"{search.uri} is a search with other settings ({', '.join(changed)} changed); choose another --name "
+                f"to start anew, or the settings of before to continue"
+            )
+    search.write(SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
