@@ -115,6 +115,8 @@ class LoopConfig:
     normalised over all workers."""
     precision: Precision = "float32"
     """Arithmetic of the convolutions; bfloat16 is faster on processors that have it. The loss is always float32."""
+    compile: bool = False
+    """Compile the convolutions with torch.compile, which takes minutes at each start; made for GPUs."""
     validation_photos: int = 600
     """Photos of the validation split that each epoch is measured on, at most, spread evenly over people; 0: off."""
     model: MaskFaceNetConfig = field(default_factory=MaskFaceNetConfig)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from raymask.data.crops import CropStore
 from raymask.data.sampler import PKSampler
-from raymask.errors import DataError
+from raymask.errors import ConfigError, DataError
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
 from raymask.train.checkpoints import State
@@ -131,6 +133,7 @@ def train(
         device: where to compute; the CPU if not said.
 
     Raises:
+        ConfigError: nothing there to compile with.
         DataError: no prepared faces, or a state that was trained with other settings.
         TrainingError: the loss is no longer a number, or the embeddings have collapsed.
     """
@@ -160,6 +163,8 @@ class _Loop:
             self.epoch, self.step = resume["epoch"], resume["step"]
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         prepare_batch_norm(self.network, chunked=config.chunk is not None)
+        if config.compile:
+            _compile(self.network)
         self.optimiser = torch.optim.SGD(
             self.network.parameters(),
             lr=1.0,
@@ -313,6 +318,13 @@ class _Loop:
     def _say(self, line: str) -> None:
         if self.world.rank == 0:
             print(line, flush=True)
+
+
+def _compile(network: MaskFaceNet) -> None:
+    """Compile the convolutions, in place; not the head, so that dropout draws the same in gradient caching's passes."""
+    if not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
+        raise ConfigError("compile needs a C++ compiler on every machine that trains; install g++, or leave it off")
+    network.backbone.compile()
 
 
 def _check_settings(config: LoopConfig, resume: State) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -43,36 +42,31 @@ def network(dropout: float = 0) -> MaskFaceNet:
 
 
 def work(rank: int, size: int, port: int, folder: str) -> None:
-    """One rank: loss and gradients for each rule on its shard; rank 0 saves them."""
+    """One rank: each rule on its shard at once, and a step in chunks; rank 0 saves what they come to."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
-    crops, identities, masked = (part.split(SHARDS[size])[rank] for part in photos())
-    found = {}
-    for rule in RULES:
-        net = network().train()
-        prepare_batch_norm(net, chunked=False)
-        share, result = global_quintuplet_loss(
-            net(crops), identities, masked, margin=0.2, mining=rule, distance="squared_euclidean"
-        )
-        share.backward()
-        sum_gradients(net)
-        found[rule] = {
-            "counts": torch.stack([result.valid, result.active]),
-            "loss": result.loss,
-            **{f"grad {name}": parameter.grad for name, parameter in net.named_parameters()},
-            **{f"buffer {name}": buffer for name, buffer in net.named_buffers()},
-        }
+    found = {rule: at_once(rule, rank, size) for rule in RULES} | {"in chunks": in_chunks()}
     if rank == 0:
         torch.save(found, f"{folder}/{size}.pt")
     dist.destroy_process_group()
 
 
-def work_in_chunks(rank: int, size: int, port: int, folder: str) -> None:
-    """One rank of a step over a batch in four chunks; rank 0 saves what it comes to."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
+def at_once(rule: str, rank: int, size: int) -> dict[str, torch.Tensor]:
+    crops, identities, masked = (part.split(SHARDS[size])[rank] for part in photos())
+    net = network().train()
+    prepare_batch_norm(net, chunked=False)
+    share, result = global_quintuplet_loss(
+        net(crops), identities, masked, margin=0.2, mining=rule, distance="squared_euclidean"
+    )
+    share.backward()
+    sum_gradients(net)
+    return state(net) | {"counts": torch.stack([result.valid, result.active]), "loss": result.loss}
+
+
+def in_chunks() -> dict[str, torch.Tensor]:
+    """A step over a batch in two chunks, so that of three workers one has none."""
     crops, identities, masked = photos()
-    own, count = cut(range(14), 4, World.current())
+    own, count = cut(range(14), 7, World.current())
     chunks = [Chunk(n, crops[places], identities[places], masked[places]) for n, places in own.items()]
     net = network(dropout=0.5).train()
     prepare_batch_norm(net, chunked=True)
@@ -80,25 +74,12 @@ def work_in_chunks(rank: int, size: int, port: int, folder: str) -> None:
     result = learn(net, chunks, loss, seed=(0, 5), device=torch.device("cpu"))
     sum_gradients(net)
     settle_statistics(net, count)
-    if rank == 0:
-        found = {f"grad {name}": parameter.grad for name, parameter in net.named_parameters()}
-        found |= {f"buffer {name}": buffer for name, buffer in net.named_buffers()}
-        found |= {"found": torch.tensor([result.loss, result.valid, result.active, result.spread]).double()}
-        torch.save(found, f"{folder}/{size}.pt")
-    dist.destroy_process_group()
+    return state(net) | {"counts": torch.tensor([result.valid, result.active]), "loss": torch.tensor(result.loss)}
 
 
-def test_chunks_give_the_same_step_on_any_number_of_workers_dropout_included(tmp_path):
-    for size in (1, 2, 3, 5):  # of five workers one has no chunk
-        mp.spawn(work_in_chunks, args=(size, free_port(), str(tmp_path)), nprocs=size)
-    wanted = torch.load(tmp_path / "1.pt", weights_only=True)
-    assert wanted["found"][2] > 0
-    assert max(value.abs().max() for name, value in wanted.items() if name.startswith("grad")) > 1e-4
-    for size in (2, 3, 5):
-        found = torch.load(tmp_path / f"{size}.pt", weights_only=True)
-        assert found.keys() == wanted.keys()
-        for name, value in wanted.items():
-            torch.testing.assert_close(found[name], value, rtol=1e-7, atol=1e-10, msg=lambda m: f"{name}: {m}")  # noqa: B023
+def state(net: MaskFaceNet) -> dict[str, torch.Tensor]:
+    gradients = {f"grad {name}": parameter.grad for name, parameter in net.named_parameters()}
+    return gradients | {f"buffer {name}": buffer for name, buffer in net.named_buffers()}
 
 
 def free_port() -> int:
@@ -108,31 +89,33 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def by_one():
-    """The same on one worker, by torch's own batch normalisation and no process group."""
+def by_one() -> dict[str, dict[str, torch.Tensor]]:
+    """The same on one worker, without a process group; whole batches by torch's own layer and the loss alone."""
     crops, identities, masked = photos()
-    found = {}
+    found = {"in chunks": in_chunks()}
     for rule in RULES:
         net = network().train()
         result = quintuplet_loss(net(crops), identities, masked, margin=0.2, mining=rule)
         result.loss.backward()
-        found[rule] = {
-            "counts": torch.stack([result.valid, result.active]),
-            "loss": result.loss.detach(),
-            **{f"grad {name}": parameter.grad for name, parameter in net.named_parameters()},
-            **{f"buffer {name}": buffer for name, buffer in net.named_buffers()},
-        }
+        counts = torch.stack([result.valid, result.active])
+        found[rule] = state(net) | {"counts": counts, "loss": result.loss.detach()}
     return found
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_loss_gradients_and_statistics_equal_one_worker_on_the_union(size, by_one, tmp_path):
     mp.spawn(work, args=(size, free_port(), str(tmp_path)), nprocs=size)
-    found = torch.load(Path(tmp_path) / f"{size}.pt", weights_only=True)
-    for rule in RULES:
-        assert by_one[rule]["counts"][1] > 0
-        assert found[rule].keys() == by_one[rule].keys()
-        for name, wanted in by_one[rule].items():
-            torch.testing.assert_close(found[rule][name], wanted, rtol=1e-7, atol=1e-10, msg=lambda m: f"{name}: {m}")  # noqa: B023
-        gradients = [value.abs().max() for name, value in by_one[rule].items() if name.startswith("grad")]
+    found = torch.load(tmp_path / f"{size}.pt", weights_only=True)
+    for way in [*RULES, "in chunks"]:
+        assert by_one[way]["counts"][1] > 0
+        assert found[way].keys() == by_one[way].keys()
+        for name, wanted in by_one[way].items():
+            torch.testing.assert_close(
+                found[way][name],
+                wanted,
+                rtol=1e-7,
+                atol=1e-10,
+                msg=lambda m: f"{way}, {name}: {m}",  # noqa: B023
+            )
+        gradients = [value.abs().max() for name, value in by_one[way].items() if name.startswith("grad")]
         assert max(gradients) > 1e-4

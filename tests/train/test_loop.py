@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from raymask.data.sampler import SamplerConfig
-from raymask.errors import DataError, TrainingError
+from raymask.errors import ConfigError, DataError, TrainingError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig
 from raymask.train.loop import Surroundings, Trained, train
@@ -84,6 +84,22 @@ def test_a_run_that_continues_at_a_step_ends_as_the_undisturbed_one(config, chun
     assert rest.metrics[0]["active"] == pytest.approx(whole.metrics[1]["active"], rel=1e-3)
     for name, wanted in whole.trained.network.state_dict().items():
         torch.testing.assert_close(rest.trained.network.state_dict()[name], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_compiled_it_learns_the_same(config):
+    short = replace(config, epochs=1, chunk=12, validation_photos=0, optimiser=OptimiserConfig(learning_rate=1e-4))
+    plain, compiled = _train(short), _train(replace(short, compile=True))
+    assert compiled.trained.network.backbone._compiled_call_impl is not None
+    assert compiled.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=1e-3)
+    wanted = plain.trained.network.state_dict()
+    for name, value in compiled.trained.network.state_dict().items():
+        torch.testing.assert_close(value, wanted[name], rtol=1e-3, atol=1e-4, msg=lambda m: f"{name}: {m}")  # noqa: B023
+
+
+def test_without_a_compiler_compile_is_refused(config, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ConfigError, match=r"compile needs a C\+\+ compiler.*install g\+\+"):
+        train(replace(config, compile=True))
 
 
 def test_a_run_that_is_told_to_stop_keeps_the_step_and_says_that_it_is_not_done(config):
