@@ -99,6 +99,9 @@ def test_a_worker_killed_amid_an_epoch_costs_no_step(config, undisturbed):
 
 
 def start_job(config: TrainConfig, folder: Path) -> subprocess.Popen[str]:
+    """In the cluster of all tests, with a driver of its own."""
+    import ray
+
     file = folder / "config.yaml"
     file.write_text(json.dumps(asdict(config)))  # JSON is YAML
     return subprocess.Popen(
@@ -106,7 +109,7 @@ def start_job(config: TrainConfig, folder: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"RAY_ADDRESS": "local"},
+        env=os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address},
     )
 
 
@@ -129,7 +132,7 @@ def test_sigterm_leaves_a_checkpoint_and_one_worker_goes_on_from_it(config, undi
     output, _ = job.communicate(timeout=120)
     assert job.returncode == 143, output
     assert "stopped after a checkpoint; the same command continues from it" in output
-    assert "Traceback" not in output
+    assert "Traceback" not in output, output
     _, state = Checkpoints(Folder(run)).newest()
     assert 0 < state["epoch"] * 3 + state["step"] < 36
     train_on_ray(replace(own, workers=1))
