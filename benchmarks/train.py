@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("--input-size", type=int, default=224 if gpu else 112, help="as --model.input-size")
     parser.add_argument("--precision", default="bfloat16" if gpu else "float32", help="as --precision")
     parser.add_argument("--people", type=int, default=20, help="people in a batch, 6 photos each")
-    parser.add_argument("--epochs", type=int, default=6, help="passes over the data in a round")
+    parser.add_argument("--epochs", type=int, default=4, help="passes over the data in a round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; ratios are over all of them")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of the training")
     options = parser.parse_args()

@@ -213,6 +213,18 @@ def test_the_same_command_goes_on_where_it_was_stopped(continued, place):
     assert (place / "run" / "bundle" / "config.json").is_file()
 
 
+def test_tune_is_submitted(head, prepared_by_job, place):
+    done = head.submit(
+        *("python", "jobs/tune.py", "--data", str(place / "prepared"), "--storage", str(place), "--name", "search"),
+        *("--trials", "1", "--epochs", "1", "--model.backbone", "resnet18", "--model.input-size", "48"),
+        *("--batch.people", "2", "--loss.mining", "all"),
+    )
+    assert done.returncode == 0, done.stdout
+    assert "best is trial 000" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert (place / "search" / "best.yaml").is_file()
+
+
 def test_evaluate_is_submitted(head, demo_faces, continued, place):
     done = head.submit(
         *("python", "jobs/evaluate.py", f"bundle:{place / 'run' / 'bundle'}", "--protocol", "gallery"),
