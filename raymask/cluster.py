@@ -6,7 +6,11 @@ import logging
 import os
 import re
 
+from raymask import errors
 from raymask.errors import DataError, RaymaskError
+
+GROWS = "RAYMASK_CLUSTER_GROWS"
+"""Environment variable: 1 where machines are started as work waits for them, as `cluster.yaml` says."""
 
 
 def connect() -> None:
@@ -31,28 +35,54 @@ def connect() -> None:
         ) from None
 
 
-def check_resources(*, cpus: float, gpus: float) -> None:
-    """Raise DataError if the cluster has fewer: Ray itself would wait for ever."""
+def worker_places(*, cpus: int, gpu: bool) -> int:
+    """How many workers of so many CPU cores, and with a GPU each, the machines that are there can hold."""
     import ray
 
+    needs = {"CPU": cpus, "GPU": int(gpu)}
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return sum(
+        min(int(machine.get(name, 0) // count) for name, count in needs.items() if count) for machine in machines
+    )
+
+
+def check_places(workers: int, *, cpus: int, gpu: bool) -> None:
+    """Raise DataError if the machines cannot hold the workers, for which Ray itself would wait for ever.
+
+    Where more machines come as work waits for them (GROWS), it is only said.
+    """
+    import ray
+
+    places = worker_places(cpus=cpus, gpu=gpu)
+    if places >= workers:
+        return
+    if os.environ.get(GROWS) == "1":
+        print(f"the cluster has room for {places} of {workers} workers now and waits for machines", flush=True)
+        return
     offered = ray.cluster_resources()
-    for name, wanted, options in (("CPU", cpus, "--workers or --cpus-per-worker"), ("GPU", gpus, "--workers")):
+    for name, wanted in (("CPU", workers * cpus), ("GPU", workers * gpu)):
         if wanted > offered.get(name, 0):
+            options = "--workers or --cpus-per-worker" if name == "CPU" else "--workers"
             raise DataError(
                 f"the run asks for {wanted:g} {name}s and the cluster has {offered.get(name, 0):g}; lower {options}, "
                 f"or add machines"
             )
+    raise DataError(
+        f"the cluster's machines have room for {places} of {workers} workers, for each must fit on one machine with "
+        f"{cpus} CPUs{' and a GPU' if gpu else ''}; lower --workers or --cpus-per-worker, or add machines"
+    )
 
 
-def own_error(error: BaseException) -> RaymaskError:
+def own_error(error: BaseException | str) -> RaymaskError:
     """The raymask error inside an error of Ray's, or a sentence about the cluster's failure.
 
     Ray hands a worker's exception on in wrappers that differ by library and lose its cause; all of them keep the
     worker's traceback as text, and raymask's messages are one line.
     """
     text = str(error).strip()
-    own = re.search(r"^raymask\.errors\.\w+: (.+)$", text, flags=re.MULTILINE)
+    own = re.search(r"^raymask\.errors\.(\w+): (.+)$", text, flags=re.MULTILINE)
     if own:
-        return DataError(own[1])
+        kind: type[RaymaskError] = getattr(errors, own[1], DataError)
+        return kind(own[2])
     last_line = text.splitlines()[-1] if text else type(error).__name__
     return DataError(f"the cluster failed ({last_line}); the same command run again continues")

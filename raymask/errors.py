@@ -39,5 +39,9 @@ class DataError(RaymaskError):
     """A folder or file of a data set is missing, empty, unwritable or not what its reader expects."""
 
 
+class UnsavedError(DataError):
+    """What a training has come to cannot be written: no right to, disk full, or the like."""
+
+
 class ModelError(RaymaskError):
     """A model file is missing, damaged (checksum), or made for something else."""

@@ -136,7 +136,7 @@ def _read_table(folder: Folder, split: Split) -> pa.Table:
         raise _nothing(folder, split)
     try:
         return pq.read_table(pa.BufferReader(folder.read(INDEX)), read_dictionary=["identity", "file"])
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{folder / INDEX} is damaged ({error}); prepare again into another --out") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
@@ -101,7 +102,7 @@ class Folder:
             raise DataError(f"{self / name} cannot be read ({_reason(error)})") from None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write the file so that no reader ever sees a part of it, replacing one of that name.
+        """Write the file so that no reader on a disk or in an object store ever sees a part of it; replaces another.
 
         Raises:
             DataError: no right to write, disk full, or the like; what was there before stays.
@@ -120,16 +121,22 @@ class Folder:
             ) from None
 
     def delete(self, name: str) -> None:
-        """Delete the file, if it is there."""
+        """Delete the file, if it is there. Raises DataError if that is not allowed."""
         if self.exists(name):
-            self._fs.delete_file(self._path(name))
+            self._delete(self._fs.delete_file, name)
 
     def delete_folder(self, name: str) -> None:
-        """Delete a folder of this folder with all its files, if it is there."""
+        """Delete a folder in this one with all its files, if it is there. Raises DataError if that is not allowed."""
         from pyarrow.fs import FileType
 
         if self._type(name) == FileType.Directory:
-            self._fs.delete_dir(self._path(name))
+            self._delete(self._fs.delete_dir, name)
+
+    def _delete(self, act: Callable[[str], None], name: str) -> None:
+        try:
+            act(self._path(name))
+        except OSError as error:
+            raise DataError(f"{self / name} cannot be deleted ({_reason(error)}); check its rights") from None
 
     def _type(self, name: str) -> FileType:
         try:

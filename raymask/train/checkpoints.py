@@ -45,7 +45,8 @@ class Checkpoints:
 
     def names(self) -> list[str]:
         """Names in the run's folder, oldest first."""
-        return sorted(name for name in self._run.names() if re.fullmatch(rf"{FOLDER}/epoch-\d+-step-\d+\.pt", name))
+        found = (re.fullmatch(rf"{FOLDER}/epoch-(\d+)-step-(\d+)\.pt", name) for name in self._run.names())
+        return [match[0] for match in sorted(filter(None, found), key=lambda match: (int(match[1]), int(match[2])))]
 
     def newest(self) -> tuple[str, State] | None:
         """The newest checkpoint that can be read, its name and its state; a damaged one is named and passed over."""

@@ -20,6 +20,7 @@ class Health:
         """`margin` of the quintuplet loss, positive."""
         self._margin = margin
         self._collapsed_steps = 0
+        self._spread = math.nan
 
     @property
     def good(self) -> bool:
@@ -41,16 +42,26 @@ class Health:
             TrainingError: the loss is no number, or the embeddings have been collapsed for PATIENCE steps.
         """
         if not (math.isfinite(loss) and math.isfinite(spread)):
-            raise TrainingError(
-                f"the loss became {loss} in {where}: the weights have run away; lower --optimiser.learning-rate "
-                f"or raise --optimiser.warmup-steps"
-            )
+            raise runaway(f"the loss became {loss} in {where}")
         at_margin = abs(loss - self._margin) < NEAR * self._margin
         collapsed = active > 0 and at_margin and spread < NEAR * self._margin
         self._collapsed_steps = self._collapsed_steps + 1 if collapsed else 0
+        self._spread = spread
         if self._collapsed_steps >= PATIENCE:
+            self.end(where)
+
+    def end(self, where: str) -> None:
+        """Take in that the training ends here. Raises TrainingError if its embeddings are collapsed."""
+        if not self.good:
             raise TrainingError(
-                f"the embeddings have collapsed by {where}: two faces are {spread:.2g} apart on average (squared) and "
-                f"the loss sits at the margin of {self._margin:g}; lower --optimiser.learning-rate, or train with "
-                f"--loss.mining semihard or all before the hardest"
+                f"the embeddings have collapsed by {where}: two faces are {self._spread:.2g} apart on average "
+                f"(squared) and the loss sits at the margin of {self._margin:g}; lower --optimiser.learning-rate, or "
+                f"train with --loss.mining semihard or all before the hardest"
             )
+
+
+def runaway(found: str) -> TrainingError:
+    """The error of a training whose numbers have become too large."""
+    return TrainingError(
+        f"{found}: the weights have run away; lower --optimiser.learning-rate or raise --optimiser.warmup-steps"
+    )

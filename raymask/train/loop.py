@@ -15,7 +15,7 @@ from torch import Tensor
 
 from raymask.data.crops import CropStore
 from raymask.data.sampler import PKSampler
-from raymask.errors import ConfigError, DataError
+from raymask.errors import ConfigError, DataError, UnsavedError
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
 from raymask.train.checkpoints import State
@@ -29,7 +29,7 @@ from raymask.train.distributed import (
     settle_statistics,
     sum_gradients,
 )
-from raymask.train.health import Health
+from raymask.train.health import Health, runaway
 from raymask.train.loader import Batch, batches
 from raymask.train.step import StepResult, learn
 from raymask.train.validate import validation_accuracy
@@ -135,7 +135,8 @@ def train(
     Raises:
         ConfigError: nothing there to compile with.
         DataError: no prepared faces, or a state that was trained with other settings.
-        TrainingError: the loss is no longer a number, or the embeddings have collapsed.
+        TrainingError: loss or weights are no longer numbers, or the embeddings have collapsed.
+        UnsavedError: a checkpoint cannot be kept.
     """
     return _Loop(config, around or Surroundings(), device or torch.device("cpu"), resume).run()
 
@@ -164,7 +165,11 @@ class _Loop:
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         prepare_batch_norm(self.network, chunked=config.chunk is not None)
         if config.compile:
-            _compile(self.network)
+            if self._any(not _has_compiler()):
+                raise ConfigError(
+                    "compile needs a C++ compiler on every machine that trains; install g++, or leave it off"
+                )
+            self.network.backbone.compile()  # not the head: dropout draws alike in both passes of gradient caching
         self.optimiser = torch.optim.SGD(
             self.network.parameters(),
             lr=1.0,
@@ -181,9 +186,11 @@ class _Loop:
         """All epochs that are left."""
         while self.epoch < self.config.epochs:
             if not self._epoch():
+                self.health.end(self._where())
                 self._save()
                 return Trained(self.network, finished=False)
             self._close_epoch()
+        self.health.end("the last step")
         return Trained(self.network, finished=True)
 
     def _epoch(self) -> bool:
@@ -235,8 +242,7 @@ class _Loop:
             device=self.device,
             precision=torch.bfloat16 if config.precision == "bfloat16" else None,
         )
-        where = f"epoch {self.epoch + 1}, step {self.step + 1}"
-        self.health.judge(where, loss=result.loss, active=result.active, spread=result.spread)
+        self.health.judge(self._where(), loss=result.loss, active=result.active, spread=result.spread)
         sum_gradients(self.network)
         settle_statistics(self.network, batch.all_chunks)
         self.optimiser.step()
@@ -277,15 +283,18 @@ class _Loop:
             **validation_accuracy(self.config, self.network, self.world, self.device),
         }
         self.epoch, self.step, self.tally = self.epoch + 1, 0, Tally()
-        self._save()
-        if self.around.watch is not None:
+        if self.around.watch is not None:  # before the checkpoint, which takes back what was shown after it
             self.around.watch.epoch(self.epoch * self.sampler.steps, self.metrics)
+        self._save()
         self.around.report(self.metrics)
 
     def _save(self) -> None:
-        """Keep a checkpoint, but never one of collapsed embeddings; if it cannot be kept, all ranks end."""
+        """Keep a checkpoint, but never one of collapsed or broken weights; if it cannot be kept, all ranks end."""
         if not self.health.good:
             return
+        broken = not all(bool(value.isfinite().all()) for value in self.network.state_dict().values())
+        if self._any(broken):  # after the step, whose loss was still a number
+            raise runaway(f"the weights are no numbers any more at {self._where()}")
         failure = None
         if self.world.rank == 0:
             try:
@@ -293,7 +302,7 @@ class _Loop:
             except DataError as error:
                 failure = error
         if self._any(failure is not None):
-            raise failure or DataError("the first worker could not keep a checkpoint")
+            raise UnsavedError(str(failure or "the first worker could not keep a checkpoint"))
 
     def _state(self) -> State:
         return {
@@ -305,6 +314,9 @@ class _Loop:
             "model": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
+
+    def _where(self) -> str:
+        return f"epoch {self.epoch + 1}, step {self.step + 1}"
 
     def _stops(self) -> bool:
         return self._any(self.world.rank == 0 and self.around.stop())
@@ -320,11 +332,8 @@ class _Loop:
             print(line, flush=True)
 
 
-def _compile(network: MaskFaceNet) -> None:
-    """Compile the convolutions, in place; not the head, so that dropout draws the same in gradient caching's passes."""
-    if not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
-        raise ConfigError("compile needs a C++ compiler on every machine that trains; install g++, or leave it off")
-    network.backbone.compile()
+def _has_compiler() -> bool:
+    return any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++")))
 
 
 def _check_settings(config: LoopConfig, resume: State) -> None:

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raymask import __version__
-from raymask.cluster import check_resources, connect, own_error
+from raymask.cluster import check_places, connect, own_error
+from raymask.data.crop_index import INDEX
 from raymask.data.prepare import PLAN, SUMMARY
 from raymask.data.storage import Folder, absolute
-from raymask.errors import ConfigError, DataError, StoppedError, TrainingError
+from raymask.errors import ConfigError, DataError, StoppedError, TrainingError, UnsavedError
 from raymask.progress import Waiting
 from raymask.train.checkpoints import FOLDER, Checkpoints, State
 from raymask.train.config import LoopConfig, TrainConfig, WatchConfig, loop_config
@@ -55,7 +56,7 @@ def train_on_ray(config: TrainConfig) -> tuple[str, dict[str, float]]:
         StoppedError: the process was told to end (SIGTERM) and did so after a checkpoint.
     """
     run = Folder(f"{absolute(config.storage)}/{config.name}")
-    _check_data(config.data)
+    check_data(config.data)
     _claim(run, config)
     newest = Checkpoints(run).newest()
     if newest is None or newest[1]["epoch"] < config.epochs:
@@ -76,22 +77,32 @@ def _run_workers(config: TrainConfig, run: Folder) -> None:
     workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
     with Waiting(f"train: starting {workers}", until=lambda: run.exists(STARTED)):
         connect()
-        least = config.min_workers or config.workers
-        check_resources(cpus=least * config.cpus_per_worker, gpus=least if config.gpu else 0)
+        check_places(config.min_workers or config.workers, cpus=config.cpus_per_worker, gpu=config.gpu)
         with _stopping_on_sigterm(run):
             try:
                 end = make_trainer(config).fit().return_value
             except (TrainingFailedError, ray.exceptions.RayError) as error:
                 raise own_error(error) from error
     run.delete(STARTED)
-    if "failed" in end:
-        newest = Checkpoints(run).names()[-1:]
-        kept = f"; the last good checkpoint is {run / newest[0]}" if newest else ""
-        raise TrainingError(end["failed"] + kept)
+    raise_failure(end, run)
     if not end["finished"]:
         run.delete(STOP)
         raise StoppedError("stopped after a checkpoint; the same command continues from it")
     print("train: workers are done, making the bundle", flush=True)
+
+
+def raise_failure(end: dict[str, Any], run: Folder) -> None:
+    """Raise what the workers of a run have agreed on, if its `return_value` is a failure.
+
+    Raises:
+        TrainingError: its settings cannot be trained with, however often it is tried.
+        DataError: it could not be kept.
+    """
+    if "failed" not in end:
+        return
+    newest = Checkpoints(run).names()[-1:]
+    kept = f"; the last good checkpoint is {run / newest[0]}" if newest else ""
+    raise (DataError if end["unsaved"] else TrainingError)(end["failed"] + kept)
 
 
 def make_trainer(config: TrainConfig, *, callbacks: Sequence[UserCallback] = ()) -> TorchTrainer:
@@ -201,8 +212,8 @@ def _worker(task: dict[str, Any]) -> dict[str, Any]:
                 report=report, save=save, save_every=task["save_every"], stop=_Asked(run), watch=watch
             )
             return {"finished": train(config, around, resume=resume, device=device).finished}
-    except (ConfigError, TrainingError, DataError) as error:  # all ranks meet these alike; no new try would help
-        return {"failed": str(error)}
+    except (ConfigError, TrainingError, UnsavedError) as error:  # all ranks meet these alike; no new try would help
+        return {"failed": str(error), "unsaved": isinstance(error, UnsavedError)}
 
 
 @contextlib.contextmanager
@@ -218,7 +229,7 @@ def _watching(
         opened, failure = None, ""
         try:
             opened = stack.enter_context(open_watch(watch if first else None, run, config=config, resume=resume))
-        except ConfigError as error:
+        except (ConfigError, DataError) as error:
             failure = str(error)
         failures = [failure]
         if dist.is_initialized() and dist.get_world_size() > 1:
@@ -229,7 +240,10 @@ def _watching(
 
 
 class _Asked:
-    """Whether the run is asked to stop; storage is not looked at more often than twice a second."""
+    """Whether the run is asked to stop; storage is not looked at more often than twice a second.
+
+    Storage that stumbles is no reason to end a training.
+    """
 
     def __init__(self, run: Folder) -> None:
         self._run = run
@@ -240,7 +254,9 @@ class _Asked:
         if now < self._next:
             return False
         self._next = now + 0.5
-        return self._run.exists(STOP)
+        with contextlib.suppress(DataError):
+            return self._run.exists(STOP)
+        return False
 
 
 def _sentence(metrics: dict[str, float]) -> str:
@@ -256,13 +272,15 @@ def _sentence(metrics: dict[str, float]) -> str:
     return ", ".join(words)
 
 
-def _check_data(data: str) -> None:
+def check_data(data: str) -> None:
     """Raise DataError here rather than in every worker."""
     names = Folder(data).names()
     if not any(name.startswith("split=train/") for name in names):
         raise DataError(f"{data} holds no prepared training faces; make them with jobs/prepare.py --out {data}")
     if SUMMARY not in names:
         raise DataError(f"{data} is not prepared to its end; run jobs/prepare.py again, it continues")
+    if INDEX not in names:
+        raise DataError(f"{data} was prepared by an earlier version of raymask; prepare again into another --out")
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:

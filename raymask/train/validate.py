@@ -28,12 +28,14 @@ def validation_accuracy(config: LoopConfig, network: nn.Module, world: World, de
     """Share of validation photos, bare and masked, whose nearest other bare photo is of the same person.
 
     Returns:
-        `val_bare` and `val_masked`, 0 to 1; empty if there is no validation split or it is switched off.
+        `val_bare` and `val_masked`, 0 to 1; empty if nobody in a validation split has two photos, or it is off.
     """
     table = _validation_table(config.data)
     if table is None or not config.validation_photos:
         return {}
     rows = torch.from_numpy(evenly(table.identities, config.validation_photos))
+    if not len(rows):
+        return {}
     identities = torch.from_numpy(table.identities)[rows]
     quiet = (lambda line: None) if world.rank else None
     with Progress("validation", total=2 * len(rows), unit="photos", closing=False, write=quiet) as progress:
@@ -45,17 +47,23 @@ def validation_accuracy(config: LoopConfig, network: nn.Module, world: World, de
 
 
 def evenly(identities: np.ndarray, count: int) -> np.ndarray:
-    """Up to `count` rows, sorted, as equal a number of each person as there are photos for.
+    """Up to `count` rows, sorted, as equal a number of each person as there are photos for, and two at least.
 
     The first rows instead would be a few people by name, and one with hundreds of photos would make up most of them.
+    People with one photo are left out, for nothing can be found for it; too many others are thinned out.
 
     Args:
         identities: (N,) whole numbers, equal for photos of one person.
     """
-    order = np.argsort(identities, kind="stable")
-    _, starts, counts = np.unique(identities[order], return_index=True, return_counts=True)
-    turn = np.arange(len(order)) - np.repeat(starts, counts)  # a person's first photo, second photo, ...
-    return np.sort(order[np.argsort(turn, kind="stable")[:count]])
+    people, counts = np.unique(identities, return_counts=True)
+    people = people[counts >= 2]
+    most = min(len(people), count // 2)
+    people = people[np.arange(most) * len(people) // max(1, most)]
+    rows = np.flatnonzero(np.isin(identities, people))
+    rows = rows[np.argsort(identities[rows], kind="stable")]
+    _, starts, counts = np.unique(identities[rows], return_index=True, return_counts=True)
+    turn = np.arange(len(rows)) - np.repeat(starts, counts)  # a person's first photo, second photo, ...
+    return np.sort(rows[np.argsort(turn, kind="stable")[:count]])
 
 
 def _embed(

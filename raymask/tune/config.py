@@ -33,8 +33,8 @@ class TuneConfig(TrainConfig):
         check_choice("metric", self.metric, get_args(Metric))
         if self.trials < 1:
             raise ConfigError(f"trials must be 1 or more, not {self.trials}")
-        if self.validation_photos < 1:
-            raise ConfigError("validation_photos must be 1 or more, for trials are compared by validation")
+        if self.validation_photos < 2:
+            raise ConfigError("validation_photos must be 2 or more, for trials are compared by validation")
         self.space()
 
     def space(self) -> tuple[Dimension, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from ray.tune import Callback
 
 from raymask.cluster import own_error
 from raymask.data.storage import Folder
-from raymask.errors import ConfigError, DataError, TrainingError
+from raymask.errors import ConfigError, TrainingError
 from raymask.progress import Progress, duration
 from raymask.train.checkpoints import FOLDER
 from raymask.train.ray_train import STOP
@@ -66,16 +65,15 @@ class Follow(Callback):
             self._end(mine)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = _error(trial)
+        error = own_error(Path(trial.error_file).read_text())  # the pickle beside it is not read
         hopeless = isinstance(error, ConfigError | TrainingError)  # else a new start may do better
-        note = str(own_error(error))
-        self._end(replace(self._of(trial), status="failed" if hopeless else "unfinished", note=note))
+        self._end(replace(self._of(trial), status="failed" if hopeless else "unfinished", note=str(error)))
 
     def line(self) -> str:
         """How far the search is."""
         parts = [f"tune: {len(self._trials.ended)}/{self._config.trials} trials of {self._epochs(self._config.epochs)}"]
         parts.append(self._time())
-        running = [self._trials[number] for number in self.running]
+        running = [self._trials[number] for number in list(self.running)]  # this is another thread than Tune's
         if running:
             parts.append("running " + " ".join(f"{trial.name} (epoch {len(trial.epochs) + 1})" for trial in running))
         best = best_trial(list(self._trials), self._config.metric)
@@ -124,14 +122,6 @@ class Follow(Callback):
     @staticmethod
     def _say(trial: Trial, what: str) -> None:
         print(f"trial {trial.name} {what}", flush=True)
-
-
-def _error(trial: Any) -> Exception:
-    """What ended a trial of Tune's, which keeps errors of its own as text only."""
-    if trial.pickled_error_file is None:
-        return DataError(Path(trial.error_file).read_text())
-    with open(trial.pickled_error_file, "rb") as file:
-        return pickle.load(file)
 
 
 class SearchProgress(Progress):

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from raymask.cluster import check_resources, connect, own_error
+from raymask.cluster import check_places, connect, own_error, worker_places
 from raymask.data.prepare import PLAN
 from raymask.data.storage import Folder, absolute
 from raymask.errors import DataError, RaymaskError, StoppedError
-from raymask.train.ray_train import _check_data
+from raymask.train.ray_train import check_data
 from raymask.tune.config import TuneConfig
 from raymask.tune.results import SearchResult, write_results
 from raymask.tune.trials import Trials
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from raymask.tune.follow import Follow
     from raymask.tune.sampler import Sampler
 
-SETTINGS = "settings.json"
+SETTINGS = "search.json"
 """File of a search: what its trials have in common, so that another search cannot go on under its name."""
 
 SCRATCH = "tune"
@@ -46,7 +46,7 @@ def tune_on_ray(config: TuneConfig) -> SearchResult:
         StoppedError: the process was told to end (SIGTERM); trials that ran have left checkpoints.
     """
     search = Folder(f"{absolute(config.storage)}/{config.name}")
-    _check_data(config.data)
+    check_data(config.data)
     if not any(name.startswith("split=val/") for name in Folder(config.data).names()):
         raise DataError(f"{config.data} holds nobody to validate with; prepare it with --split.validation 1 or more")
     trials = Trials(search)
@@ -107,14 +107,8 @@ def concurrent_trials(config: TuneConfig) -> int:
     Raises:
         DataError: it cannot hold the workers of a single one.
     """
-    import ray
-
-    needs = {"CPU": config.cpus_per_worker, **({"GPU": 1} if config.gpu else {})}
-    least = config.min_workers or config.workers
-    check_resources(cpus=least * needs["CPU"], gpus=least * needs.get("GPU", 0))
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    places = sum(min(int(machine.get(name, 0) // count) for name, count in needs.items()) for machine in machines)
-    return max(1, places // config.workers)
+    check_places(config.min_workers or config.workers, cpus=config.cpus_per_worker, gpu=config.gpu)
+    return max(1, worker_places(cpus=config.cpus_per_worker, gpu=config.gpu) // config.workers)
 
 
 @contextlib.contextmanager

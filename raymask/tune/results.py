@@ -94,6 +94,7 @@ def best_yaml(config: TuneConfig, best: Trial) -> str:
 
     settings = asdict(with_values(config.training(data=absolute(config.data)), best.values))
     del settings["storage"], settings["name"]
+    del settings["watch"]  # it changes no result, and its address may hold a password
     score = percent(best.score(config.metric))
     heading = (
         f"# {config.metric} {score} after epoch {len(best.epochs)}: trial {best.name} of the search {config.name}\n"

@@ -9,10 +9,9 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from raymask.data.storage import Folder
-from raymask.errors import TrainingError
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.config import TrainConfig
-from raymask.train.ray_train import make_trainer
+from raymask.train.ray_train import make_trainer, raise_failure
 from raymask.tune.space import with_values
 from raymask.tune.trials import TRIALS, read_trial
 
@@ -38,7 +37,8 @@ def run_trial(task: dict[str, Any], *, training: TrainConfig, metric: str) -> No
         metric: what each epoch is judged by.
 
     Raises:
-        ConfigError, TrainingError: its values cannot be trained with, however often it is tried.
+        TrainingError: its values cannot be trained with, however often it is tried.
+        DataError: it could not be kept; a new start may do better.
     """
     search = Folder(f"{training.storage}/{training.name}")
     trial = read_trial(search, task["number"])
@@ -51,5 +51,4 @@ def run_trial(task: dict[str, Any], *, training: TrainConfig, metric: str) -> No
     if len(trial.epochs) and trial.epochs[-1]["epoch"] >= config.epochs:
         return
     end = make_trainer(config, callbacks=[EpochReports(metric)]).fit().return_value
-    if "failed" in end:
-        raise TrainingError(end["failed"])
+    raise_failure(end, Folder(f"{config.storage}/{config.name}"))

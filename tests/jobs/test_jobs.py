@@ -1,6 +1,5 @@
-"""The entry points as a person runs them: real processes, one of them with Ray's authentication on."""
+"""The entry points as a person runs them: real processes."""
 
-import json
 import os
 import subprocess
 import sys
@@ -20,21 +19,6 @@ def job(name: str, *options: str, **environment: str) -> subprocess.CompletedPro
         timeout=300,
         env=os.environ | environment,
     )
-
-
-def test_prepare_runs_in_a_cluster_with_authentication(demo_faces, tmp_path):
-    done = job(
-        "prepare",
-        *("--images", str(demo_faces), "--out", str(tmp_path / "out"), "--limit-identities", "1", "--workers", "1"),
-        RAY_AUTH_MODE="token",
-        RAY_ADDRESS="local",
-        HOME=str(tmp_path),  # the token is written there
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / ".ray" / "auth_token").read_text().strip()
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["rows"] == 8
-    assert "8 of 64 photos prepared, 56 dropped" in done.stdout
-    assert "prepare: 8/8 photos" in done.stdout
 
 
 def test_demo_faces_writes_the_tree_that_prepare_reads(tmp_path):

@@ -28,6 +28,17 @@ def test_the_newest_two_are_kept_and_the_newest_is_read(tmp_path):
     assert (name, newest["epoch"]) == ("checkpoints/epoch-001-step-000000.pt", 1)
 
 
+def test_the_thousandth_epoch_comes_after_those_before(tmp_path):
+    kept = Checkpoints(Folder(tmp_path))
+    for epoch, step in ((999, 7), (1000, 0), (1000, 1_000_000), (1000, 999_999)):
+        kept.save(state(epoch, step))
+    assert [name.split("/")[1] for name in kept.names()] == [
+        "epoch-1000-step-999999.pt",
+        "epoch-1000-step-1000000.pt",
+    ]
+    assert kept.newest()[1]["step"] == 1_000_000
+
+
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"rubbish" * 9])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(damage, tmp_path, capsys):
     kept = Checkpoints(Folder(tmp_path))

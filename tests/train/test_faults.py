@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from raymask.data.sampler import SamplerConfig
 from raymask.data.storage import Folder
-from raymask.errors import TrainingError
+from raymask.errors import DataError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig, WatchConfig
@@ -131,28 +132,25 @@ def start_job(config: TrainConfig, folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_a_driver_killed_with_two_workers_is_continued_with_three(config, undisturbed, tmp_path):
-    own = replace(config, name="driver-killed")
-    job = start_job(own, tmp_path)
-    wait_for_step(Path(own.storage) / own.name, 3)
-    job.kill()
-    job.communicate()
-    train_on_ray(replace(own, workers=3))
-    assert_same_curve(own, undisturbed)
-
-
-def test_sigterm_leaves_a_checkpoint_and_one_worker_goes_on_from_it(config, undisturbed, tmp_path):
-    own = replace(config, name="stopped", checkpoint_every=1000)
+def test_a_driver_killed_with_two_workers_goes_on_with_three_and_when_stopped_with_one(config, undisturbed, tmp_path):
+    own = replace(config, name="driver")
     run = Path(own.storage) / own.name
-    job = start_job(own, tmp_path)
+    killed = start_job(own, tmp_path)
     wait_for_step(run, 3)
-    job.send_signal(signal.SIGTERM)
-    output, _ = job.communicate(timeout=120)
-    assert job.returncode == 143, output
+    killed.kill()
+    killed.communicate()
+
+    stopped = start_job(replace(own, workers=3, checkpoint_every=1000), tmp_path)
+    wait_for_step(run, 8)
+    stopped.send_signal(signal.SIGTERM)
+    output, _ = stopped.communicate(timeout=120)
+    assert stopped.returncode == 143, output
+    assert re.search(r"going on at epoch \d+, step [12]\n", output)
     assert "stopped after a checkpoint; the same command continues from it" in output
     assert "Traceback" not in output, output
     _, state = Checkpoints(Folder(run)).newest()
-    assert 0 < state["epoch"] * STEPS + state["step"] < len(undisturbed)
+    assert 8 <= state["epoch"] * STEPS + state["step"] < len(undisturbed)
+
     train_on_ray(replace(own, workers=1))
     assert_same_curve(own, undisturbed)
 
@@ -219,5 +217,5 @@ def test_a_node_that_is_lost_leaves_the_rest_to_go_on(config, undisturbed, tmp_p
 
 def test_a_full_disk_ends_the_run_with_a_sentence(config, small_disk, ray_cluster):
     full = replace(config, name="full", storage=str(small_disk), workers=1)
-    with pytest.raises(TrainingError, match=r"cannot be written \(No space left on device\); check rights"):
+    with pytest.raises(DataError, match=r"cannot be written \(No space left on device\); check rights"):
         train_on_ray(full)

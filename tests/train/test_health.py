@@ -24,6 +24,15 @@ def test_either_sign_alone_is_no_collapse(values):
     assert health.good
 
 
+def test_a_training_that_ends_collapsed_says_so():
+    health = Health(margin=0.2)
+    judge(health, 3)
+    with pytest.raises(TrainingError, match="collapsed by the last step"):
+        health.end("the last step")
+    judge(health, 1, spread=1.0)
+    health.end("the last step")
+
+
 def test_a_recovery_starts_the_count_anew():
     health = Health(margin=0.2)
     for _ in range(3):

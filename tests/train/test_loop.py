@@ -128,6 +128,16 @@ def test_a_diverged_loss_is_an_error_that_says_what_to_do(config):
         train(wild)
 
 
+def test_weights_that_break_in_the_last_step_of_an_epoch_are_never_kept(config):
+    """Whose loss was still a number."""
+    kept = []
+    one_step = replace(config, epochs=1, batch=SamplerConfig(people=6), validation_photos=0)
+    huge = replace(one_step, optimiser=OptimiserConfig(learning_rate=1e38, weight_decay=1e30, drop_every=0))
+    with pytest.raises(TrainingError, match=r"the weights are no numbers any more .*lower --optimiser"):
+        train(huge, Surroundings(save=kept.append))
+    assert not kept
+
+
 def test_collapsed_embeddings_end_the_training_and_are_never_kept(config, history):
     """A head that gives nearly the same embedding for every face, and a learning rate that cannot repair it."""
     dead = {**history.states[-1], "epoch": 0, "config": asdict(replace(config, optimiser=FROZEN, epochs=40))}

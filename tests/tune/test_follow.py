@@ -44,9 +44,9 @@ def report(follow: Follow, number: int, epoch: int, score: float) -> None:
 
 
 def fail(follow: Follow, number: int, error: Exception, folder) -> None:
-    file = folder / "error.pkl"
-    file.write_bytes(pickle.dumps(error))
-    follow.on_trial_error(0, [], tunes(number, pickled_error_file=str(file)))
+    file = folder / f"error-{number}.txt"
+    file.write_text(f"Failure # 1 (occurred at 2026-11-24_07-00-00)\n{error}\n")
+    follow.on_trial_error(0, [], tunes(number, error_file=str(file)))
 
 
 def task_error(error: Exception) -> Exception:
@@ -92,8 +92,7 @@ def test_settings_at_fault_are_not_tried_again_and_a_failing_cluster_is(follow, 
         follow.on_trial_start(0, [], tunes(number))
     fail(follow, 0, task_error(TrainingError("the loss became nan")), tmp_path)
     fail(follow, 1, RuntimeError("node died"), tmp_path)
-    (tmp_path / "error.txt").write_text("no such actor")
-    follow.on_trial_error(0, [], tunes(2, pickled_error_file=None, error_file=str(tmp_path / "error.txt")))
+    fail(follow, 2, RuntimeError("no such actor"), tmp_path)
     hopeless, unlucky, never_started = Trials(search)
     assert (hopeless.status, hopeless.note) == ("failed", "the loss became nan")
     assert (unlucky.status, unlucky.note) == (

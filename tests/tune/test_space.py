@@ -84,7 +84,7 @@ def test_values_are_set_in_nested_groups_and_checked():
     [
         ({"trials": 0}, "trials must be 1 or more"),
         ({"metric": "accuracy"}, "metric 'accuracy' is unknown; choose one of val_masked, val_bare"),
-        ({"validation_photos": 0}, "validation_photos must be 1 or more"),
+        ({"validation_photos": 1}, "validation_photos must be 2 or more"),
         ({"search": ("loss.margin=2..1",)}, "the range is empty"),
         ({"epochs": 0}, "epochs must be 1 or more"),
     ],
