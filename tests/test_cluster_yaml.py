@@ -12,6 +12,7 @@ from jsonschema import ValidationError
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from raymask.cli import parse
+from raymask.cluster import GROWS
 from raymask.data.prepare import PrepareConfig
 from raymask.train.config import TrainConfig
 
@@ -83,6 +84,7 @@ def test_every_shell_of_a_machine_has_the_settings(written, tmp_path):
     values = dict(line.split("=", 1) for line in shown.stdout.splitlines())
     assert values["RAY_AUTH_MODE"] == "token"
     assert int(values["RAY_JOB_STOP_WAIT_TIME_S"]) > 60
+    assert values[GROWS] == "1"
     assert values["RAYMASK_BUCKET"].startswith("s3://")
     assert values["PATH"].startswith(f"{tmp_path}/raymask/venv/bin:")
     assert (tmp_path / ".bashrc").read_text().count("source") == 1
