@@ -83,6 +83,12 @@ def _canvas(height: float = 3.4) -> tuple[Figure, Axes]:
 
     figure = Figure(figsize=(5.6, height), layout="constrained")
     axes = figure.add_subplot()
+    frame(axes)
+    return figure, axes
+
+
+def frame(axes: Axes) -> None:
+    """The look of all charts: two axes, a faint grid behind."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -90,12 +96,11 @@ def _canvas(height: float = 3.4) -> tuple[Figure, Axes]:
     axes.tick_params(colors=INK, labelsize=9)
     axes.grid(color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
-    return figure, axes
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=INK, fontsize=9.5)
 
 
 def _finish(figure: Figure, axes: Axes) -> str:
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=INK, fontsize=9.5)
     axes.legend(frameon=False, fontsize=8.5, labelcolor=INK)
     buffer = io.BytesIO()
     settings: dict[str, Any] = {"format": "svg", "transparent": True, "metadata": {"Date": None}}

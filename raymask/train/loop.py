@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
 
 from raymask.data.crops import CropStore
 from raymask.data.sampler import PKSampler
@@ -34,34 +33,14 @@ from raymask.train.loader import Batch, batches
 from raymask.train.step import StepResult, learn
 from raymask.train.validate import validation_accuracy
 
+if TYPE_CHECKING:
+    from raymask.train.watch import Watch
+
 Metrics = dict[str, float]
 
 
 DISTANCES_EVERY = 50
 """Steps between two looks at a batch's distances."""
-
-
-class Watcher(Protocol):
-    """Who looks on while a training runs; rank 0 has one."""
-
-    def step(
-        self,
-        step: int,
-        *,
-        rule: str,
-        loss: float,
-        valid: int,
-        active: int,
-        learning_rate: float,
-        photos_per_second: float,
-    ) -> None:
-        """Called after every step."""
-
-    def distances(self, step: int, embeddings: Tensor, identities: Tensor, masked: Tensor) -> None:
-        """Called every DISTANCES_EVERY steps with the whole batch: (G, D), (G,), (G,)."""
-
-    def epoch(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Called after every epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +56,8 @@ class Surroundings:
     """Steps between checkpoints."""
     stop: Callable[[], bool] = lambda: False
     """Whether to stop after this step; rank 0 is asked, all ranks stop together."""
-    watch: Watcher | None = None
-    """On rank 0."""
+    watch: Watch | None = None
+    """Who looks on; rank 0 has one."""
 
 
 class Trained(NamedTuple):

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import logging
 import os
-import signal
 import socket
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raymask import __version__
 from raymask.cluster import check_places, connect, own_error
 from raymask.data.crop_index import INDEX
-from raymask.data.prepare import PLAN, SUMMARY
+from raymask.data.prepare import SUMMARY
 from raymask.data.storage import Folder, absolute
 from raymask.errors import ConfigError, DataError, StoppedError, TrainingError, UnsavedError
 from raymask.progress import Waiting
+from raymask.stopping import asked_by_sigterm
 from raymask.train.checkpoints import FOLDER, Checkpoints, State
+from raymask.train.claim import claim
 from raymask.train.config import LoopConfig, TrainConfig, WatchConfig, loop_config
 
 if TYPE_CHECKING:
@@ -78,7 +76,8 @@ def _run_workers(config: TrainConfig, run: Folder) -> None:
     with Waiting(f"train: starting {workers}", until=lambda: run.exists(STARTED)):
         connect()
         check_places(config.min_workers or config.workers, cpus=config.cpus_per_worker, gpu=config.gpu)
-        with _stopping_on_sigterm(run):
+        at_once = "stopped at once; the same command continues from the last checkpoint"
+        with asked_by_sigterm(partial(_ask_to_stop, run), at_once=at_once):
             try:
                 end = make_trainer(config).fit().return_value
             except (TrainingFailedError, ray.exceptions.RayError) as error:
@@ -141,39 +140,13 @@ def make_trainer(config: TrainConfig, *, callbacks: Sequence[UserCallback] = ())
     )
 
 
-@contextlib.contextmanager
-def _stopping_on_sigterm(run: Folder) -> Iterator[None]:
-    """SIGTERM, as `ray job stop` sends it, asks the workers for a checkpoint; only main threads can hear it.
-
-    Before the workers have started, and a second time, it ends the run at once. To be entered after `connect`, since
-    Ray puts a handler of its own there.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked = False
-
-    def ask(*_: object) -> None:
-        nonlocal asked
-        started = not asked and run.exists(STARTED)
-        asked = True
-        if not started:
-            sys.exit(143)
-        print("train: told to stop, waiting for the checkpoint", flush=True)
-        try:
-            run.write(STOP, b"")
-        except DataError as error:  # Ray would lose it on its way out of the handler
-            print(f"train: cannot ask the workers to stop: {error}", flush=True)
-
-    before = signal.signal(signal.SIGTERM, ask)
-    try:
-        yield
-    except SystemExit:
-        if asked:
-            raise StoppedError("stopped at once; the same command continues from the last checkpoint") from None
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _ask_to_stop(run: Folder) -> bool:
+    """Ask the workers for a checkpoint and an end, if they have begun."""
+    if not run.exists(STARTED):
+        return False
+    print("train: told to stop, waiting for the checkpoint", flush=True)
+    run.write(STOP, b"")
+    return True
 
 
 def _worker(task: dict[str, Any]) -> dict[str, Any]:
@@ -289,22 +262,9 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
 
 
 def _claim(run: Folder, config: TrainConfig) -> None:
-    """Keep the settings with the run; a run of that name that has trained with others is refused before it starts.
-
-    The data counts by its contents (the plan of its preparation), so that it may be moved.
-    """
-    plan = hashlib.sha256(Folder(config.data).read(PLAN)).hexdigest()
-    settings = json.loads(json.dumps(_settings(config) | {"data": plan}))
+    """Keep the settings with the run; a run of that name that has trained with others is refused before it starts."""
     has_trained = any(name.startswith(f"{FOLDER}/") for name in run.names())
-    if has_trained and run.exists(SETTINGS):
-        earlier = json.loads(run.read(SETTINGS))
-        changed = [key for key in settings if key != "epochs" and settings[key] != earlier.get(key)]
-        if changed:
-            raise DataError(
-                f"{run.uri} is a run with other settings ({', '.join(changed)} changed); choose another --name to "
-                f"start anew, or the settings of before to continue"
-            )
-    run.write(SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+    claim(run, SETTINGS, _settings(config), kind="run", begun=has_trained, free=("epochs",))
 
 
 def _bundle(config: TrainConfig, run: Folder, state: State) -> str:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import logging
 import os
-import signal
-import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raymask.cluster import check_places, connect, own_error, worker_places
-from raymask.data.prepare import PLAN
 from raymask.data.storage import Folder, absolute
 from raymask.errors import DataError, RaymaskError, StoppedError
+from raymask.stopping import asked_by_sigterm
+from raymask.train.claim import claim
 from raymask.train.ray_train import check_data
 from raymask.tune.config import TuneConfig
 from raymask.tune.results import SearchResult, write_results
@@ -25,7 +22,7 @@ from raymask.tune.trials import Trials
 
 if TYPE_CHECKING:
     from raymask.tune.follow import Follow
-    from raymask.tune.sampler import Sampler
+    from raymask.tune.optuna_sampler import Sampler
 
 SETTINGS = "search.json"
 """File of a search: what its trials have in common, so that another search cannot go on under its name."""
@@ -60,28 +57,31 @@ def _run(config: TuneConfig, search: Folder, trials: Trials) -> None:
     """Run the trials that are left."""
     os.environ.setdefault("RAY_LOG_TO_DRIVER", "0")  # the workers of several trials would talk across each other
     from raymask.tune.follow import Follow, SearchProgress
-    from raymask.tune.sampler import Sampler
+    from raymask.tune.optuna_sampler import Sampler
 
     follow, sampler = Follow(config, search, trials), Sampler(config, trials)
     search.delete_folder(SCRATCH)
     with SearchProgress(follow):
         connect()
         tuner = _tuner(config, search, trials, sampler, follow)
-        with _quiet_tune(), _stopping_on_sigterm(follow, sampler):
+        at_once = "stopped at once; the same command continues from the last checkpoints"
+        with _quiet_tune(), asked_by_sigterm(partial(_ask_to_stop, follow, sampler), at_once=at_once):
             try:
                 tuner.fit()
             except RaymaskError:
                 raise
             except Exception as error:  # Tune has no common base for its own
                 raise own_error(error) from error
+    if sampler.stopping:
+        raise StoppedError("stopped, the trials that ran have left checkpoints; the same command continues")
     search.delete_folder(SCRATCH)
 
 
 def _tuner(config: TuneConfig, search: Folder, trials: Trials, sampler: Sampler, follow: Follow) -> Any:
     from ray import tune
 
+    from raymask.tune.optuna_sampler import asha
     from raymask.tune.run_trial import run_trial
-    from raymask.tune.sampler import asha
 
     training = config.training(data=absolute(config.data), storage=absolute(config.storage))
     trainable = tune.with_resources(
@@ -132,60 +132,21 @@ def _quiet_tune() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-@contextlib.contextmanager
-def _stopping_on_sigterm(follow: Follow, sampler: Sampler) -> Iterator[None]:
-    """SIGTERM, as `ray job stop` sends it, lets no trial start and asks those that run for a checkpoint.
-
-    Before a trial runs, and a second time, it ends the search at once. To be entered after `connect`, since Ray puts
-    a handler of its own there; only main threads can hear signals.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked = False
-
-    def ask(*_: object) -> None:
-        nonlocal asked
-        again, asked = asked, True
-        if again or not follow.running:
-            sys.exit(143)
-        print("tune: told to stop, waiting for the trials' checkpoints", flush=True)
-        sampler.stopping = True
-        try:
-            follow.stop()
-        except DataError as error:  # Ray would lose it on its way out of the handler
-            print(f"tune: cannot ask the trials to stop: {error}", flush=True)
-
-    before = signal.signal(signal.SIGTERM, ask)
-    try:
-        yield
-    except SystemExit:
-        if asked:
-            raise StoppedError("stopped at once; the same command continues from the last checkpoints") from None
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    if asked:
-        raise StoppedError("stopped, the trials that ran have left checkpoints; the same command continues")
+def _ask_to_stop(follow: Follow, sampler: Sampler) -> bool:
+    """Let no trial start and ask those that run for a checkpoint, if any does."""
+    if not follow.running:
+        return False
+    print("tune: told to stop, waiting for the trials' checkpoints", flush=True)
+    sampler.stopping = True
+    follow.stop()
+    return True
 
 
 def _claim(search: Folder, config: TuneConfig, *, begun: bool) -> None:
-    """Keep what the trials have in common with the search; one that has begun with anything else is refused.
-
-    The data counts by its contents (the plan of its preparation), so that it may be moved.
-    """
-    settings = json.loads(json.dumps(asdict(config.loop()))) | {
-        "data": hashlib.sha256(Folder(config.data).read(PLAN)).hexdigest(),
+    """Keep what the trials have in common with the search; one that has begun with anything else is refused."""
+    settings = asdict(config.loop()) | {
         "search": sorted(config.search),
         "metric": config.metric,
         "early_stopping": config.early_stopping,
     }
-    if begun and search.exists(SETTINGS):
-        earlier = json.loads(search.read(SETTINGS))
-        changed = [key for key in settings if settings[key] != earlier.get(key)]
-        if changed:
-            raise DataError(
-                f"{search.uri} is a search with other settings ({', '.join(changed)} changed); choose another --name "
-                f"to start anew, or the settings of before to continue"
-            )
-    search.write(SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+    claim(search, SETTINGS, settings, kind="search", begun=begun)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raymask.evaluate.charts import FAINT, INK
+from raymask.evaluate.charts import INK, frame
 from raymask.tune.results import percent, short, short_values
 from raymask.tune.smooth import smooth
 from raymask.tune.space import Choice, Dimension, Range, Value
@@ -75,7 +75,7 @@ def _head(figure: Figure, trials: Sequence[Trial], metric: str) -> None:
 def _draw_two(figure: Figure, x: Range, y: Range, trials: Sequence[Trial], metric: str) -> None:
     """Scores over two ranges as colours: at the trials as measured, between them as estimated."""
     axes = figure.add_subplot()
-    _frame(axes)
+    frame(axes)
     _scale(axes, "x", x)
     _scale(axes, "y", y)
     scored = [trial for trial in trials if trial.score(metric) is not None]
@@ -118,7 +118,7 @@ def _estimate(axes: Axes, at_N2: np.ndarray, scores_N: np.ndarray, colours: Any)
 
 def _draw_one(axes: Axes, dimension: Dimension, trials: Sequence[Trial], metric: str) -> None:
     """Score over one field; what the other fields add is scatter."""
-    _frame(axes)
+    frame(axes)
     scored = [trial for trial in trials if trial.score(metric) is not None]
     scores_N = _scores(scored, metric)
     if isinstance(dimension, Range):
@@ -184,18 +184,6 @@ def _colours(scores_N: np.ndarray) -> Any:
 
     room = max(0.0, 0.5 - np.ptp(scores_N) / 2)  # scores that are all alike are not to look different
     return ScalarMappable(Normalize(scores_N.min() - room, scores_N.max() + room), "viridis")
-
-
-def _frame(axes: Axes) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#9aa7b3")
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.grid(color=FAINT, linewidth=0.7)
-    axes.set_axisbelow(True)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=INK, fontsize=9.5)
 
 
 def _scale(axes: Axes, letter: str, dimension: Range) -> None:

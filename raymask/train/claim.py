@@ -1,0 +1,40 @@
+"""What a run or a search was begun with, kept in its folder, so that nothing else goes on under its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from raymask.data.prepare import PLAN
+from raymask.data.storage import Folder
+from raymask.errors import DataError
+
+
+def claim(
+    folder: Folder, file: str, settings: dict[str, Any], *, kind: str, begun: bool, free: Sequence[str] = ()
+) -> None:
+    """Keep the settings in `file`; a folder whose work has begun with others is refused.
+
+    The `data` among them counts by its contents (the plan of its preparation), so that it may be moved.
+
+    Args:
+        kind: "run" or "search", for the message.
+        begun: whether there is work in the folder that the settings must fit.
+        free: settings that may change.
+
+    Raises:
+        DataError: other settings, a folder that cannot be written, or data that cannot be read.
+    """
+    plan = hashlib.sha256(Folder(settings["data"]).read(PLAN)).hexdigest()
+    settings = json.loads(json.dumps(settings | {"data": plan}))
+    if begun and folder.exists(file):
+        earlier = json.loads(folder.read(file))
+        changed = [key for key in settings if key not in free and settings[key] != earlier.get(key)]
+        if changed:
+            raise DataError(
+                f"{folder.uri} is a {kind} with other settings ({', '.join(changed)} changed); choose another --name "
+                f"to start anew, or the settings of before to continue"
+            )
+    folder.write(file, (json.dumps(settings, indent=1) + "\n").encode())
