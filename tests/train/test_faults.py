@@ -89,8 +89,9 @@ def wait_for_step(run: Path, step: int) -> None:
     """Until a checkpoint of this step (of all) or a later one is there."""
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
-        names = Checkpoints(Folder(run)).names()
-        if names and int(names[-1][18:21]) * STEPS + int(names[-1][27:33]) >= step:
+        # Not by `Checkpoints.names`, which may stumble over a file that the run deletes meanwhile.
+        found = [re.findall(r"\d+", file.name) for file in (run / "checkpoints").glob("epoch-*.pt")]
+        if any(int(epoch) * STEPS + int(in_epoch) >= step for epoch, in_epoch in found):
             return
         time.sleep(0.05)
     raise AssertionError(f"no step {step} in {run}: {sorted(run.rglob('*'))}")
@@ -211,7 +212,7 @@ def test_a_node_that_is_lost_leaves_the_rest_to_go_on(config, undisturbed, tmp_p
         env=os.environ | QUICK_TO_NOTICE,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "node removed" in done.stdout
+    assert "node removed" in done.stdout, done.stderr[-3000:]
     assert_same_curve(own, undisturbed)
 
 
