@@ -157,11 +157,9 @@ def test_a_driver_killed_with_two_workers_goes_on_with_three_and_when_stopped_wi
 
 
 NODE_LOSS = """
-import json, sys, threading, time
+import contextlib, sys, threading
 import ray
 from ray.cluster_utils import Cluster
-from raymask.data.storage import Folder
-from raymask.train.checkpoints import Checkpoints
 from raymask.train.ray_train import train_on_ray
 sys.path.insert(0, sys.argv[2])
 import test_faults
@@ -172,13 +170,14 @@ ray.init(address=cluster.address, log_to_driver=False)
 
 def remove():
     test_faults.wait_for_step(test_faults.Path(config.storage) / config.name, 3)
-    cluster.remove_node(lost, allow_graceful=False)
-    print("node removed", flush=True)
+    with contextlib.suppress(AssertionError):  # it looks for zombies so soon after its kills that it may find some
+        cluster.remove_node(lost, allow_graceful=False)
 
 thread = threading.Thread(target=remove)
 thread.start()
 train_on_ray(config)
 thread.join()
+print("machines left:", sum(node["Alive"] for node in ray.nodes()))
 ray.shutdown()
 cluster.shutdown()
 """
@@ -212,7 +211,7 @@ def test_a_node_that_is_lost_leaves_the_rest_to_go_on(config, undisturbed, tmp_p
         env=os.environ | QUICK_TO_NOTICE,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "node removed" in done.stdout, done.stderr[-3000:]
+    assert "machines left: 1" in done.stdout, done.stderr[-3000:]
     assert_same_curve(own, undisturbed)
 
 
