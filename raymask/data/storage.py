@@ -102,7 +102,7 @@ class Folder:
             raise DataError(f"{self / name} cannot be read ({_reason(error)})") from None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write the file so that no reader on a disk or in an object store ever sees a part of it; replaces another.
+        """Write the file, replacing one of that name; on disks and in object stores no reader ever sees a part of it.
 
         Raises:
             DataError: no right to write, disk full, or the like; what was there before stays.

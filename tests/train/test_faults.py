@@ -170,7 +170,7 @@ ray.init(address=cluster.address, log_to_driver=False)
 
 def remove():
     test_faults.wait_for_step(test_faults.Path(config.storage) / config.name, 3)
-    with contextlib.suppress(AssertionError):  # it looks for zombies so soon after its kills that it may find some
+    with contextlib.suppress(AssertionError):  # its own look for zombies; whether the node is gone is asked below
         cluster.remove_node(lost, allow_graceful=False)
 
 thread = threading.Thread(target=remove)
