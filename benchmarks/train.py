@@ -29,7 +29,8 @@ from raymask.train.checkpoints import Checkpoints
 from raymask.train.config import LossConfig, TrainConfig, WatchConfig
 from raymask.train.distributed import World, global_quintuplet_loss, prepare_batch_norm, settle_statistics
 from raymask.train.loader import batches
-from raymask.train.loop import Surroundings, train
+from raymask.train.around import Surroundings
+from raymask.train.loop import train
 from raymask.train.step import Chunk, learn
 from raymask.train.watch import TENSORBOARD, open_watch
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from raymask.data.crop_index import CropIndex
+from raymask.data.landmarks import read_landmarks
 from raymask.data.sampler import Shot
 from raymask.data.splits import Split
 from raymask.data.storage import Folder, RangeReader
@@ -47,6 +48,10 @@ class CropStore:
 
     def __len__(self) -> int:
         return len(self.identities)
+
+    def landmarks(self, *, quiet: bool = False) -> np.ndarray:
+        """(N, 68, 2) float32 in pixels of the crops, read anew, 544 bytes a photo. Raises DataError if it cannot be."""
+        return read_landmarks(self._folder, self._index, quiet=quiet)
 
     def jpeg(self, shot: Shot) -> bytes:
         """A crop as it was written. Raises DataError if its file cannot be read."""

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from raymask.errors import DataError
 
 if TYPE_CHECKING:
+    from pyarrow import NativeFile
     from pyarrow.fs import FileSystem, FileType
 
 
@@ -100,6 +101,10 @@ class Folder:
             return self._fs.open_input_file(self._path(name))
         except OSError as error:
             raise DataError(f"{self / name} cannot be read ({_reason(error)})") from None
+
+    def seekable(self, name: str) -> NativeFile:
+        """The file as one that pyarrow's readers take, who read parts of it. Raises OSError if it is not there."""
+        return self._fs.open_input_file(self._path(name))
 
     def write(self, name: str, data: bytes) -> None:
         """Write the file, replacing one of that name; on disks and in object stores no reader ever sees a part of it.

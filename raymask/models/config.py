@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from raymask.errors import ConfigError, check_choice
 
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg16"]
+Width = Literal["small", "full"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +32,41 @@ class MaskFaceNetConfig:
             raise ConfigError(f"embedding_size must be 1 or more, not {self.embedding_size}")
         if not 32 <= self.input_size <= 224:
             raise ConfigError(f"input_size must be 32 to 224, not {self.input_size}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterConfig:
+    """What a segmenter is made of."""
+
+    channels: int = 16
+    """Channels at half the crop's resolution, 8 to 64; each halving has more, up to eight times as many."""
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.channels <= 64:
+            raise ConfigError(f"channels must be 8 to 64, not {self.channels}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpainterConfig:
+    """What an inpainter is made of: EdgeConnect's two generators."""
+
+    width: Width = "small"
+    """small: 24 channels, faces of 112 pixels, for CPUs; full: the published architecture, 64 channels at 256."""
+
+    def __post_init__(self) -> None:
+        check_choice("width", self.width, get_args(Width))
+
+    @property
+    def channels(self) -> int:
+        """Channels of the first layer; each of two halvings doubles them."""
+        return {"small": 24, "full": 64}[self.width]
+
+    @property
+    def side(self) -> int:
+        """Pixels on each side of the faces that the generators fill."""
+        return {"small": 112, "full": 256}[self.width]
+
+    @property
+    def edge_sigma(self) -> float:
+        """Pixels by which a face is smoothed before its edges are drawn: the published 2 at 256 pixels."""
+        return 2 * self.side / 256

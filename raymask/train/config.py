@@ -143,8 +143,8 @@ class LoopConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(LoopConfig):
-    """A training run and where it runs."""
+class RunConfig:
+    """Where a training runs and what it leaves; the same for every kind of training."""
 
     storage: str
     """Folder (or URI) for checkpoints and the bundle; shared by all machines of the cluster."""
@@ -159,12 +159,11 @@ class TrainConfig(LoopConfig):
     gpu: bool = False
     """Give each worker a GPU."""
     checkpoint_every: int = 200
-    """Steps between checkpoints, beside one after each epoch."""
+    """Steps between checkpoints, beside one after each epoch or stage."""
     watch: WatchConfig = field(default_factory=WatchConfig)
     """TensorBoard and MLflow."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         for name in ("workers", "cpus_per_worker", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}")
@@ -172,6 +171,15 @@ class TrainConfig(LoopConfig):
             raise ConfigError(f"min_workers must be 1 to workers ({self.workers}), not {self.min_workers}")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
             raise ConfigError(f"name {self.name!r} must be letters, digits, dots, dashes and underscores")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(RunConfig, LoopConfig):
+    """A training run of MaskFaceNet and where it runs."""
+
+    def __post_init__(self) -> None:
+        LoopConfig.__post_init__(self)
+        RunConfig.__post_init__(self)
 
     def loop(self) -> LoopConfig:
         """The part that the loop needs."""

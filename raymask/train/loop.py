@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -17,6 +16,7 @@ from raymask.data.sampler import PKSampler
 from raymask.errors import ConfigError, DataError, UnsavedError
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
+from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import (
@@ -33,31 +33,8 @@ from raymask.train.loader import Batch, batches
 from raymask.train.step import StepResult, learn
 from raymask.train.validate import validation_accuracy
 
-if TYPE_CHECKING:
-    from raymask.train.watch import Watch
-
-Metrics = dict[str, float]
-
-
 DISTANCES_EVERY = 50
 """Steps between two looks at a batch's distances."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What a loop reports to; everything is off by default."""
-
-    report: Callable[[Metrics], None] = lambda metrics: None
-    """Called on every rank after each epoch, when it has been saved."""
-    save: Callable[[State], object] = lambda state: None
-    """Keeps a checkpoint, or raises DataError; called on rank 0 after each epoch, every `save_every` steps, and before
-    stopping."""
-    save_every: int = 200
-    """Steps between checkpoints."""
-    stop: Callable[[], bool] = lambda: False
-    """Whether to stop after this step; rank 0 is asked, all ranks stop together."""
-    watch: Watch | None = None
-    """Who looks on; rank 0 has one."""
 
 
 class Trained(NamedTuple):

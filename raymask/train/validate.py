@@ -18,7 +18,7 @@ from raymask.train.distributed import World, gather
 
 
 @functools.cache
-def _validation_table(data: str) -> CropStore | None:
+def validation_store(data: str) -> CropStore | None:
     """The validation split; a small set may have nobody in it."""
     return CropStore(data, "val") if any(name.startswith("split=val/") for name in Folder(data).names()) else None
 
@@ -30,7 +30,7 @@ def validation_accuracy(config: LoopConfig, network: nn.Module, world: World, de
     Returns:
         `val_bare` and `val_masked`, 0 to 1; empty if nobody in a validation split has two photos, or it is off.
     """
-    table = _validation_table(config.data)
+    table = validation_store(config.data)
     if table is None or not config.validation_photos:
         return {}
     rows = torch.from_numpy(evenly(table.identities, config.validation_photos))

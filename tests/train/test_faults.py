@@ -21,7 +21,8 @@ from raymask.errors import DataError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig, WatchConfig
-from raymask.train.loop import Surroundings, train
+from raymask.train.around import Surroundings
+from raymask.train.loop import train
 from raymask.train.ray_train import STARTED, train_on_ray
 from raymask.train.watch import TENSORBOARD, open_watch
 

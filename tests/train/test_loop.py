@@ -11,7 +11,8 @@ from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, DataError, TrainingError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig
-from raymask.train.loop import Surroundings, Trained, train
+from raymask.train.around import Surroundings
+from raymask.train.loop import Trained, train
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,129 @@
+"""Masks drawn afresh on prepared crops, each time another way: what the segmenter and the inpainter learn from.
+
+A prepared photo wears one mask for ever. Here the bare crop is shrunk to a size at which cameras may have seen it, a
+mask is drawn, and the result is brought to its final size turned, shifted and enlarged at random, in one resampling:
+so that a mask's edge is as soft as the face around it, and a detector's box may lie as it likes.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from raymask.data.disguise import photographed, recoloured, with_object
+from raymask.faces.masks import draw_mask
+
+
+class Drawn(NamedTuple):
+    """A face without and with a mask; S pixels a side."""
+
+    bare: np.ndarray
+    """(S, S, 3) uint8 RGB."""
+    masked: np.ndarray
+    """(S, S, 3) uint8 RGB; what is not covered is the same as in `bare`, unless the photo was altered as a whole."""
+    mask_map: np.ndarray
+    """(S, S) uint8, 255 where the mask covers, 0 elsewhere."""
+    landmarks: np.ndarray
+    """(68, 2) float32, pixels of this face; mirrored faces keep the numbers of their points."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redraw:
+    """How differently a face is drawn each time."""
+
+    side: int
+    """Pixels of the result."""
+    looks: tuple[str, ...]
+    """Masks, as kind or kind:texture."""
+    turn: float = 4.0
+    """Degrees, standard deviation."""
+    shift: float = 0.03
+    """At most, as a share of the side."""
+    zoom: float = 0.06
+    """At most, as a share of 1."""
+    bare: float = 0.0
+    """Share of the faces that wear no mask."""
+    strong: bool = False
+    """Whether masks change colour and print beyond any look, things come before the face, and the photo is altered as
+    a whole, as cameras and editors do."""
+
+    smallest: int = 80
+    """Pixels of the smallest crop that a mask is drawn on."""
+
+    def __call__(self, crop: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> Drawn:
+        """Draw once.
+
+        Args:
+            crop: (C, C, 3) uint8 RGB, bare.
+            landmarks: (68, 2) in pixels of the crop.
+            rng: makes every choice.
+        """
+        seen = round(math.exp(rng.uniform(math.log(self.smallest), math.log(crop.shape[0]))))
+        small = cv2.resize(crop, (seen, seen), interpolation=cv2.INTER_AREA)
+        points = (landmarks + 0.5) * (seen / crop.shape[0]) - 0.5
+        masked, covered = small, np.zeros((seen, seen), np.uint8)
+        if rng.random() >= self.bare:
+            look = self.looks[int(rng.integers(len(self.looks)))]
+            masked, covered = draw_mask(small, points.astype(np.float64), look, int(rng.integers(2**31)))
+        if self.strong:
+            masked = recoloured(masked, covered, rng)
+            masked, hidden = with_object(masked, points, rng)
+            covered[hidden > 127] = 0
+        matrix = self._placement(seen, rng)
+        bare, masked = (self._placed(image, matrix, cv2.INTER_CUBIC) for image in (small, masked))
+        covered = np.where(self._placed(covered, matrix, cv2.INTER_LINEAR) > 127, 255, 0).astype(np.uint8)
+        if self.strong:
+            masked = photographed(masked, rng)
+        moved = points @ matrix[:, :2].T + matrix[:, 2]
+        return Drawn(bare, masked, covered, moved.astype(np.float32))
+
+    def _placement(self, seen: int, rng: np.random.Generator) -> np.ndarray:
+        """(2, 3): from pixels of the small crop to pixels of the result, about the centre."""
+        turn = math.radians(rng.normal(0, self.turn))
+        scale = self.side / seen * rng.uniform(1 - self.zoom, 1 + self.zoom)
+        mirror = -1.0 if rng.random() < 0.5 else 1.0
+        rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+        linear = scale * rotation @ np.diag([mirror, 1.0])
+        middle = (self.side - 1) / 2 + self.side * rng.uniform(-self.shift, self.shift, 2)
+        return np.column_stack([linear, middle - linear @ np.full(2, (seen - 1) / 2)])
+
+    def _placed(self, image: np.ndarray, matrix: np.ndarray, interpolation: int) -> np.ndarray:
+        size = (self.side, self.side)
+        return cv2.warpAffine(image, matrix, size, flags=interpolation, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def five_points(landmarks: np.ndarray) -> np.ndarray:
+    """(..., 68, 2) iBUG points to (..., 5, 2): eyes, nose tip and mouth corners, left in the picture first.
+
+    They stand for a detector's five points; mirrored faces are told by their eyes and put in order.
+    """
+    eyes = landmarks[..., 36:42, :].mean(-2), landmarks[..., 42:48, :].mean(-2)
+    points = np.stack([*eyes, landmarks[..., 30, :], landmarks[..., 48, :], landmarks[..., 54, :]], axis=-2)
+    mirrored = points[..., 0, 0] > points[..., 1, 0]
+    return np.where(mirrored[..., None, None], points[..., [1, 0, 2, 4, 3], :], points)
+
+
+def row_at(place: int, rows: int, seed: int) -> int:
+    """The row at a place of an endless order, in which each pass has each of `rows` rows once."""
+    return int(_shuffled(rows, seed, place // rows)[place % rows])
+
+
+@functools.lru_cache(maxsize=4)
+def _shuffled(rows: int, seed: int, turn: int) -> np.ndarray:
+    return np.random.default_rng([seed, turn]).permutation(rows)
+
+
+def stack(drawn: Sequence[Drawn]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Bare and masked (B, 3, S, S) uint8, maps (B, 1, S, S) uint8, landmarks (B, 68, 2) float32."""
+    bare, masked = (
+        np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
+        for images in ([one.bare for one in drawn], [one.masked for one in drawn])
+    )
+    maps = np.stack([one.mask_map for one in drawn])[:, None]
+    return bare, masked, maps, np.stack([one.landmarks for one in drawn])

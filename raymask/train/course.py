@@ -1,0 +1,202 @@
+"""Training in stages of so many steps on masks drawn afresh: the loop that segmenter and inpainter share.
+
+Plain torch, alone or in any process group; what a stage teaches, and by which loss, is its `Course`'s.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raymask.errors import DataError, UnsavedError
+from raymask.progress import Progress
+from raymask.train.around import Metrics, Surroundings
+from raymask.train.checkpoints import State
+from raymask.train.distributed import World, all_sum
+from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
+from raymask.train.health import runaway
+
+
+class Stage(NamedTuple):
+    """A part of a training."""
+
+    name: str
+    steps: int
+
+
+class Course(Protocol):
+    """What a training teaches, and how its state is kept."""
+
+    stages: Sequence[Stage]
+    batch: int
+    """Photos of all ranks in a step."""
+    settings: Mapping[str, Any]
+    """Plain values, kept in each checkpoint; those that may change between two sessions are left out."""
+    networks: Mapping[str, nn.Module]
+    """All that is trained, by name."""
+    measure_every: int
+    """Steps between two measurements, beside one after each stage."""
+
+    def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
+        """Make ready for a stage, whose optimisers these are, by name."""
+
+    def learn(self, stage: int, step: int, batch: DrawnBatch) -> dict[str, Tensor]:
+        """One step on this rank's share of a batch: its share of each loss, without gradient."""
+
+    def measure(self, stage: int) -> Metrics:
+        """How good it is on people that it does not train on; called on all ranks."""
+
+    def pictures(self, stage: int) -> np.ndarray | None:
+        """(H, W, 3) uint8: what it makes of some faces; called on rank 0."""
+
+
+def run_course(course: Course, faces: FreshlyDrawn, around: Surroundings, *, resume: State | None) -> bool:
+    """Teach all that is left of a course, or go on from a checkpoint's state.
+
+    Returns:
+        Whether it was taught to its end; False if it was asked to stop.
+
+    Raises:
+        DataError: the state is of other settings.
+        TrainingError: a loss or a weight is no number any more.
+        UnsavedError: a checkpoint cannot be kept.
+    """
+    return _Run(course, faces, around, resume).run()
+
+
+class _Run:
+    """A course in its course."""
+
+    def __init__(self, course: Course, faces: FreshlyDrawn, around: Surroundings, resume: State | None) -> None:
+        self.course, self.faces, self.around = course, faces, around
+        self.world = World.current()
+        self.metrics = Metrics()
+        self.stage = self.step = 0
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {}
+        if resume is not None:
+            self._restore(resume)
+
+    def run(self) -> bool:
+        """All stages that are left."""
+        while self.stage < len(self.course.stages):
+            if not self.optimisers:
+                self.optimisers = self.course.begin(self.stage)
+            if not self._stage():
+                self._save()
+                return False
+            self._measure()
+            self.stage, self.step, self.optimisers = self.stage + 1, 0, {}
+            self._save()
+            self.around.report(self.metrics)
+        return True
+
+    def _stage(self) -> bool:
+        """What is left of the current stage; whether it was done to its end."""
+        stage = self.course.stages[self.stage]
+        quiet = (lambda line: None) if self.world.rank else None
+        before = sum(earlier.steps for earlier in self.course.stages[: self.stage])
+        batches = self.faces.batches(
+            self.course.batch, range(before + self.step, before + stage.steps), world=self.world
+        )
+        task = f"{stage.name} ({self.stage + 1}/{len(self.course.stages)})"
+        with Progress(task, total=stage.steps * self.course.batch, unit="photos", write=quiet) as progress:
+            progress.skip(self.step * self.course.batch)
+            for batch in batches:
+                begun = time.monotonic()
+                losses = self._learn(batch)
+                overall = before + self.step
+                self.step += 1
+                progress.add(self.course.batch, ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+                if self.around.watch is not None:
+                    rate = self.course.batch / max(time.monotonic() - begun, 1e-9)
+                    self.around.watch.losses(overall, stage.name, losses, photos_per_second=rate)
+                if self.step < stage.steps:
+                    if self.step % self.course.measure_every == 0:
+                        self._measure()
+                    if self.step % self.around.save_every == 0:
+                        self._save()
+                    if self._any(self.world.rank == 0 and self.around.stop()):
+                        return False
+        return True
+
+    def _learn(self, batch: DrawnBatch) -> dict[str, float]:
+        """One step; all ranks' losses."""
+        shares = self.course.learn(self.stage, self.step, batch)
+        total = all_sum(torch.stack([share.float() for share in shares.values()]))
+        losses = dict(zip(shares, total.tolist(), strict=True))
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise runaway(f"the loss {name} became {value} in {self._where()}")
+        return losses
+
+    def _measure(self) -> None:
+        """Measure and show; the numbers stand for the steps done so far."""
+        measured = self.course.measure(self.stage)
+        done = sum(stage.steps for stage in self.course.stages[: self.stage]) + self.step
+        self.metrics = {"stage": self.stage + 1, "steps": done, **measured}
+        if self.world.rank == 0:
+            figures = ", ".join(f"{name} {value:.4g}" for name, value in measured.items())
+            print(f"{self.course.stages[self.stage].name}, step {self.step:,}: {figures}", flush=True)
+        if self.around.watch is not None:
+            self.around.watch.measured(done, measured)
+            if self.around.watch.wants_pictures:
+                pictures = self.course.pictures(self.stage)
+                if pictures is not None:
+                    self.around.watch.pictures(done, self.course.stages[self.stage].name, pictures)
+
+    def _save(self) -> None:
+        """Keep a checkpoint, but never one of broken weights; if it cannot be kept, all ranks end."""
+        weights = (value for network in self.course.networks.values() for value in network.state_dict().values())
+        if self._any(not all(bool(value.isfinite().all()) for value in weights)):
+            raise runaway(f"the weights are no numbers any more at {self._where()}")
+        failure = None
+        if self.world.rank == 0:
+            try:
+                self.around.save(self._state())
+            except DataError as error:
+                failure = error
+        if self._any(failure is not None):
+            raise UnsavedError(str(failure or "the first worker could not keep a checkpoint"))
+
+    def _state(self) -> State:
+        """Stages are to a checkpoint's name what epochs are."""
+        return {
+            "settings": dict(self.course.settings),
+            "epoch": self.stage,
+            "step": self.step,
+            "metrics": self.metrics,
+            "networks": {name: network.state_dict() for name, network in self.course.networks.items()},
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+        }
+
+    def _restore(self, resume: State) -> None:
+        earlier, now = resume["settings"], dict(self.course.settings)
+        changed = [key for key in now if now[key] != earlier.get(key)]
+        if changed:
+            raise DataError(
+                f"the run of this name was trained with other settings ({', '.join(changed)} changed); choose another "
+                f"--name, or the settings of before"
+            )
+        for name, network in self.course.networks.items():
+            network.load_state_dict(resume["networks"][name])
+        self.metrics, self.stage, self.step = dict(resume["metrics"]), resume["epoch"], resume["step"]
+        if self.step:
+            self.optimisers = self.course.begin(self.stage)
+            for name, optimiser in self.optimisers.items():
+                optimiser.load_state_dict(resume["optimisers"][name])
+
+    def _where(self) -> str:
+        return f"stage {self.stage + 1}, step {self.step + 1}"
+
+    def _any(self, mine: bool) -> bool:
+        """Whether it is so on any rank."""
+        if self.world.size == 1:
+            return mine
+        device = next(next(iter(self.course.networks.values())).parameters()).device
+        return bool(all_sum(torch.tensor([int(mine)], device=device)))

@@ -1,0 +1,72 @@
+"""Batches of faces with masks drawn afresh, made ahead of the training in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raymask.data.crops import CropStore, decode_crop
+from raymask.data.redraw import Drawn, Redraw, row_at, stack
+from raymask.data.sampler import Shot, rank_slice
+from raymask.faces.crop import CROP_SIZE
+from raymask.train.distributed import World
+
+_AHEAD = 3
+"""Batches that are being drawn while one is trained on."""
+
+
+class DrawnBatch(NamedTuple):
+    """One rank's share of a batch: B faces of S pixels a side."""
+
+    bare: Tensor
+    """(B, 3, S, S) uint8 RGB."""
+    masked: Tensor
+    """(B, 3, S, S) uint8 RGB."""
+    mask_map: Tensor
+    """(B, 1, S, S) uint8, 255 where the mask covers."""
+    landmarks: Tensor
+    """(B, 68, 2) float32, pixels of the face."""
+    share: float
+    """B over the photos of all ranks."""
+
+
+class FreshlyDrawn:
+    """The faces of a split, endlessly, each time in another mask; a photo's drawing depends on seed and place alone."""
+
+    def __init__(self, store: CropStore, redraw: Redraw, *, seed: int, device: torch.device, quiet: bool) -> None:
+        """Raises DataError if the landmarks cannot be read."""
+        self._store, self._redraw, self._seed, self._device = store, redraw, seed, device
+        self._landmarks = store.landmarks(quiet=quiet)
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def batches(self, size: int, steps: Sequence[int], *, world: World) -> Iterator[DrawnBatch]:
+        """This rank's share of each batch of `size` photos."""
+        threads = torch.get_num_threads() if self._device.type == "cuda" else 1  # a CPU that trains has none to spare
+        pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="draw")
+        waiting: list[list[Future[Drawn]]] = []
+        try:
+            for place in range(len(steps) + _AHEAD):
+                if place < len(steps):
+                    own = rank_slice(range(steps[place] * size, (steps[place] + 1) * size), world.rank, world.size)
+                    waiting.append([pool.submit(self.draw, number) for number in own])
+                if place >= _AHEAD and waiting:
+                    yield self._batch([drawn.result() for drawn in waiting.pop(0)], size)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def draw(self, place: int) -> Drawn:
+        """The face at a place of the endless order."""
+        row = row_at(place, len(self._store), self._seed)
+        crop = decode_crop(self._store.jpeg(Shot(row, False)), CROP_SIZE)
+        return self._redraw(crop, self._landmarks[row], np.random.default_rng([self._seed, place, 1]))
+
+    def _batch(self, drawn: list[Drawn], size: int) -> DrawnBatch:
+        parts = (torch.from_numpy(part).to(self._device) for part in stack(drawn))
+        return DrawnBatch(*parts, share=len(drawn) / size)

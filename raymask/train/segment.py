@@ -1,0 +1,138 @@
+"""Training the segmenter: a course of one stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raymask.data.crops import CropStore
+from raymask.data.redraw import Redraw
+from raymask.faces.crop import CROP_SIZE
+from raymask.losses.segmentation import segmentation_loss
+from raymask.models.segmenter import MaskSegmenter
+from raymask.train.around import Metrics, Surroundings
+from raymask.train.checkpoints import State
+from raymask.train.course import Stage, run_course
+from raymask.train.distributed import World, all_sum, prepare_batch_norm, sum_gradients
+from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
+from raymask.train.picture_grid import picture_grid
+from raymask.train.segment_config import SegmentConfig
+from raymask.train.validate import validation_store
+
+PICTURES = 6
+"""Faces that are shown."""
+_CHUNK = 20
+"""Photos that are measured at a time."""
+
+
+def train_segmenter(
+    config: SegmentConfig, around: Surroundings | None = None, *, resume: State | None = None, device: torch.device
+) -> bool:
+    """Train a segmenter, or train it further from a checkpoint's state; returns whether it was done to its end.
+
+    In a process group every rank calls this and takes its part of each batch.
+
+    Raises:
+        DataError: no prepared faces, or a state that was trained with other settings.
+        TrainingError: loss or weights are no longer numbers.
+        UnsavedError: a checkpoint cannot be kept.
+    """
+    course = SegmenterCourse(config, device)
+    quiet = World.current().rank > 0
+    redraw = Redraw(
+        side=CROP_SIZE, looks=config.masks, bare=config.bare, strong=True, turn=8.0, shift=0.06, zoom=0.15
+    )
+    faces = FreshlyDrawn(CropStore(config.data, "train"), redraw, seed=config.seed, device=device, quiet=quiet)
+    if not quiet:
+        print(f"training a segmenter on {len(faces):,} photos, masks drawn afresh", flush=True)
+    return run_course(course, faces, around or Surroundings(), resume=resume)
+
+
+class SegmenterCourse:
+    """Teaches a segmenter to find masks."""
+
+    def __init__(self, config: SegmentConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.batch, self.measure_every = config.batch, config.measure_every
+        self.stages = [Stage("segmenter", config.steps)]
+        self.settings = {key: value for key, value in asdict(config).items() if key != "data"}
+        self.settings["masks"] = list(config.masks)
+        torch.manual_seed(config.seed)
+        self.network = MaskSegmenter(config.model)
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        prepare_batch_norm(self.network, chunked=False)
+        self.networks: Mapping[str, nn.Module] = {"segmenter": self.network}
+
+    def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
+        """AdamW; weight decay as its authors set it."""
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.config.learning_rate)
+        return {"segmenter": self.optimiser}
+
+    def learn(self, stage: int, step: int, batch: DrawnBatch) -> dict[str, Tensor]:
+        """One step, on this rank's share of the photos."""
+        self.network.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * _warm_cosine(step, self.config.steps)
+        self.optimiser.zero_grad()
+        losses = segmentation_loss(self.network(batch.masked), (batch.mask_map > 127).float())
+        share = losses.mean() * batch.share
+        share.backward()
+        sum_gradients(self.network)
+        self.optimiser.step()
+        return {"loss": share.detach()}
+
+    @cached_property
+    def _validation(self) -> FreshlyDrawn | None:
+        """The validation people's faces, drawn once, half of them bare."""
+        store = validation_store(self.config.data)
+        if store is None or not self.config.validation_photos:
+            return None
+        redraw = Redraw(side=CROP_SIZE, looks=self.config.masks, bare=0.5)
+        return FreshlyDrawn(store, redraw, seed=self.config.seed, device=self.device, quiet=True)
+
+    @torch.no_grad()
+    def measure(self, stage: int) -> Metrics:
+        """`iou`: pooled over pixels of masked faces; `bare_empty`: share of bare faces of which under 0.5% is covered.
+
+        Each rank measures its part of the photos.
+        """
+        if self._validation is None:
+            return {}
+        self.network.eval()
+        world = World.current()
+        count = min(self.config.validation_photos, len(self._validation))
+        sums = torch.zeros(4, dtype=torch.float64, device=self.device)  # both, either, empty bare faces, bare faces
+        steps = range(-(-count // _CHUNK))
+        for batch in self._validation.batches(_CHUNK, steps, world=world):
+            found, true = self.network(batch.masked) > 0, batch.mask_map > 127
+            worn = true.any(3).any(2).any(1)
+            sums[0] += (found & true).sum()
+            sums[1] += ((found | true) & worn[:, None, None, None]).sum()
+            sums[2] += (found.float().mean((1, 2, 3)) < 0.005)[~worn].sum()
+            sums[3] += (~worn).sum()
+        both, either, empty, bare = all_sum(sums).tolist()
+        return {"iou": both / max(either, 1), "bare_empty": empty / max(bare, 1)}
+
+    @torch.no_grad()
+    def pictures(self, stage: int) -> np.ndarray | None:
+        """Faces of the validation split, the map found and the true one."""
+        if self._validation is None:
+            return None
+        self.network.eval()
+        (batch,) = self._validation.batches(PICTURES, range(1), world=World(0, 1))
+        found = (self.network(batch.masked).sigmoid() * 255).to(torch.uint8).expand_as(batch.masked)
+        return picture_grid([batch.masked, found, batch.mask_map.expand_as(batch.masked)])
+
+
+def _warm_cosine(step: int, steps: int) -> float:
+    """Up over the first twentieth, then down to 0 along half a cosine (Loshchilov and Hutter 2017)."""
+    warm = max(1, steps // 20)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
