@@ -15,6 +15,7 @@ from raymask.data.sampler import Shot
 from raymask.data.splits import Split
 from raymask.data.storage import Folder, RangeReader
 from raymask.errors import DataError
+from raymask.faces.crop import resize_crop
 
 _OPEN_FILES = 256
 """Files held open at once."""
@@ -106,12 +107,3 @@ def decode_crop(data: bytes, size: int) -> np.ndarray:
     if crop is None:
         raise ValueError("not a picture")
     return resize_crop(crop, size)
-
-
-def resize_crop(crop: np.ndarray, size: int) -> np.ndarray:
-    """(S, S, 3) uint8 to (size, size, 3), as networks see it in training and in use alike."""
-    import cv2
-
-    if crop.shape[0] == size:
-        return crop
-    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if crop.shape[0] > size else cv2.INTER_CUBIC)

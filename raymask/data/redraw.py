@@ -98,17 +98,6 @@ class Redraw:
         return cv2.warpAffine(image, matrix, size, flags=interpolation, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """(..., 68, 2) iBUG points to (..., 5, 2): eyes, nose tip and mouth corners, left in the picture first.
-
-    They stand for a detector's five points; mirrored faces are told by their eyes and put in order.
-    """
-    eyes = landmarks[..., 36:42, :].mean(-2), landmarks[..., 42:48, :].mean(-2)
-    points = np.stack([*eyes, landmarks[..., 30, :], landmarks[..., 48, :], landmarks[..., 54, :]], axis=-2)
-    mirrored = points[..., 0, 0] > points[..., 1, 0]
-    return np.where(mirrored[..., None, None], points[..., [1, 0, 2, 4, 3], :], points)
-
-
 def row_at(place: int, rows: int, seed: int) -> int:
     """The row at a place of an endless order, in which each pass has each of `rows` rows once."""
     return int(_shuffled(rows, seed, place // rows)[place % rows])

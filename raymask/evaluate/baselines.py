@@ -72,7 +72,7 @@ class BundleRecogniser(TorchRecogniser):
 
     def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
         """The crop, (S, S, 3) uint8."""
-        from raymask.data.crops import resize_crop
+        from raymask.faces.crop import resize_crop
 
         return resize_crop(Square.around(face.box).cut(photo), self._side)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from raymask.errors import ModelError
-from raymask.evaluate.alignment import ARCFACE_SIZE, align
+from raymask.faces.alignment import ARCFACE_SIZE, align
 from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
 from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD

@@ -55,6 +55,15 @@ class Square:
         return moved.astype(np.float32)
 
 
+def resize_crop(crop: np.ndarray, size: int) -> np.ndarray:
+    """(S, S, 3) uint8 to (size, size, 3), as networks see it in training and in use alike."""
+    import cv2
+
+    if crop.shape[0] == size:
+        return crop
+    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if crop.shape[0] > size else cv2.INTER_CUBIC)
+
+
 def _reflected(index: np.ndarray, length: int) -> np.ndarray:
     """Indices mirrored into [0, length), edge pixels not repeated."""
     if length == 1:

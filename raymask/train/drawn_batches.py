@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -33,14 +33,29 @@ class DrawnBatch(NamedTuple):
     """(B, 68, 2) float32, pixels of the face."""
     share: float
     """B over the photos of all ranks."""
+    more: Mapping[str, Tensor]
+    """What the training's `more` made of each face, stacked."""
+
+
+More = Callable[[Drawn, np.random.Generator], dict[str, np.ndarray]]
+"""Makes of a face what a training needs beside it, in the threads that draw."""
 
 
 class FreshlyDrawn:
     """The faces of a split, endlessly, each time in another mask; a photo's drawing depends on seed and place alone."""
 
-    def __init__(self, store: CropStore, redraw: Redraw, *, seed: int, device: torch.device, quiet: bool) -> None:
+    def __init__(
+        self,
+        store: CropStore,
+        redraw: Redraw,
+        *,
+        seed: int,
+        device: torch.device,
+        quiet: bool,
+        more: More = lambda drawn, rng: {},
+    ) -> None:
         """Raises DataError if the landmarks cannot be read."""
-        self._store, self._redraw, self._seed, self._device = store, redraw, seed, device
+        self._store, self._redraw, self._seed, self._device, self._more = store, redraw, seed, device, more
         self._landmarks = store.landmarks(quiet=quiet)
 
     def __len__(self) -> int:
@@ -50,7 +65,7 @@ class FreshlyDrawn:
         """This rank's share of each batch of `size` photos."""
         threads = torch.get_num_threads() if self._device.type == "cuda" else 1  # a CPU that trains has none to spare
         pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="draw")
-        waiting: list[list[Future[Drawn]]] = []
+        waiting: list[list[Future[tuple[Drawn, dict[str, np.ndarray]]]]] = []
         try:
             for place in range(len(steps) + _AHEAD):
                 if place < len(steps):
@@ -61,12 +76,18 @@ class FreshlyDrawn:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def draw(self, place: int) -> Drawn:
-        """The face at a place of the endless order."""
+    def draw(self, place: int) -> tuple[Drawn, dict[str, np.ndarray]]:
+        """The face at a place of the endless order, and more of it."""
         row = row_at(place, len(self._store), self._seed)
         crop = decode_crop(self._store.jpeg(Shot(row, False)), CROP_SIZE)
-        return self._redraw(crop, self._landmarks[row], np.random.default_rng([self._seed, place, 1]))
+        rng = np.random.default_rng([self._seed, place, 1])
+        drawn = self._redraw(crop, self._landmarks[row], rng)
+        return drawn, self._more(drawn, rng)
 
-    def _batch(self, drawn: list[Drawn], size: int) -> DrawnBatch:
-        parts = (torch.from_numpy(part).to(self._device) for part in stack(drawn))
-        return DrawnBatch(*parts, share=len(drawn) / size)
+    def _batch(self, faces: list[tuple[Drawn, dict[str, np.ndarray]]], size: int) -> DrawnBatch:
+        parts = (torch.from_numpy(part).to(self._device) for part in stack([drawn for drawn, _ in faces]))
+        more = {
+            name: torch.from_numpy(np.stack([extra[name] for _, extra in faces])).to(self._device)
+            for name in faces[0][1]
+        }
+        return DrawnBatch(*parts, share=len(faces) / size, more=more)

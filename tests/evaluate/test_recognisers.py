@@ -10,7 +10,7 @@ from tiny_onnx import average_pooling
 from raymask.data.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate import Recogniser, load_recogniser
-from raymask.evaluate.alignment import align
+from raymask.faces.alignment import align
 from raymask.evaluate.finder import FaceFinder, shared_finder
 from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
 
@@ -74,7 +74,7 @@ def test_dlib(photos):
 def test_bundle_sees_crops_as_training_does(photos, bundle):
     import torch
 
-    from raymask.data.crops import resize_crop
+    from raymask.faces.crop import resize_crop
     from raymask.faces.crop import Square
     from raymask.models import load_bundle
 

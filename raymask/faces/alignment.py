@@ -1,4 +1,4 @@
-"""Faces turned upright and scaled by their five points, as ArcFace's family of networks sees them."""
+"""Faces turned upright and scaled by their five points, as face networks see them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,23 @@ ARCFACE_POINTS = np.array(
     [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]
 )
 """(5, 2) pixels where the eyes, nose tip and mouth corners lie in an aligned face."""
+
+DLIB_SIZE = 150
+"""Pixels on each side of dlib's chips."""
+
+DLIB_POINTS = np.array([(47.1, 46.3), (99.9, 46.3), (73.5, 74.9), (49.7, 103.7), (97.3, 103.7)])
+"""(5, 2) pixels where the points of `five_points` lie in dlib's chips on average: of 1,500 photos of LFW."""
+
+
+def five_points(landmarks: np.ndarray) -> np.ndarray:
+    """(..., 68, 2) iBUG points to (..., 5, 2): eyes, nose tip and mouth corners, left in the picture first.
+
+    They stand for a detector's five points; mirrored faces are told by their eyes and put in order.
+    """
+    eyes = landmarks[..., 36:42, :].mean(-2), landmarks[..., 42:48, :].mean(-2)
+    points = np.stack([*eyes, landmarks[..., 30, :], landmarks[..., 48, :], landmarks[..., 54, :]], axis=-2)
+    mirrored = points[..., 0, 0] > points[..., 1, 0]
+    return np.where(mirrored[..., None, None], points[..., [1, 0, 2, 4, 3], :], points)
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:

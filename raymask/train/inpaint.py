@@ -1,0 +1,287 @@
+"""Training the inpainter: EdgeConnect's four stages (§4), with an identity term.
+
+Where EdgeConnect's discriminators and perceptual losses look at the whole painted face, ours look at the filled one,
+whose known pixels are the photo's: that is what is used, and a seam should cost.
+
+Shapes: B faces, S pixels a side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cached_property
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+
+from raymask.data.crops import CropStore
+from raymask.data.redraw import Drawn, Redraw
+from raymask.faces.edges import draw_edges, grey
+from raymask.losses.adversarial import adversarial_loss, discriminator_loss, feature_matching_loss
+from raymask.losses.identity import identity_loss
+from raymask.losses.perceptual import perceptual_loss, style_loss
+from raymask.models.edgeconnect import Discriminator
+from raymask.models.inpainter import Inpainter
+from raymask.models.perceptual import load_perceptual
+from raymask.models.teacher import load_teacher
+from raymask.train.around import Metrics, Surroundings
+from raymask.train.checkpoints import State
+from raymask.train.course import Stage, run_course
+from raymask.train.distributed import World, all_sum, sum_gradients
+from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
+from raymask.train.inpaint_config import InpaintConfig
+from raymask.train.picture_grid import picture_grid
+from raymask.train.validate import validation_store
+
+PICTURES = 6
+"""Faces that are shown."""
+_CHUNK = 20
+"""Photos that are measured at a time."""
+_WIDEST = 0.03
+"""Most that a hole is wider than its mask on each side, as a share of the face: a map that was found is not exact."""
+_LEAST_RATE = 0.01
+"""Learning rate at a stage's end, as a share of that at its start."""
+
+
+def train_inpainter(
+    config: InpaintConfig, around: Surroundings | None = None, *, resume: State | None = None, device: torch.device
+) -> bool:
+    """Train an inpainter, or train it further from a checkpoint's state; returns whether it was done to its end.
+
+    In a process group every rank calls this and takes its part of each batch.
+
+    Raises:
+        ConfigError, ModelError: the teacher or the perceptual network cannot be had.
+        DataError: no prepared faces, or a state that was trained with other settings.
+        TrainingError: loss or weights are no longer numbers.
+        UnsavedError: a checkpoint cannot be kept.
+    """
+    course = InpainterCourse(config, device)
+    quiet = World.current().rank > 0
+    faces = course.faces(CropStore(config.data, "train"), quiet=quiet)
+    if not quiet:
+        print(f"training an inpainter on {len(faces):,} photos, masks drawn afresh", flush=True)
+    return run_course(course, faces, around or Surroundings(), resume=resume)
+
+
+class Inputs(NamedTuple):
+    """A batch as the generators take it; all (B, C, S, S), 0 to 1."""
+
+    image: Tensor
+    """The bare face."""
+    grey: Tensor
+    hole: Tensor
+    known_edges: Tensor
+    """Those outside the hole."""
+    edges: Tensor
+    """All edges of the bare face."""
+
+
+class InpainterCourse:
+    """Teaches edges, then the image, then the image on drawn edges, then both."""
+
+    def __init__(self, config: InpaintConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.batch, self.measure_every = config.batch, config.measure_every
+        self.stages = [Stage(name, steps) for name, steps in asdict(config.stages).items() if steps]
+        self.settings = {key: value for key, value in asdict(config).items() if key != "data"}
+        self.settings["masks"] = list(config.masks)
+        torch.manual_seed(config.seed)
+        self.inpainter = Inpainter(config.model).to(device)
+        channels = config.model.channels
+        self.edge_judge = Discriminator(taken=2, channels=channels).to(device)
+        self.image_judge = Discriminator(taken=3, channels=channels).to(device)
+        self.networks: Mapping[str, nn.Module] = {
+            "inpainter": self.inpainter,
+            "edge_judge": self.edge_judge,
+            "image_judge": self.image_judge,
+        }
+        self.teacher = load_teacher(config.teacher).to(device)
+        self.perceptual = load_perceptual(config.perceptual).to(device) if config.perceptual != "teacher" else None
+
+    def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
+        """A split's faces in masks, with the holes that these leave and their edges."""
+        redraw = Redraw(side=self.config.model.side, looks=self.config.masks)
+        return FreshlyDrawn(
+            store, redraw, seed=self.config.seed, device=self.device, quiet=quiet, more=self._hole_and_edges
+        )
+
+    def _hole_and_edges(self, drawn: Drawn, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Each (1, S, S) float32."""
+        side, sigma = self.config.model.side, self.config.model.edge_sigma
+        reach = int(rng.integers(0, round(_WIDEST * side) + 1))
+        hole = cv2.dilate(drawn.mask_map, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 127
+        return {
+            "grey": grey(drawn.bare)[None],
+            "hole": hole.astype(np.float32)[None],
+            "known_edges": draw_edges(drawn.bare, sigma=sigma, known=~hole)[None],
+            "edges": draw_edges(drawn.bare, sigma=sigma)[None],
+        }
+
+    def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
+        """Adam for all that learns in the stage, with EdgeConnect's settings."""
+        name, generators = self.stages[stage].name, self.inpainter
+        edges: dict[str, nn.Module] = {"edges": generators.edge_generator, "edge_judge": self.edge_judge}
+        image: dict[str, nn.Module] = {"image": generators.image_generator, "image_judge": self.image_judge}
+        learning = {"edges": edges, "image": image, "drawn": image, "joint": {**edges, **image}}[name]
+        for network in (generators, self.edge_judge, self.image_judge):
+            network.requires_grad_(False)
+        for network in learning.values():
+            network.requires_grad_(True)
+        self.learning = learning
+        self.optimisers = {
+            part: torch.optim.Adam(network.parameters(), lr=self.config.learning_rate, betas=(0.0, 0.9))
+            for part, network in learning.items()
+        }
+        return self.optimisers
+
+    def learn(self, stage: int, step: int, batch: DrawnBatch) -> dict[str, Tensor]:
+        """One step of the stage's discriminators, then one of its generators."""
+        name, steps = self.stages[stage]
+        self._set_rates(step, steps)
+        given = _inputs(batch)
+        self.inpainter.train()
+        losses: dict[str, Tensor] = {}
+        if name in ("edges", "joint"):
+            drawn = self.inpainter.edge_generator(given.grey, given.known_edges, given.hole)
+            losses |= self._edge_losses(given, drawn, batch.share)
+        elif name == "drawn":
+            with torch.no_grad():
+                drawn = self.inpainter.edge_generator(given.grey, given.known_edges, given.hole)
+        if name != "edges":
+            lead = given.edges if name == "image" else drawn * given.hole + given.known_edges * (1 - given.hole)
+            losses |= self._image_losses(given, lead, batch)
+        generators = [part for part in self.learning if not part.endswith("judge")]
+        for part in generators:
+            self.optimisers[part].zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        for part in generators:
+            sum_gradients(self.learning[part])
+            self.optimisers[part].step()
+        return {key: value.detach() for key, value in losses.items()}
+
+    def _set_rates(self, step: int, steps: int) -> None:
+        fall = 0.5 * (1 + math.cos(math.pi * step / steps))
+        rate = self.config.learning_rate * (_LEAST_RATE + (1 - _LEAST_RATE) * fall)
+        for part, optimiser in self.optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = rate / 10 if part.endswith("judge") else rate
+
+    def _judge_learns(self, part: str, real: Tensor, made: Tensor, share: float) -> None:
+        judge, optimiser = self.learning[part], self.optimisers[part]
+        optimiser.zero_grad()
+        loss = discriminator_loss(judge(real)[-1], judge(made.detach())[-1])
+        (loss.mean() * share).backward()
+        sum_gradients(judge)
+        optimiser.step()
+
+    def _edge_losses(self, given: Inputs, drawn: Tensor, share: float) -> dict[str, Tensor]:
+        """The edge generator's; its discriminator sees the grey face too."""
+        weights = self.config.loss
+        real, made = torch.cat([given.grey, given.edges], dim=1), torch.cat([given.grey, drawn], dim=1)
+        self._judge_learns("edge_judge", real, made, share)
+        judged = self.edge_judge(made)
+        with torch.no_grad():
+            judged_real = self.edge_judge(real)
+        losses = {
+            "edge_adversarial": weights.edge_adversarial * adversarial_loss(judged[-1], real=True),
+            "feature_matching": weights.feature_matching * feature_matching_loss(judged[:-1], judged_real[:-1]),
+        }
+        return {key: value.mean() * share for key, value in losses.items()}
+
+    def _image_losses(self, given: Inputs, lead: Tensor, batch: DrawnBatch) -> dict[str, Tensor]:
+        """The image generator's."""
+        weights = self.config.loss
+        painted = self.inpainter.image_generator(given.image, lead, given.hole)
+        filled = painted * given.hole + given.image * (1 - given.hole)
+        distance = l1_loss(painted, given.image, reduction="none").mean((1, 2, 3))
+        losses = {"l1": weights.l1 * distance / given.hole.mean((1, 2, 3)).clamp(min=0.01)}
+        if weights.adversarial:
+            self._judge_learns("image_judge", given.image, filled, batch.share)
+            losses["adversarial"] = weights.adversarial * adversarial_loss(self.image_judge(filled)[-1], real=True)
+        made = self.teacher(filled, batch.landmarks)
+        with torch.no_grad():
+            real = self.teacher(given.image, batch.landmarks)
+        losses["identity"] = weights.identity * identity_loss(made.embedding, real.embedding)
+        hole = given.hole
+        if self.perceptual is None:
+            looked = (made.maps, real.maps), (made.maps, real.maps)
+            hole = self.teacher.aligned(given.hole, batch.landmarks)
+        else:
+            with torch.no_grad():
+                real_maps = self.perceptual(given.image)
+            made_maps = self.perceptual(filled)
+            looked = (made_maps.content, real_maps.content), (made_maps.style, real_maps.style)
+        losses["perceptual"] = weights.perceptual * perceptual_loss(*looked[0])
+        losses["style"] = weights.style * style_loss(*looked[1], hole)
+        return {key: value.mean() * batch.share for key, value in losses.items()}
+
+    @cached_property
+    def _validation(self) -> FreshlyDrawn | None:
+        """The validation people's faces, drawn once."""
+        store = validation_store(self.config.data)
+        return None if store is None or not self.config.validation_photos else self.faces(store, quiet=True)
+
+    @torch.no_grad()
+    def measure(self, stage: int) -> Metrics:
+        """Of the last stage's networks: mean distance in the hole of edges and of pixels, 0 to 1; the teacher's cosine
+        similarity to the bare face, of the filled and of the masked one.
+
+        Each rank measures its part of the photos.
+        """
+        if self._validation is None:
+            return {}
+        self.inpainter.eval()
+        count = min(self.config.validation_photos, len(self._validation))
+        sums = torch.zeros(6, dtype=torch.float64, device=self.device)
+        for batch in self._validation.batches(_CHUNK, range(-(-count // _CHUNK)), world=World.current()):
+            given = _inputs(batch)
+            painted, drawn = self._painted(stage, given)
+            filled = painted * given.hole + given.image * (1 - given.hole)
+            real, made, masked = (
+                self.teacher(face, batch.landmarks).embedding
+                for face in (given.image, filled, batch.masked.float() / 255)
+            )
+            sums[0] += ((drawn - given.edges).abs() * given.hole).sum()
+            sums[1] += ((painted - given.image).abs() * given.hole).mean(1).sum()
+            sums[2] += given.hole.sum()
+            sums[3] += (made * real).sum()
+            sums[4] += (masked * real).sum()
+            sums[5] += len(real)
+        edges, pixels, hole, made_sum, masked_sum, faces = all_sum(sums).tolist()
+        return {
+            "edge_l1": edges / hole,
+            "l1": pixels / hole,
+            "identity": made_sum / faces,
+            "identity_masked": masked_sum / faces,
+        }
+
+    def _painted(self, stage: int, given: Inputs) -> tuple[Tensor, Tensor]:
+        """The painted face and the edges, as the stage leads it: by the true edges while it learns on them."""
+        if self.stages[stage].name == "image":
+            return self.inpainter.image_generator(given.image, given.edges, given.hole), given.edges
+        return self.inpainter(given.image, given.grey, given.known_edges, given.hole)
+
+    @torch.no_grad()
+    def pictures(self, stage: int) -> np.ndarray | None:
+        """Faces of the validation split: bare, masked, edges, filled."""
+        if self._validation is None:
+            return None
+        self.inpainter.eval()
+        (batch,) = self._validation.batches(PICTURES, range(1), world=World(0, 1))
+        given = _inputs(batch)
+        painted, drawn = self._painted(stage, given)
+        filled = painted * given.hole + given.image * (1 - given.hole)
+        made = [(part * 255).round().to(torch.uint8).expand_as(batch.bare) for part in (drawn, filled)]
+        return picture_grid([batch.bare, batch.masked, *made])
+
+
+def _inputs(batch: DrawnBatch) -> Inputs:
+    more = batch.more
+    return Inputs(batch.bare.float() / 255, more["grey"], more["hole"], more["known_edges"], more["edges"])

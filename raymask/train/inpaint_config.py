@@ -1,0 +1,132 @@
+"""What an inpainter's training is made of; the defaults are EdgeConnect's where it names one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, get_args
+
+from raymask.errors import ConfigError, check_choice
+from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+from raymask.models.config import InpainterConfig
+from raymask.train.config import RunConfig
+
+Perceptual = Literal["teacher", "vgg19"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagesConfig:
+    """Batches of each of the four stages; 0 leaves a stage out."""
+
+    edges: int = 4000
+    """The edge generator learns."""
+    image: int = 4000
+    """The image generator learns, led by the true edges."""
+    drawn: int = 8000
+    """The image generator learns, led by the edges that the edge generator draws."""
+    joint: int = 1000
+    """Both learn together."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if getattr(self, entry.name) < 0:
+                raise ConfigError(f"stages.{entry.name} must be 0 or more, not {getattr(self, entry.name)}")
+        if not any(getattr(self, entry.name) for entry in fields(self)):
+            raise ConfigError("stages must leave something to learn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintLossConfig:
+    """Weights of the losses; 0: off."""
+
+    l1: float = 1.0
+    """Distance of pixels, over the hole's share of the face."""
+    edge_adversarial: float = 1.0
+    """The edge generator's game with its discriminator."""
+    feature_matching: float = 10.0
+    """Distance of the edge discriminator's inner maps."""
+    adversarial: float = 0.1
+    """The image generator's game with its discriminator."""
+    perceptual: float = 0.1
+    """Distance of the perceptual network's maps."""
+    style: float = 250.0
+    """Distance of their Gram matrices, in the hole."""
+    identity: float = 1.0
+    """1 minus the cosine similarity of the teacher's embeddings of the filled and the bare face; not in EdgeConnect."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if getattr(self, entry.name) < 0:
+                raise ConfigError(f"loss.{entry.name} must be 0 or more, not {getattr(self, entry.name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintConfig:
+    """All that decides what an inpainter's training computes."""
+
+    data: str
+    """Folder (or URI) made by jobs/prepare.py; every worker must reach it."""
+    teacher: str = "dlib"
+    """Face network that says whom a filled face shows: dlib, onnx:FILE or bundle:DIR. Judge pictures by another."""
+    perceptual: Perceptual = "teacher"
+    """Network behind the perceptual and style losses: vgg19, as published, for which torchvision needs the network or
+    a file that it keeps; or the teacher."""
+    batch: int = 8
+    """Photos in a batch, over all workers."""
+    learning_rate: float = 1e-4
+    """Of Adam at a stage's start; it falls to a hundredth along a cosine. The discriminators' is a tenth."""
+    seed: int = 0
+    """Decides initial weights, the order of photos, and every mask."""
+    masks: tuple[str, ...] = TRAIN_LOOKS
+    """Masks to draw, as kind or kind:texture."""
+    validation_photos: int = 100
+    """Photos of the validation split that it is measured on, at most; 0: off."""
+    measure_every: int = 500
+    """Steps between two measurements and pictures."""
+    model: InpainterConfig = field(default_factory=InpainterConfig)
+    """The generators."""
+    stages: StagesConfig = field(default_factory=StagesConfig)
+    """How long each stage takes."""
+    loss: InpaintLossConfig = field(default_factory=InpaintLossConfig)
+    """Weights of the losses."""
+
+    def __post_init__(self) -> None:
+        check_choice("perceptual", self.perceptual, get_args(Perceptual))
+        for name in ("batch", "measure_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.seed < 0 or self.validation_photos < 0:
+            raise ConfigError("seed and validation_photos must be 0 or more")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}")
+        for look in self.masks:
+            parse_look(look)
+        if not self.masks:
+            raise ConfigError("masks must name at least one mask")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainInpainterConfig(RunConfig, InpaintConfig):
+    """An inpainter's training and where it runs."""
+
+    smoke: bool = False
+    """Learn from a few batches only, to see that everything works."""
+
+    def __post_init__(self) -> None:
+        InpaintConfig.__post_init__(self)
+        RunConfig.__post_init__(self)
+        if self.batch < self.workers:
+            raise ConfigError(f"batch must be at least workers ({self.workers}), not {self.batch}")
+
+    def smoked(self) -> TrainInpainterConfig:
+        """As it is, or cut short if it is only to see that it works."""
+        if not self.smoke:
+            return self
+        short = StagesConfig(**{entry.name: min(4, getattr(self.stages, entry.name)) for entry in fields(StagesConfig)})
+        return replace(self, stages=short, batch=min(self.batch, 4), validation_photos=8)
+
+
+def inpaint_config(settings: dict[str, Any]) -> InpaintConfig:
+    """An InpaintConfig from its `asdict`."""
+    parts = {"model": InpainterConfig, "stages": StagesConfig, "loss": InpaintLossConfig}
+    made = {key: parts[key](**value) if key in parts else value for key, value in settings.items()}
+    return InpaintConfig(**made | {"masks": tuple(settings["masks"])})
