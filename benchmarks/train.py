@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -66,7 +67,7 @@ def without_ray(config: TrainConfig) -> None:
     torch.set_num_threads(config.cpus_per_worker)
     run = Folder(f"{config.storage}/{config.name}")
     device = torch.device("cuda" if config.gpu else "cpu")
-    with open_watch(config.watch, run, config=config.loop(), resume=None) as watch, _to_stderr():
+    with open_watch(config.watch, run, settings=asdict(config.loop()), resume=None) as watch, _to_stderr():
         train(config.loop(), Surroundings(save=Checkpoints(run).save, watch=watch), device=device)
 
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raymask.data.storage import Folder
 from raymask.errors import ModelError
+from raymask.evaluate.fetch import fetched
 from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
 from raymask.faces.crop import Square
@@ -66,7 +66,7 @@ class BundleRecogniser(TorchRecogniser):
         from raymask.models import load_bundle
 
         with tempfile.TemporaryDirectory() as copy:
-            self.network = load_bundle(_fetched(folder, Path(copy)) if "://" in folder else folder).model
+            self.network = load_bundle(fetched(folder, Path(copy)), "MaskFaceNet").model
         self.size = self.network.config.embedding_size
         self._side = self.network.config.input_size
 
@@ -75,14 +75,6 @@ class BundleRecogniser(TorchRecogniser):
         from raymask.faces.crop import resize_crop
 
         return resize_crop(Square.around(face.box).cut(photo), self._side)
-
-
-def _fetched(uri: str, target: Path) -> Path:
-    """A remote bundle's files in a local folder; missing ones are left for `load_bundle` to name."""
-    bundle = Folder(uri)
-    for name in bundle.names():
-        (target / name).write_bytes(bundle.read(name))
-    return target
 
 
 class FacenetRecogniser(TorchRecogniser):

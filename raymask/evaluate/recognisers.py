@@ -10,7 +10,15 @@ import numpy as np
 
 from raymask.errors import ConfigError
 
-KNOWN = ("dlib", "facenet[:WEIGHTS]", "onnx:FILE", "bundle:DIR", "python:MODULE:ATTRIBUTE")
+KNOWN = (
+    "dlib",
+    "facenet[:WEIGHTS]",
+    "onnx:FILE",
+    "bundle:DIR",
+    "mrii:SEGMENTER,INPAINTER,EMBEDDER",
+    "fused:DIR",
+    "python:MODULE:ATTRIBUTE",
+)
 
 
 @runtime_checkable
@@ -42,6 +50,8 @@ def load_recogniser(spec: str) -> Recogniser:
         "facenet": _facenet,
         "onnx": _onnx,
         "bundle": _bundle,
+        "mrii": _mrii,
+        "fused": _fused,
         "python": _python,
     }
     needs_more = kind not in ("dlib", "facenet")
@@ -73,6 +83,18 @@ def _bundle(folder: str) -> Recogniser:
     from raymask.evaluate.baselines import BundleRecogniser
 
     return BundleRecogniser(folder)
+
+
+def _mrii(parts: str) -> Recogniser:
+    from raymask.evaluate.mrii import MriiRecogniser
+
+    return MriiRecogniser(parts)
+
+
+def _fused(folder: str) -> Recogniser:
+    from raymask.evaluate.fused import FusedRecogniser
+
+    return FusedRecogniser(folder)
 
 
 def _python(name: str) -> Recogniser:

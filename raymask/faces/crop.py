@@ -48,6 +48,30 @@ class Square:
         """The square of a mask map, (size, size) uint8 of 0 and 255: a crop pixel is covered if most of it is."""
         return np.where(self.cut(mask_map, size) > 127, 255, 0).astype(np.uint8)
 
+    def put_back(self, photo: np.ndarray, crop: np.ndarray, covered: np.ndarray) -> np.ndarray:
+        """A copy of the photo whose covered pixels within the square are the crop's; all others stay as they are.
+
+        Args:
+            photo: (H, W, 3) uint8 that the crop was cut from.
+            crop: (C, C, 3) uint8.
+            covered: (C, C) uint8 map of the crop, 255 where its pixels are wanted.
+        """
+        import cv2
+
+        size = (self.side, self.side)
+        pixels = cv2.resize(crop, size, interpolation=cv2.INTER_AREA if self.side < len(crop) else cv2.INTER_CUBIC)
+        wanted = cv2.resize(covered, size, interpolation=cv2.INTER_LINEAR) > 127
+        result = photo.copy()
+        height, width = photo.shape[:2]
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom, right = min(self.top + self.side, height), min(self.left + self.side, width)
+        if bottom <= top or right <= left:
+            return result
+        window = np.s_[top - self.top : bottom - self.top, left - self.left : right - self.left]
+        inside = result[top:bottom, left:right]
+        inside[wanted[window]] = pixels[window][wanted[window]]
+        return result
+
     def to_crop(self, points: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
         """(N, 2) points in pixels of the photo to pixels of the crop, float32."""
         scale = size / self.side

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,49 @@ from typing import Any
 from torch import nn
 
 from raymask.errors import ModelError
-from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.config import InpainterConfig, MaskFaceNetConfig, SegmenterConfig
 
 FORMAT = 1
-_MAKERS = {"MaskFaceNet": lambda arguments: MaskFaceNet(MaskFaceNetConfig(**arguments))}
+
+
+def _embedder(arguments: dict[str, Any]) -> nn.Module:
+    from raymask.models.embedder import MaskFaceNet
+
+    return MaskFaceNet(MaskFaceNetConfig(**arguments))
+
+
+def _segmenter(arguments: dict[str, Any]) -> nn.Module:
+    from raymask.models.segmenter import MaskSegmenter
+
+    return MaskSegmenter(SegmenterConfig(**arguments))
+
+
+def _inpainter(arguments: dict[str, Any]) -> nn.Module:
+    from raymask.models.inpainter import Inpainter
+
+    return Inpainter(InpainterConfig(**arguments))
+
+
+def _fusion(arguments: dict[str, Any]) -> nn.Module:
+    from raymask.models.fusion import Fusion, FusionConfig
+
+    return Fusion(FusionConfig(parts=tuple(arguments["parts"])))
+
+
+_MAKERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "MaskFaceNet": _embedder,
+    "MaskSegmenter": _segmenter,
+    "Inpainter": _inpainter,
+    "Fusion": _fusion,
+}
+"""How to make the model of each kind from its `config`'s fields."""
+
+_TRAINED_BY = {
+    "MaskFaceNet": "jobs/train.py",
+    "MaskSegmenter": "jobs/train_segmenter.py",
+    "Inpainter": "jobs/train_inpainter.py",
+    "Fusion": "jobs/fuse.py",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +72,7 @@ class Bundle:
 
 def save_bundle(
     path: str | os.PathLike[str],
-    model: MaskFaceNet,
+    model: nn.Module,
     *,
     preprocessing: Mapping[str, Any],
     thresholds: Mapping[str, float] | None = None,
@@ -63,7 +101,7 @@ def save_bundle(
     config = {
         "format": FORMAT,
         "model": kind,
-        "arguments": asdict(model.config),
+        "arguments": asdict(model.config),  # type: ignore[call-overload]  # every kind has one
         "sha256": hashlib.sha256(weights).hexdigest(),
         "preprocessing": dict(preprocessing),
         "thresholds": dict(thresholds or {}),
@@ -83,11 +121,15 @@ def save_bundle(
     return target
 
 
-def load_bundle(path: str | os.PathLike[str]) -> Bundle:
+def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle:
     """Read a bundle and check its weights against their checksum.
 
+    Args:
+        path: its folder.
+        kind: the class that its model must be of, by name; None: any.
+
     Raises:
-        ModelError: missing, damaged, or made for another version.
+        ModelError: missing, damaged, made for another version, or of another kind.
     """
     from safetensors.torch import load
 
@@ -97,16 +139,25 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         weights = (folder / "model.safetensors").read_bytes()
     except FileNotFoundError as error:
         name = Path(str(error.filename)).name
-        raise ModelError(f"{folder} is no bundle: {name} is missing; train one with jobs/train.py") from None
+        raise ModelError(f"{folder} is no bundle: {name} is missing; make one with {_made_by(kind)}") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}/config.json cannot be read ({error})") from None
     if config.get("format") != FORMAT or config.get("model") not in _MAKERS:
         made_for = f"format {config.get('format')}, model {config.get('model')!r}"
         raise ModelError(f"{folder}: {made_for} is not known here; update raymask")
+    if kind is not None and config["model"] != kind:
+        raise ModelError(f"{folder} holds a {config['model']}, not a {kind}; make one with {_made_by(kind)}")
     if hashlib.sha256(weights).hexdigest() != config["sha256"]:
         raise ModelError(
             f"{folder}/model.safetensors is damaged: its checksum does not match config.json; copy it again"
         )
     model = _MAKERS[config["model"]](config["arguments"])
-    model.load_state_dict(load(weights))
+    try:
+        model.load_state_dict(load(weights))
+    except RuntimeError:  # a page of names
+        raise ModelError(f"{folder}: the weights do not fit the arguments in config.json; make it again") from None
     return Bundle(model=model.eval(), config=config)
+
+
+def _made_by(kind: str | None) -> str:
+    return _TRAINED_BY[kind or "MaskFaceNet"]

@@ -83,7 +83,7 @@ class OptimiserConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchConfig:
-    """Where a run can be watched from while it goes on. Numbers only: no photo, no embedding, nobody's name."""
+    """Where a run can be watched from while it goes on: numbers and settings, no embedding, nobody's name."""
 
     tensorboard: bool = True
     """Event files in STORAGE/NAME/tensorboard."""
@@ -91,6 +91,8 @@ class WatchConfig:
     """MLflow tracking address, such as http://host:5000 or sqlite:////FOLDER/runs.db; null: off."""
     every: int = 10
     """Steps between two points of a curve."""
+    pictures: bool = True
+    """Show what segmenter and inpainter make of some validation faces; off: no photo leaves the data."""
 
     def __post_init__(self) -> None:
         if self.every < 1:

@@ -89,7 +89,7 @@ class InpainterCourse:
     def __init__(self, config: InpaintConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         self.batch, self.measure_every = config.batch, config.measure_every
-        self.stages = [Stage(name, steps) for name, steps in asdict(config.stages).items() if steps]
+        self.stages = [Stage(name, steps) for name, steps in config.stages.chosen().items()]
         self.settings = {key: value for key, value in asdict(config).items() if key != "data"}
         self.settings["masks"] = list(config.masks)
         torch.manual_seed(config.seed)

@@ -30,8 +30,13 @@ class StagesConfig:
         for entry in fields(self):
             if getattr(self, entry.name) < 0:
                 raise ConfigError(f"stages.{entry.name} must be 0 or more, not {getattr(self, entry.name)}")
-        if not any(getattr(self, entry.name) for entry in fields(self)):
+        if not self.chosen():
             raise ConfigError("stages must leave something to learn")
+
+    def chosen(self) -> dict[str, int]:
+        """The stages that are not left out, in their order, and their batches."""
+        steps = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: count for name, count in steps.items() if count}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +113,11 @@ class InpaintConfig:
 class TrainInpainterConfig(RunConfig, InpaintConfig):
     """An inpainter's training and where it runs."""
 
+    data: str = ""
+    """Folder (or URI) made by jobs/prepare.py; every worker must reach it."""
+    from_edgeconnect: str | None = None
+    """Train nothing: make the bundle from this folder of EdgeConnect's published weights (EdgeModel_gen.pth and
+    InpaintingModel_gen.pth; not for commercial use)."""
     smoke: bool = False
     """Learn from a few batches only, to see that everything works."""
 
@@ -116,6 +126,12 @@ class TrainInpainterConfig(RunConfig, InpaintConfig):
         RunConfig.__post_init__(self)
         if self.batch < self.workers:
             raise ConfigError(f"batch must be at least workers ({self.workers}), not {self.batch}")
+        if not self.data and self.from_edgeconnect is None:
+            raise ConfigError("data must name a folder made by jobs/prepare.py")
+
+    def course(self) -> InpaintConfig:
+        """The part that the training itself needs."""
+        return InpaintConfig(**{entry.name: getattr(self, entry.name) for entry in fields(InpaintConfig)})
 
     def smoked(self) -> TrainInpainterConfig:
         """As it is, or cut short if it is only to see that it works."""

@@ -222,7 +222,7 @@ class _Loop:
             parts = result.embeddings, result.identities, result.masked.to(torch.uint8)
             embeddings, identities, masked = (gather(part)[0] for part in parts)
             if watch is not None:
-                watch.distances(overall, embeddings, identities, masked.bool())
+                watch.distances(overall, embeddings, identities, masked.bool(), self.config.loss.distance)
 
     def _close_epoch(self) -> None:
         """Validate, keep and tell what the epoch came to."""

@@ -6,25 +6,25 @@ import contextlib
 import logging
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raymask import __version__
 from raymask.cluster import check_places, connect, own_error
 from raymask.data.crop_index import INDEX
 from raymask.data.prepare import SUMMARY
 from raymask.data.storage import Folder, absolute
-from raymask.errors import ConfigError, DataError, StoppedError, TrainingError, UnsavedError
+from raymask.errors import ConfigError, DataError, ModelError, StoppedError, TrainingError, UnsavedError
 from raymask.progress import Waiting
 from raymask.stopping import asked_by_sigterm
+from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import FOLDER, Checkpoints, State
 from raymask.train.claim import claim
-from raymask.train.config import LoopConfig, TrainConfig, WatchConfig, loop_config
+from raymask.train.config import RunConfig, WatchConfig
+from raymask.train.leave import leave_bundle
+from raymask.train.works import work_of
 
 if TYPE_CHECKING:
     from ray.train import UserCallback
@@ -42,22 +42,24 @@ STARTED = "started"
 """File of a run: there while its workers work, with the machine and the process of the first."""
 
 
-def train_on_ray(config: TrainConfig) -> tuple[str, dict[str, float]]:
+def train_on_ray(config: RunConfig) -> tuple[str, Metrics]:
     """Train through Ray Train, or go on with the run of that name, and leave the bundle in STORAGE/NAME/bundle.
 
     Returns:
-        The bundle's address, and the metrics of the last epoch.
+        The bundle's address, and the metrics of the last epoch or stage.
 
     Raises:
         DataError: no data, other settings under the same name, a cluster too small, or a run that failed.
+        ConfigError, ModelError: what it learns from cannot be had.
         TrainingError: the settings cannot be trained with.
         StoppedError: the process was told to end (SIGTERM) and did so after a checkpoint.
     """
     run = Folder(f"{absolute(config.storage)}/{config.name}")
-    check_data(config.data)
+    work = work_of(config)
+    check_data(work.settings["data"])
     _claim(run, config)
     newest = Checkpoints(run).newest()
-    if newest is None or newest[1]["epoch"] < config.epochs:
+    if newest is None or not work.ended(newest[1]):
         _run_workers(config, run)
         newest = Checkpoints(run).newest()
     if newest is None:
@@ -65,7 +67,7 @@ def train_on_ray(config: TrainConfig) -> tuple[str, dict[str, float]]:
     return _bundle(config, run, newest[1]), newest[1]["metrics"]
 
 
-def _run_workers(config: TrainConfig, run: Folder) -> None:
+def _run_workers(config: RunConfig, run: Folder) -> None:
     """Have the workers train to the end, and raise whatever ends them earlier."""
     import ray
     from ray.train import TrainingFailedError
@@ -104,23 +106,25 @@ def raise_failure(end: dict[str, Any], run: Folder) -> None:
     raise (DataError if end["unsaved"] else TrainingError)(end["failed"] + kept)
 
 
-def make_trainer(config: TrainConfig, *, callbacks: Sequence[UserCallback] = ()) -> TorchTrainer:
+def make_trainer(config: RunConfig, *, callbacks: Sequence[UserCallback] = ()) -> TorchTrainer:
     """The trainer of a run; its result's `return_value` says whether it `finished`, or how it `failed`.
 
     Args:
         config: the run; Ray Train's own files lie in STORAGE/NAME too.
-        callbacks: called with the metrics of each epoch.
+        callbacks: called with the metrics of each epoch or stage.
     """
     from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    storage = absolute(config.storage)
+    storage, work = absolute(config.storage), work_of(config)
     return TorchTrainer(
         _worker,
         train_loop_config={
             "run": f"{storage}/{config.name}",
             "gpu": config.gpu,
-            "settings": _settings(config),
+            "settings": work.settings,
+            "loop": work.loop,
+            "sentence": work.sentence,
             "save_every": config.checkpoint_every,
             "watch": asdict(config.watch),
         },
@@ -154,8 +158,6 @@ def _worker(task: dict[str, Any]) -> dict[str, Any]:
     import ray.train.torch
     import torch
 
-    from raymask.train.loop import Surroundings, train
-
     logging.getLogger().setLevel(logging.WARNING)  # Ray Train announces each report; ours says what is in it
     run, first = Folder(task["run"]), ray.train.get_context().get_world_rank() == 0
     if first:
@@ -164,17 +166,16 @@ def _worker(task: dict[str, Any]) -> dict[str, Any]:
 
     def report(metrics: dict[str, float]) -> None:
         if first:
-            print(_sentence(metrics), flush=True)
+            print(task["sentence"](metrics), flush=True)
         ray.train.report({key: float(value) for key, value in metrics.items()})
 
-    config = loop_config(task["settings"])
     device = ray.train.torch.get_device() if task["gpu"] else torch.device("cpu")
     checkpoints = Checkpoints(run)
     resume = checkpoints.agreed()
     if resume is not None and first:
         print(f"going on at epoch {resume['epoch'] + 1}, step {resume['step'] + 1}", flush=True)
     try:
-        with _watching(WatchConfig(**task["watch"]), first, run, config=config, resume=resume) as watch:
+        with _watching(WatchConfig(**task["watch"]), first, run, settings=task["settings"], resume=resume) as watch:
 
             def save(state: State) -> None:
                 checkpoints.save(state)
@@ -184,14 +185,14 @@ def _worker(task: dict[str, Any]) -> dict[str, Any]:
             around = Surroundings(
                 report=report, save=save, save_every=task["save_every"], stop=_Asked(run), watch=watch
             )
-            return {"finished": train(config, around, resume=resume, device=device).finished}
-    except (ConfigError, TrainingError, UnsavedError) as error:  # all ranks meet these alike; no new try would help
+            return {"finished": task["loop"](task["settings"], around, resume, device)}
+    except (ConfigError, ModelError, TrainingError, UnsavedError) as error:  # all ranks alike; no new try would help
         return {"failed": str(error), "unsaved": isinstance(error, UnsavedError)}
 
 
 @contextlib.contextmanager
 def _watching(
-    watch: WatchConfig, first: bool, run: Folder, *, config: LoopConfig, resume: State | None
+    watch: WatchConfig, first: bool, run: Folder, *, settings: dict[str, Any], resume: State | None
 ) -> Iterator[Watch | None]:
     """The first rank's watch; if it cannot be opened all ranks end, for the others would wait for ever."""
     import torch.distributed as dist
@@ -201,7 +202,7 @@ def _watching(
     with contextlib.ExitStack() as stack:
         opened, failure = None, ""
         try:
-            opened = stack.enter_context(open_watch(watch if first else None, run, config=config, resume=resume))
+            opened = stack.enter_context(open_watch(watch if first else None, run, settings=settings, resume=resume))
         except (ConfigError, DataError) as error:
             failure = str(error)
         failures = [failure]
@@ -232,19 +233,6 @@ class _Asked:
         return False
 
 
-def _sentence(metrics: dict[str, float]) -> str:
-    """An epoch's metrics as a line."""
-    words = [f"epoch {metrics['epoch']:.0f} done: loss {metrics['loss']:.4f}"]
-    words.append(f"{metrics['photos_per_second']:.0f} photos/s")
-    if "val_bare" in metrics:
-        words.append(f"validation rank-1: bare {metrics['val_bare']:.1%}, masked {metrics['val_masked']:.1%}")
-    if metrics["unvisited"]:
-        words.append(f"{metrics['unvisited']:,.0f} photos did not come up and are first in the next")
-    if metrics["empty_steps"]:
-        words.append(f"{metrics['empty_steps']:.0f} steps without an active quintuplet")
-    return ", ".join(words)
-
-
 def check_data(data: str) -> None:
     """Raise DataError here rather than in every worker."""
     names = Folder(data).names()
@@ -256,37 +244,21 @@ def check_data(data: str) -> None:
         raise DataError(f"{data} was prepared by an earlier version of raymask; prepare again into another --out")
 
 
-def _settings(config: TrainConfig) -> dict[str, Any]:
-    """The loop's settings as plain values, with the data's address as workers in other folders need it."""
-    return asdict(config.loop()) | {"data": absolute(config.data)}
-
-
-def _claim(run: Folder, config: TrainConfig) -> None:
+def _claim(run: Folder, config: RunConfig) -> None:
     """Keep the settings with the run; a run of that name that has trained with others is refused before it starts."""
+    work = work_of(config)
     has_trained = any(name.startswith(f"{FOLDER}/") for name in run.names())
-    claim(run, SETTINGS, _settings(config), kind="run", begun=has_trained, free=("epochs",))
+    claim(run, SETTINGS, work.settings, kind="run", begun=has_trained, free=work.free)
 
 
-def _bundle(config: TrainConfig, run: Folder, state: State) -> str:
+def _bundle(config: RunConfig, run: Folder, state: State) -> str:
     """Make the bundle of a checkpoint in the run's folder."""
-    from raymask.faces.crop import CROP_SCALE, CROP_SIZE
-    from raymask.models.bundle import save_bundle
-    from raymask.models.embedder import MaskFaceNet
-
-    network = MaskFaceNet(config.model)
-    network.load_state_dict(state["model"])
-    settings = {
-        key: value for key, value in asdict(config).items() if key != "watch"
-    }  # its address may hold a password
-    target = Folder(run / "bundle")
-    with tempfile.TemporaryDirectory() as folder:
-        made = save_bundle(
-            Path(folder) / "bundle",
-            network,
-            preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
-            metrics=state["metrics"],
-            training={"raymask": __version__, "settings": settings},
-        )
-        for name in ("model.safetensors", "config.json"):  # config.json last: without it there is no bundle
-            target.write(name, (made / name).read_bytes())
-    return target.uri
+    work = work_of(config)
+    settings = {key: value for key, value in asdict(config).items() if key != "watch"}  # its address: a password
+    return leave_bundle(
+        run,
+        work.model(state),
+        preprocessing=work.preprocessing,
+        metrics=state["metrics"],
+        training={"settings": settings},
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from raymask.errors import ConfigError
@@ -64,6 +64,10 @@ class TrainSegmenterConfig(RunConfig, SegmentConfig):
         RunConfig.__post_init__(self)
         if self.batch < self.workers:
             raise ConfigError(f"batch must be at least workers ({self.workers}), not {self.batch}")
+
+    def course(self) -> SegmentConfig:
+        """The part that the training itself needs."""
+        return SegmentConfig(**{entry.name: getattr(self, entry.name) for entry in fields(SegmentConfig)})
 
     def smoked(self) -> TrainSegmenterConfig:
         """As it is, or cut short if it is only to see that it works."""

@@ -1,6 +1,7 @@
 """A run's curves while it goes on: TensorBoard by default, MLflow by option.
 
-Numbers and settings only: no photo, no embedding, nobody's name. What cannot be written costs the curves, never the
+Numbers and settings; no embedding, nobody's name, and of photos only some validation faces by which segmenter and
+inpainter are judged, which can be switched off. What cannot be written costs the curves, never the
 training: the place is given up with one line, and the training goes on.
 """
 
@@ -14,16 +15,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from raymask.data.storage import Folder
 from raymask.errors import ConfigError, DataError
 from raymask.train.checkpoints import State
-from raymask.train.config import Distance, LoopConfig, WatchConfig
+from raymask.train.config import Distance, WatchConfig
 
 if TYPE_CHECKING:
+    import numpy as np
     from mlflow import MlflowClient
     from torch import Tensor
     from torch.utils.tensorboard import SummaryWriter
@@ -69,6 +70,9 @@ class Sink(Protocol):
     def distances(self, step: int, kinds: Mapping[str, Tensor], top: float) -> None:
         """One histogram of each kind; `top` is the largest distance possible."""
 
+    def picture(self, step: int, name: str, picture: np.ndarray) -> None:
+        """(H, W, 3) uint8 RGB."""
+
     def publish(self) -> None:
         """Make visible all that was given so far."""
 
@@ -82,9 +86,10 @@ class Sink(Protocol):
 class Watch:
     """Gives the loop's numbers names and passes them on to the sinks; steps count from 0 over all epochs."""
 
-    def __init__(self, sinks: list[Sink], *, every: int, distance: Distance) -> None:
-        """`every`: steps between two points; `distance`: what the loss compares by."""
-        self._sinks, self._every, self._distance = sinks, every, distance
+    def __init__(self, sinks: list[Sink], *, every: int, wants_pictures: bool = True) -> None:
+        """`every`: steps between two points; `wants_pictures`: whether pictures of faces may be shown."""
+        self._sinks, self._every = sinks, every
+        self.wants_pictures = wants_pictures and bool(sinks)
         self._started = False
 
     def step(
@@ -111,19 +116,41 @@ class Watch:
         }
         self._each(lambda sink: sink.scalars(step, values))
 
-    def distances(self, step: int, embeddings: Tensor, identities: Tensor, masked: Tensor) -> None:
+    def losses(self, step: int, stage: str, losses: Mapping[str, float], *, photos_per_second: float) -> None:
+        """A step of a training in stages; call it at every one, those at multiples of `every` become points."""
+        self._start(step)
+        if step % self._every:
+            return
+        values = {f"{stage}/{name}": value for name, value in losses.items()}
+        values["rate/photos_per_second"] = photos_per_second
+        self._each(lambda sink: sink.scalars(step, values))
+
+    def measured(self, step: int, figures: Mapping[str, float]) -> None:
+        """A measurement after `step` steps in all, shown at the last of these (see `epoch`)."""
+        self._start(step - 1)
+        values = {f"validation/{name}": value for name, value in figures.items()}
+        self._each(lambda sink: sink.scalars(step - 1, values))
+
+    def pictures(self, step: int, name: str, picture: np.ndarray) -> None:
+        """(H, W, 3) uint8 after `step` steps in all, in TensorBoard only."""
+        self._start(step - 1)
+        self._each(lambda sink: sink.picture(step - 1, f"faces/{name}", picture))
+
+    def distances(
+        self, step: int, embeddings: Tensor, identities: Tensor, masked: Tensor, distance: Distance
+    ) -> None:
         """Histograms of the distances that the loss compares, in TensorBoard only: MLflow has none.
 
         Args:
             step: as in `step`.
-            embeddings, identities, masked: as in `distances_by_kind`.
+            embeddings, identities, masked, distance: as in `distances_by_kind`.
         """
         if not self._sinks:
             return
         self._start(step)
-        kinds = distances_by_kind(embeddings, identities, masked, self._distance)
+        kinds = distances_by_kind(embeddings, identities, masked, distance)
         filled = {f"distance/{name}": values for name, values in kinds.items() if len(values)}
-        top = 2.0 if self._distance == "cosine" else 4.0
+        top = 2.0 if distance == "cosine" else 4.0
         self._each(lambda sink: sink.distances(step, filled, top))
 
     def epoch(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -163,14 +190,14 @@ class Watch:
 
 @contextlib.contextmanager
 def open_watch(
-    watch: WatchConfig | None, run: Folder, *, config: LoopConfig, resume: State | None
+    watch: WatchConfig | None, run: Folder, *, settings: Mapping[str, Any], resume: State | None
 ) -> Iterator[Watch | None]:
     """The watch of a run, closed at the end; None for ranks that have none.
 
     Args:
         watch: what is on.
         run: the run's folder.
-        config: shown beside the curves.
+        settings: shown beside the curves.
         resume: where the run goes on from; points of steps that were lost disappear.
 
     Raises:
@@ -180,11 +207,11 @@ def open_watch(
     if watch is None:
         yield None
         return
-    settings = _flat(asdict(config))
+    settings = _flat(settings)
     sinks: list[Sink] = [TensorBoard(run, settings)] if watch.tensorboard else []
     if watch.mlflow:
         sinks.append(MLflow(watch.mlflow, run, settings, resumed=resume is not None))
-    opened = Watch(sinks, every=watch.every, distance=config.loss.distance)
+    opened = Watch(sinks, every=watch.every, wants_pictures=watch.pictures)
     try:
         yield opened
     except BaseException:
@@ -223,6 +250,9 @@ class TensorBoard:
     def distances(self, step: int, kinds: Mapping[str, Tensor], top: float) -> None:
         for name, values in kinds.items():
             self._open_writer.add_histogram_raw(name, **_histogram(values, top), global_step=step)
+
+    def picture(self, step: int, name: str, picture: np.ndarray) -> None:
+        self._open_writer.add_image(name, picture, step, dataformats="HWC")
 
     def publish(self) -> None:
         if self._writer is not None:
@@ -311,6 +341,9 @@ class MLflow:
             self._client.log_batch(self._id, metrics=fresh)
 
     def distances(self, step: int, kinds: Mapping[str, Tensor], top: float) -> None:
+        pass
+
+    def picture(self, step: int, name: str, picture: np.ndarray) -> None:
         pass
 
     def publish(self) -> None:

@@ -60,7 +60,7 @@ def undisturbed(config) -> list[tuple[int, float]]:
     run = Folder(f"{config.storage}/undisturbed")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as Ray's workers have
-    with open_watch(config.watch, run, config=config.loop(), resume=None) as watch:
+    with open_watch(config.watch, run, settings=asdict(config.loop()), resume=None) as watch:
         train(config.loop(), Surroundings(watch=watch))
     torch.set_num_threads(threads)
     curve = loss_curve(run)

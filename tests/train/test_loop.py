@@ -167,7 +167,7 @@ def test_the_watch_sees_every_step_and_epoch(config):
         def step(self, step, **values):
             seen["steps"].append((step, values["rule"], values["loss"] > 0, values["active"] <= values["valid"]))
 
-        def distances(self, step, embeddings, identities, masked):
+        def distances(self, step, embeddings, identities, masked, distance):
             seen["distances"].append((step, embeddings.shape[1], len(embeddings) == len(identities) == len(masked)))
 
         def epoch(self, step, metrics):

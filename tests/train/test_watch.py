@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -33,7 +34,7 @@ def _files_in_order(monkeypatch):
 
 
 def opened(run, watch=None, *, resume=None, config=CONFIG):
-    return open_watch(watch or WatchConfig(every=5), run, config=config, resume=resume)
+    return open_watch(watch or WatchConfig(every=5), run, settings=asdict(config), resume=resume)
 
 
 def steps(watch: Watch, places, *, loss=0.5, rule="semihard"):
@@ -87,7 +88,7 @@ def test_a_step_without_quintuplets_has_no_share(tmp_path):
 def test_histograms_count_every_distance_where_it_lies(tmp_path):
     embeddings = torch.randn(5, 16, generator=torch.Generator().manual_seed(1))
     with opened(Folder(tmp_path)) as watch:
-        watch.distances(50, embeddings, PEOPLE, MASKED)
+        watch.distances(50, embeddings, PEOPLE, MASKED, "squared_euclidean")
     events = read(tmp_path / "tensorboard")
     kinds = distances_by_kind(embeddings, PEOPLE, MASKED, "squared_euclidean")
     assert sorted(events.Tags()["histograms"]) == sorted(f"distance/{name}" for name in kinds)
@@ -103,8 +104,8 @@ def test_histograms_count_every_distance_where_it_lies(tmp_path):
 
 def test_distances_at_the_ends_of_their_range_are_counted(tmp_path):
     opposite = torch.tensor([[1.0, 0], [1, 0], [1, 0], [-1, 0], [-1, 0]])
-    with opened(Folder(tmp_path), config=LoopConfig(data="/faces", loss=LossConfig(distance="cosine"))) as watch:
-        watch.distances(0, opposite, PEOPLE, MASKED)
+    with opened(Folder(tmp_path)) as watch:
+        watch.distances(0, opposite, PEOPLE, MASKED, "cosine")
     events = read(tmp_path / "tensorboard")
     for name, place, count in (("same_person_bare", 0.0, 5), ("other_person_masked", 2.0, 5)):
         found = events.Histograms(f"distance/{name}")[0].histogram_value
@@ -131,8 +132,8 @@ def test_distances_are_sorted_by_what_the_photo_is_to_the_anchor(distance):
 def test_kinds_without_a_photo_are_left_out(tmp_path):
     bare = torch.zeros(5, dtype=torch.bool)
     with opened(Folder(tmp_path)) as watch:
-        watch.distances(0, torch.randn(5, 16), PEOPLE, bare)
-        watch.distances(50, torch.zeros(0, 16), PEOPLE[:0], bare[:0])
+        watch.distances(0, torch.randn(5, 16), PEOPLE, bare, "squared_euclidean")
+        watch.distances(50, torch.zeros(0, 16), PEOPLE[:0], bare[:0], "squared_euclidean")
     assert sorted(read(tmp_path / "tensorboard").Tags()["histograms"]) == [
         "distance/other_person_bare",
         "distance/same_person_bare",
@@ -145,7 +146,7 @@ def test_going_on_takes_back_lost_steps_and_keeps_the_epoch(tmp_path):
         steps(watch, range(20))
         watch.epoch(20, {"val_bare": 0.6})
         steps(watch, range(20, 33))
-        watch.distances(30, torch.randn(5, 16), PEOPLE, MASKED)
+        watch.distances(30, torch.randn(5, 16), PEOPLE, MASKED, "squared_euclidean")
     with opened(run, resume=RESUME) as watch:
         steps(watch, range(20, 26), loss=0.7)
     events = read(tmp_path / "tensorboard")
@@ -202,7 +203,7 @@ def test_a_folder_that_cannot_be_written_costs_the_curves_alone(tmp_path, capsys
     (tmp_path / "tensorboard").write_text("in the way")
     with opened(Folder(tmp_path)) as watch:
         steps(watch, range(20))
-        watch.distances(0, torch.randn(5, 16), PEOPLE, MASKED)
+        watch.distances(0, torch.randn(5, 16), PEOPLE, MASKED, "squared_euclidean")
         watch.epoch(20, {"val_bare": 1.0})
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("watch: TensorBoard is off from here on, the training goes on (")
@@ -264,8 +265,8 @@ def test_mistakes_of_the_program_are_not_hidden(tmp_path):
 def test_all_off_and_other_ranks_write_nothing(tmp_path):
     with opened(Folder(tmp_path), WatchConfig(tensorboard=False)) as watch:
         steps(watch, range(6))
-        watch.distances(0, torch.randn(5, 16), PEOPLE, MASKED)
-    with open_watch(None, Folder(tmp_path), config=CONFIG, resume=None) as watch:
+        watch.distances(0, torch.randn(5, 16), PEOPLE, MASKED, "squared_euclidean")
+    with open_watch(None, Folder(tmp_path), settings=asdict(CONFIG), resume=None) as watch:
         assert watch is None
     assert list(tmp_path.iterdir()) == []
 
@@ -280,7 +281,7 @@ from raymask.train.config import LoopConfig, WatchConfig
 from raymask.train.watch import open_watch
 
 watch = WatchConfig(tensorboard=False, mlflow=sys.argv[1], every=1)
-with open_watch(watch, Folder(sys.argv[2]), config=LoopConfig(data="x"), resume=None) as opened:
+with open_watch(watch, Folder(sys.argv[2]), settings={"data": "x"}, resume=None) as opened:
     opened.epoch(1, {"loss": 1.0})
 
 from mlflow.telemetry import get_telemetry_client
@@ -338,7 +339,7 @@ def test_mlflow_has_the_curves_and_the_settings(tmp_path, database):
     run = Folder(tmp_path / "faces-1")
     with tracked(run, database) as watch:
         steps(watch, range(12))
-        watch.distances(0, torch.randn(5, 16), PEOPLE, MASKED)
+        watch.distances(0, torch.randn(5, 16), PEOPLE, MASKED, "squared_euclidean")
         watch.epoch(12, {"val_bare": 0.75, "val_masked": 0.5})
         assert recorded(run, database)[1].info.status == "RUNNING"
     client, found = recorded(run, database)

@@ -1,0 +1,61 @@
+"""MRII, mask removal and image inpainting (paper §4.4): take the mask off, then ask any bare-face recogniser."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from raymask.errors import ConfigError
+from raymask.evaluate.fetch import fetched
+from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.recognisers import Recogniser, load_recogniser
+from raymask.models.bundle import load_bundle
+from raymask.models.unmasker import Unmasked, Unmasker
+
+
+class MriiParts:
+    """What `mrii:SEGMENTER,INPAINTER,EMBEDDER` names."""
+
+    def __init__(self, parts: str) -> None:
+        """Raises ConfigError if they are not three."""
+        self.segmenter, _, rest = parts.partition(",")
+        self.inpainter, _, self.embedder = rest.partition(",")
+        if not (self.segmenter and self.inpainter and self.embedder):
+            raise ConfigError(
+                f"recogniser 'mrii:{parts}': it takes mrii:SEGMENTER,INPAINTER,EMBEDDER, two bundles and a recogniser"
+            )
+
+
+class MriiRecogniser:
+    """Any recogniser, on photos whose masks were taken off; a photo without a mask it gets as it is."""
+
+    def __init__(self, parts: str) -> None:
+        """Raises ConfigError for another form, ModelError for a bundle that is missing or of another kind."""
+        named = MriiParts(parts)
+        with tempfile.TemporaryDirectory() as copy:
+            bundles = [fetched(name, Path(copy) / str(place)) for place, name in enumerate((named.segmenter, named.inpainter))]
+            self.unmasker = Unmasker.load(*bundles)
+            self.training = load_bundle(bundles[1]).config["training"]
+        self.embedder: Recogniser = load_recogniser(named.embedder)
+
+    def embed(self, photos: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Embed the subject of each photo, as `raymask.evaluate.Recogniser` says.
+
+        Where the embedder finds no face any more without the mask, it is asked about the photo as it was.
+        """
+        unmasked = [self.unmask(photo) for photo in photos]
+        changed = [photo if one is None else one.photo for photo, one in zip(photos, unmasked, strict=True)]
+        embeddings, found = self.embedder.embed(changed)
+        lost = [place for place, one in enumerate(unmasked) if one is not None and one.had_mask and not found[place]]
+        if lost:
+            embeddings, found = embeddings.copy(), found.copy()
+            embeddings[lost], found[lost] = self.embedder.embed([photos[place] for place in lost])
+        return embeddings, found
+
+    def unmask(self, photo: np.ndarray) -> Unmasked | None:
+        """The photo without the mask on its subject; None if no face is found."""
+        face = shared_finder()(photo)
+        return None if face is None else self.unmasker.unmask(photo, face.box)

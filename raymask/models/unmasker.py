@@ -1,0 +1,96 @@
+"""Taking the mask off a face in a photo: find the mask in the crop, fill it, put it back."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from raymask.errors import ImageError
+from raymask.faces.crop import Square
+from raymask.models.bundle import load_bundle
+from raymask.models.inpainter import Inpainter
+from raymask.models.segmenter import MaskSegmenter
+
+MASKED_FROM = 0.02
+"""Share of a crop that a mask covers at least; what covers less is none, and is left alone."""
+
+_MARGIN = 2
+"""Pixels of the crop by which the hole is wider than the map that was found: a rim of mask left over would be painted
+on."""
+
+
+class Unmasked(NamedTuple):
+    """A face with its mask taken off."""
+
+    photo: np.ndarray
+    """(H, W, 3) uint8 RGB; outside the mask the pixels of before, bit for bit."""
+    crop: np.ndarray
+    """(C, C, 3) uint8 RGB: the face as it came."""
+    mask_map: np.ndarray
+    """(C, C) uint8, 255 where a mask was found."""
+    edges: np.ndarray | None
+    """(S, S) uint8, 0 to 255: the edges that led the painting; None where there was no mask."""
+    filled: np.ndarray
+    """(C, C, 3) uint8 RGB: the crop without its mask."""
+
+    @property
+    def coverage(self) -> float:
+        """Share of the crop that was found to be covered, 0 to 1."""
+        return float((self.mask_map > 0).mean())
+
+    @property
+    def had_mask(self) -> bool:
+        """Whether there was a mask to take off; if not, the photo came back as it was."""
+        return self.edges is not None
+
+
+class Unmasker:
+    """A segmenter and an inpainter."""
+
+    def __init__(self, segmenter: MaskSegmenter, inpainter: Inpainter) -> None:
+        self.segmenter = segmenter.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.inpainter = inpainter.eval()
+
+    @classmethod
+    def load(cls, segmenter: str | os.PathLike[str], inpainter: str | os.PathLike[str]) -> Unmasker:
+        """From two bundles. Raises ModelError if one is missing, damaged or of another kind."""
+        found, painted = load_bundle(segmenter, "MaskSegmenter").model, load_bundle(inpainter, "Inpainter").model
+        assert isinstance(found, MaskSegmenter)
+        assert isinstance(painted, Inpainter)
+        return cls(found, painted)
+
+    @torch.inference_mode()
+    def find(self, crop: np.ndarray) -> np.ndarray:
+        """The mask map of a crop: (C, C, 3) uint8 RGB, C a multiple of 32, to (C, C) uint8 of 0 and 255.
+
+        Raises:
+            ImageError: `crop` is no such array.
+        """
+        if crop.ndim != 3 or crop.shape[2] != 3 or crop.dtype != np.uint8 or crop.shape[0] % 32 or crop.shape[1] % 32:
+            raise ImageError(
+                f"a crop is an array (C, C, 3) of uint8 RGB, C a multiple of 32, not {crop.dtype} {crop.shape}"
+            )
+        device = next(self.segmenter.parameters()).device
+        batch = torch.from_numpy(np.ascontiguousarray(crop)).to(device).permute(2, 0, 1)[None]
+        return ((self.segmenter(batch)[0, 0] > 0).to(torch.uint8) * 255).cpu().numpy()
+
+    def unmask(self, photo: np.ndarray, box: np.ndarray) -> Unmasked:
+        """Take the mask off the face in `box`, if it wears one.
+
+        Args:
+            photo: (H, W, 3) uint8 RGB.
+            box: (4,) left, top, right, bottom, pixels of the photo.
+        """
+        square = Square.around(box)
+        crop = square.cut(photo)
+        mask_map = self.find(crop)
+        if (mask_map > 0).mean() < MASKED_FROM:
+            return Unmasked(photo.copy(), crop, mask_map, None, crop.copy())
+        width = 2 * _MARGIN + 1
+        hole = cv2.dilate(mask_map, np.ones((width, width), np.uint8))
+        filled = self.inpainter.fill(crop, hole)
+        return Unmasked(square.put_back(photo, filled.crop, hole), crop, mask_map, filled.edges, filled.crop)

@@ -1,0 +1,25 @@
+"""A run that is no training: the bundle of published EdgeConnect weights."""
+
+from __future__ import annotations
+
+from raymask.data.storage import Folder
+from raymask.faces.crop import CROP_SCALE, CROP_SIZE
+from raymask.train.leave import leave_bundle
+
+
+def bundle_published(folder: str, storage: str, name: str) -> str:
+    """Leave STORAGE/NAME/bundle with the weights in `folder`; returns its address.
+
+    Raises:
+        ModelError: they are not EdgeConnect's, or damaged.
+        DataError: the bundle cannot be written.
+    """
+    from raymask.models.published import load_published
+
+    return leave_bundle(
+        Folder(f"{storage}/{name}"),
+        load_published(folder),
+        preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
+        metrics={},
+        training={"source": "EdgeConnect's published weights (CC BY-NC 4.0)"},
+    )

@@ -1,0 +1,146 @@
+"""The kinds of training that there are: what of each the glue around Ray Train must know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from raymask.data.storage import absolute
+from raymask.errors import ConfigError
+from raymask.faces.crop import CROP_SCALE, CROP_SIZE
+from raymask.train.around import Metrics, Surroundings
+from raymask.train.checkpoints import State
+from raymask.train.config import RunConfig, TrainConfig, loop_config
+from raymask.train.inpaint_config import TrainInpainterConfig, inpaint_config
+from raymask.train.segment_config import TrainSegmenterConfig, segment_config
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A training of one kind."""
+
+    settings: dict[str, Any]
+    """The loop's settings as plain values, with the data's address as workers in other folders need it."""
+    loop: Callable[[dict[str, Any], Surroundings, State | None, torch.device], bool]
+    """Trains by `settings` to the end, or until it is asked to stop; says which. Runs in each worker."""
+    ended: Callable[[State], bool]
+    """Whether a checkpoint is the last."""
+    model: Callable[[State], nn.Module]
+    """The model in a checkpoint, with its `config`."""
+    preprocessing: dict[str, Any]
+    """How crops are made for the model."""
+    sentence: Callable[[Metrics], str]
+    """An epoch's or a stage's metrics as a line."""
+    free: tuple[str, ...] = ()
+    """Settings that may change when the run goes on."""
+
+
+def work_of(config: RunConfig) -> Work:
+    """The work that a run's configuration asks for."""
+    if isinstance(config, TrainConfig):
+        return _embedder(config)
+    if isinstance(config, TrainSegmenterConfig):
+        return _segmenter(config)
+    if isinstance(config, TrainInpainterConfig):
+        return _inpainter(config)
+    raise ConfigError(f"{type(config).__name__} is no kind of training")
+
+
+def _embedder(config: TrainConfig) -> Work:
+    def model(state: State) -> nn.Module:
+        from raymask.models.embedder import MaskFaceNet
+
+        network = MaskFaceNet(config.model)
+        network.load_state_dict(state["model"])
+        return network
+
+    return Work(
+        settings=asdict(config.loop()) | {"data": absolute(config.data)},
+        loop=_train_embedder,
+        ended=lambda state: state["epoch"] >= config.epochs,
+        model=model,
+        preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
+        sentence=_epoch_sentence,
+        free=("epochs",),
+    )
+
+
+def _train_embedder(settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device) -> bool:
+    from raymask.train.loop import train
+
+    return train(loop_config(settings), around, resume=resume, device=device).finished
+
+
+def _epoch_sentence(metrics: Metrics) -> str:
+    words = [f"epoch {metrics['epoch']:.0f} done: loss {metrics['loss']:.4f}"]
+    words.append(f"{metrics['photos_per_second']:.0f} photos/s")
+    if "val_bare" in metrics:
+        words.append(f"validation rank-1: bare {metrics['val_bare']:.1%}, masked {metrics['val_masked']:.1%}")
+    if metrics["unvisited"]:
+        words.append(f"{metrics['unvisited']:,.0f} photos did not come up and are first in the next")
+    if metrics["empty_steps"]:
+        words.append(f"{metrics['empty_steps']:.0f} steps without an active quintuplet")
+    return ", ".join(words)
+
+
+def _segmenter(config: TrainSegmenterConfig) -> Work:
+    def model(state: State) -> nn.Module:
+        from raymask.models.segmenter import MaskSegmenter
+
+        network = MaskSegmenter(config.model)
+        network.load_state_dict(state["networks"]["segmenter"])
+        return network
+
+    return Work(
+        settings=asdict(config.course()) | {"data": absolute(config.data)},
+        loop=_train_segmenter,
+        ended=lambda state: state["epoch"] >= 1,
+        model=model,
+        preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
+        sentence=_stage_sentence,
+    )
+
+
+def _train_segmenter(
+    settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device
+) -> bool:
+    from raymask.train.segment import train_segmenter
+
+    return train_segmenter(segment_config(settings), around, resume=resume, device=device)
+
+
+def _inpainter(config: TrainInpainterConfig) -> Work:
+    def model(state: State) -> nn.Module:
+        from raymask.models.inpainter import Inpainter
+
+        network = Inpainter(config.model)
+        network.load_state_dict(state["networks"]["inpainter"])
+        return network
+
+    kind, colon, file = config.teacher.partition(":")
+    teacher = f"{kind}:{absolute(file)}" if colon else kind
+    return Work(
+        settings=asdict(config.course()) | {"data": absolute(config.data), "teacher": teacher},
+        loop=_train_inpainter,
+        ended=lambda state: state["epoch"] >= len(config.stages.chosen()),
+        model=model,
+        preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
+        sentence=_stage_sentence,
+    )
+
+
+def _train_inpainter(
+    settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device
+) -> bool:
+    from raymask.train.inpaint import train_inpainter
+
+    return train_inpainter(inpaint_config(settings), around, resume=resume, device=device)
+
+
+def _stage_sentence(metrics: Metrics) -> str:
+    return f"stage {metrics['stage']:.0f} done after {metrics['steps']:,.0f} steps"
