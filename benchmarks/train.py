@@ -12,8 +12,8 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,11 +26,11 @@ from raymask.data.sampler import PKSampler, SamplerConfig
 from raymask.data.storage import Folder
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.embedder import MaskFaceNet
+from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.config import LossConfig, TrainConfig, WatchConfig
 from raymask.train.distributed import World, global_quintuplet_loss, prepare_batch_norm, settle_statistics
 from raymask.train.loader import batches
-from raymask.train.around import Surroundings
 from raymask.train.loop import train
 from raymask.train.step import Chunk, learn
 from raymask.train.watch import TENSORBOARD, open_watch

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
 from raymask.data.crop_index import CropIndex
-from raymask.data.storage import Folder, RangeReader
+from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.progress import Progress
 

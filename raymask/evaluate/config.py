@@ -9,7 +9,7 @@ from raymask.data.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TEST_LOOKS, parse_look
 
-ProtocolName = Literal["batch", "gallery", "pairs"]
+ProtocolName = Literal["batch", "gallery", "pairs", "unmask"]
 PairMask = Literal["none", "one", "both"]
 
 
@@ -25,7 +25,8 @@ class EvaluateConfig:
     """Folder (or URI) for table.json and report.html."""
     protocol: ProtocolName
     """batch: nearest other photo in batches of 20 people x (3 bare + 3 masked); gallery: one bare photo a person
-    enrolled, all others as probes; pairs: same person or not, in LFW's format."""
+    enrolled, all others as probes; pairs: same person or not, in LFW's format; unmask: the pictures that mrii makes,
+    beside plain fillers, judged by its embedder, which must not be the teacher that the inpainter learned from."""
     people: str | None = None
     """JSON file of person to split, and which split: FILE[:train|val|test], test if not said. With pairs it keeps the
     pairs among these people; null: all pairs."""
@@ -38,9 +39,9 @@ class EvaluateConfig:
     seed: int = 0
     """0 or more. Decides masks, batches, enrolled photos and resamples."""
     limit_people: int | None = None
-    """Take a seeded choice of so many people; null: all. For protocols batch and gallery."""
+    """Take a seeded choice of so many people; null: all. For protocols batch, gallery and unmask."""
     max_photos: int | None = None
-    """Take a seeded choice of so many photos a person; null: all. For protocols batch and gallery."""
+    """Take a seeded choice of so many photos a person; null: all. For protocols batch, gallery and unmask."""
     batches: int = 1000
     """Batches to draw. For protocol batch."""
     draws: int = 10
@@ -50,7 +51,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         self._check_choices()
-        least_photos = 6 if self.protocol == "batch" else 2
+        least_photos = {"batch": 6, "unmask": 1}.get(self.protocol, 2)
         for name, least in (
             ("limit_people", 2),
             ("max_photos", least_photos),
@@ -84,6 +85,9 @@ class EvaluateConfig:
             )
         if self.people is not None:
             people_split(self.people)
+        for spec in self.recognisers:
+            if self.protocol == "unmask" and not spec.startswith("mrii:"):
+                raise ConfigError(f"protocol unmask takes mrii:SEGMENTER,INPAINTER,EMBEDDER only, not {spec!r}")
         self._check_misplaced()
 
     def _check_misplaced(self) -> None:

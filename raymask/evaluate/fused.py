@@ -13,6 +13,7 @@ from raymask.evaluate.recognisers import load_recogniser
 from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
 
+
 class FusedRecogniser:
     """The parts' embeddings scaled and put one behind the other."""
 

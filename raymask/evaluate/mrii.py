@@ -36,7 +36,9 @@ class MriiRecogniser:
         """Raises ConfigError for another form, ModelError for a bundle that is missing or of another kind."""
         named = MriiParts(parts)
         with tempfile.TemporaryDirectory() as copy:
-            bundles = [fetched(name, Path(copy) / str(place)) for place, name in enumerate((named.segmenter, named.inpainter))]
+            bundles = [
+                fetched(name, Path(copy) / str(place)) for place, name in enumerate((named.segmenter, named.inpainter))
+            ]
             self.unmasker = Unmasker.load(*bundles)
             self.training = load_bundle(bundles[1]).config["training"]
         self.embedder: Recogniser = load_recogniser(named.embedder)

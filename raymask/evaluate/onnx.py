@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from raymask.errors import ModelError
-from raymask.faces.alignment import ARCFACE_SIZE, align
 from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
+from raymask.faces.alignment import ARCFACE_SIZE, align
 from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
 
 

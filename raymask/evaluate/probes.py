@@ -38,9 +38,14 @@ class Probes:
 
     def masked(self, photo: Photo, bare: np.ndarray) -> np.ndarray | None:
         """The photo `bare` with the mask on its subject; None if no face is found that it would cover."""
+        drawn = self.drawn(photo, bare)
+        return None if drawn is None else drawn[0]
+
+    def drawn(self, photo: Photo, bare: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """The photo as `masked` gives it, and the mask's map, (H, W) uint8 of 0 and 255."""
         face = shared_finder()(bare)
         if face is None:
             return None
         kind, mask_seed = mask_choice(photo.image_id, self._masks, self._seed)
         masked, mask_map = draw_mask(bare, face.landmarks, kind, mask_seed)
-        return masked if mask_map.any() else None
+        return (masked, mask_map) if mask_map.any() else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,6 +14,7 @@ from raymask.evaluate.charts import cmc_chart, data_uri, roc_chart, score_chart
 from raymask.evaluate.embedding import Miss
 from raymask.evaluate.examples import choose_examples
 from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.pages import render_page, said_settings
 from raymask.evaluate.probes import Probe, Probes
 from raymask.evaluate.table import percent, short_names
 from raymask.evaluate.trial import Match
@@ -88,13 +87,10 @@ def write_report(done: Evaluation, probes: Probes, out: Folder) -> None:
 
 def render_report(done: Evaluation, probes: Probes) -> str:
     """The report as HTML that refers to nothing outside itself."""
-    from jinja2 import Environment, StrictUndefined
-
-    source = (importlib.resources.files("raymask.evaluate") / "report.html.j2").read_text()
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     names = short_names(list(done.scored))
     tiles = _Tiles(probes)
-    return environment.from_string(source).render(
+    return render_page(
+        "report.html.j2",
         done=done,
         names=names,
         measures=next(iter(done.scored.values())).measures,
@@ -108,7 +104,7 @@ def render_report(done: Evaluation, probes: Probes) -> str:
         histograms={names[spec]: score_chart(part, *done.trial.scores_shown) for spec, part in done.scored.items()},
         misses=_misses(done, names),
         misses_shown=MISSES_SHOWN,
-        settings=_settings(done),
+        settings=said_settings(done.table()),
     )
 
 
@@ -189,14 +185,3 @@ def _misses(done: Evaluation, names: dict[str, str]) -> list[tuple[Miss, str]]:
         (miss, "all" if len(who) == everybody and everybody > 1 else ", ".join(who))
         for miss, who in sorted(missed.items())
     ]
-
-
-def _settings(done: Evaluation) -> Sequence[tuple[str, str]]:
-    table = done.table()
-    said = {
-        name: ", ".join(map(str, value)) if isinstance(value, tuple) else value
-        for name, value in table["config"].items()
-        if value is not None
-    }
-    versions = ", ".join(f"{name} {version}" for name, version in table["versions"].items())
-    return [*((name.replace("_", " "), str(value)) for name, value in said.items()), ("versions", versions)]

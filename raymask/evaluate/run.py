@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raymask.data.photos import Photo, list_photos
 from raymask.data.storage import Folder
@@ -34,9 +32,11 @@ from raymask.evaluate.trial import Trial
 from raymask.evaluate.trial_batch import BatchTrial
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.evaluate.trial_pairs import PairsTrial
+from raymask.evaluate.versions import versions
 from raymask.progress import duration
 
-VERSIONS = ("raymask", "torch", "facenet-pytorch", "dlib-bin", "onnxruntime", "opencv-python-headless", "numpy")
+if TYPE_CHECKING:
+    from raymask.evaluate.unmask import UnmaskEvaluation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,7 +109,7 @@ class Evaluation:
             "protocol": self.config.protocol,
             "title": self.trial.title,
             "config": asdict(self.config),
-            "versions": _versions(),
+            "versions": versions(),
             "counts": {
                 "people": len(self.trial.people),
                 "people_left_out": self.people_left_out,
@@ -137,18 +137,20 @@ class Evaluation:
         }
 
 
-def _versions() -> dict[str, str]:
-    known = {"python": platform.python_version()}
-    for name in VERSIONS:
-        try:
-            known[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # dlib and OpenCV come under several names
-    return known
+def evaluate(config: EvaluateConfig) -> Evaluation | UnmaskEvaluation:
+    """Run one protocol and write `table.json` and `report.html`.
+
+    Raises what `recognise` or `evaluate_unmask` raises.
+    """
+    if config.protocol == "unmask":
+        from raymask.evaluate.unmask import evaluate_unmask
+
+        return evaluate_unmask(config)
+    return recognise(config)
 
 
-def evaluate(config: EvaluateConfig) -> Evaluation:
-    """Run one protocol for all recognisers and write `table.json` and `report.html`.
+def recognise(config: EvaluateConfig) -> Evaluation:
+    """Run one of the protocols that recognise people, for all recognisers, and write `table.json` and `report.html`.
 
     Raises:
         DataError: photos, people or pairs are missing, or the output cannot be written.

@@ -87,7 +87,7 @@ def text_table(scored: Mapping[str, Scored], figures: Mapping[str, Mapping[str, 
     names = short_names(list(scored))
     measures = next(iter(scored.values())).measures
     columns = [(names[spec], [percent(figures[spec][measure.key]) for measure in measures]) for spec in scored]
-    return _blocks("%, with 95% interval", [measure.title for measure in measures], columns)
+    return blocks("%, with 95% interval", [measure.title for measure in measures], columns)
 
 
 def text_differences(scored: Mapping[str, Scored], rows: Sequence[Difference]) -> str:
@@ -102,10 +102,10 @@ def text_differences(scored: Mapping[str, Scored], rows: Sequence[Difference]) -
         for row in rows
         if row.minus == first
     ]
-    return _blocks(f"points over {names[first]}", [measure.title for measure in measures], columns)
+    return blocks(f"points over {names[first]}", [measure.title for measure in measures], columns)
 
 
-def _blocks(corner: str, heads: list[str], columns: list[tuple[str, list[str]]]) -> str:
+def blocks(corner: str, heads: list[str], columns: list[tuple[str, list[str]]]) -> str:
     """An aligned table; columns that do not fit in WIDTH go on in another block below."""
     left = [corner, *heads]
     indent = max(map(len, left))

@@ -21,10 +21,8 @@ from raymask.errors import ModelError
 SIDE = 150
 """Pixels of a chip."""
 _MEAN = (122.782, 117.001, 104.298)
-_BLOCKS = ((32, False), (32, False), (32, False), (64, True), (64, False), (64, False), (64, False), (128, True)) + (
-    ((128, False), (128, False), (256, True), (256, False), (256, False), (256, True))
-)
-"""Channels of each residual block, and whether it halves the resolution."""
+_STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
+"""Channels, number of residual blocks, and whether the first of them halves the resolution."""
 
 
 class DlibNetwork(nn.Module):
@@ -36,9 +34,10 @@ class DlibNetwork(nn.Module):
         self.stem = _Convolution(3, 32, 7, stride=2)
         self.pool = nn.MaxPool2d(3, stride=2)
         blocks, before = [], 32
-        for channels, halves in _BLOCKS:
-            blocks.append(_Block(before, channels, halves=halves))
-            before = channels
+        for channels, count, halves in _STAGES:
+            for number in range(count):
+                blocks.append(_Block(before, channels, halves=halves and number == 0))
+                before = channels
         self.blocks = nn.Sequential(*blocks)
         self.last = nn.Linear(256, 128, bias=False)
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)

@@ -111,8 +111,9 @@ def prepare_hole(
         (S, S) float32, none in the hole or along its border.
     """
     small = resize_crop(crop, side)
-    spread = hole.astype(np.float32) if hole.shape[0] == side else cv2.resize(
-        hole.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA if hole.shape[0] > side else cv2.INTER_LINEAR
+    shrinks = hole.shape[0] > side
+    spread = cv2.resize(
+        hole.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
     small_hole = spread > 0
     return small, small_hole.astype(np.float32), draw_edges(small, sigma=sigma, known=~small_hole)

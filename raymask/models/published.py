@@ -38,7 +38,9 @@ def _read(file: Path) -> dict[str, Tensor]:
         # `weights_only`: no code in the file is run.
         held: Any = torch.load(file, weights_only=True, map_location="cpu")
     except FileNotFoundError:
-        raise ModelError(f"{file} is missing; a folder of EdgeConnect's weights holds {', '.join(FILES.values())}") from None
+        raise ModelError(
+            f"{file} is missing; a folder of EdgeConnect's weights holds {', '.join(FILES.values())}"
+        ) from None
     except Exception as error:  # whatever reading a damaged or a dangerous file comes to
         raise ModelError(f"{file} cannot be read as weights ({str(error).splitlines()[0][:150]})") from None
     weights = held.get("generator") if isinstance(held, dict) else None
@@ -78,7 +80,11 @@ def _fit(generator: torch.nn.Module, weights: dict[str, Tensor], file: Path) -> 
     expected = generator.state_dict()
     strange, missing = sorted(weights.keys() - expected.keys()), sorted(expected.keys() - weights.keys())
     if strange or missing:
-        found = [f"{len(part)} {what} ({part[0]}, ...)" for part, what in ((missing, "missing"), (strange, "unknown")) if part]
+        found = [
+            f"{len(part)} {what} ({part[0]}, ...)"
+            for part, what in ((missing, "missing"), (strange, "unknown"))
+            if part
+        ]
         raise ModelError(f"{file} is of another architecture than EdgeConnect's: of its weights {', '.join(found)}")
     for name, value in weights.items():
         if value.shape != expected[name].shape:

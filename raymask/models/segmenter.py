@@ -8,7 +8,6 @@ Shapes: B crops, S pixels a side, a multiple of 32.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
@@ -28,11 +27,9 @@ class MaskSegmenter(nn.Module):
         self.stem = _convolution(12, widths[0])
         self.down = nn.ModuleList(
             nn.Sequential(_convolution(before, after, stride=2), _convolution(after, after))
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in pairwise(widths)
         )
-        self.narrow = nn.ModuleList(
-            nn.Conv2d(below, here, 1) for here, below in zip(widths, widths[1:], strict=False)
-        )
+        self.narrow = nn.ModuleList(nn.Conv2d(below, here, 1) for here, below in pairwise(widths))
         self.up = nn.ModuleList(_convolution(width, width) for width in widths[:-1])
         self.head = nn.Conv2d(widths[0], 4, 3, padding=1)
 

@@ -64,7 +64,7 @@ class Teacher(nn.Module):
         """
         super().__init__()
         self.network = network.eval().requires_grad_(False)
-        self._prepare, self._side, self._points = prepare, side, points
+        self._prepare, self.side, self._points = prepare, side, points
         self._seen: list[Tensor] = []
         for layer in _last_of_each_resolution(network, torch.zeros(1, 3, side, side)):
             layer.register_forward_hook(lambda _layer, _taken, given: self._seen.append(given))
@@ -88,22 +88,30 @@ class Teacher(nn.Module):
     def aligned(self, face: Tensor, landmarks: Tensor) -> Tensor:
         """(B, C, S, S) to (B, C, T, T): as the network is used to see faces."""
         matrices = self._to_teacher(landmarks.cpu().numpy(), face.shape[-1])
-        pixels = torch.arange(self._side, device=face.device, dtype=face.dtype)
-        ones = torch.ones(self._side, self._side, device=face.device, dtype=face.dtype)
-        places = torch.stack([pixels.expand_as(ones), pixels[:, None].expand_as(ones), ones], dim=-1)
-        inverse = torch.from_numpy(np.linalg.inv(matrices)[:, :2]).to(face.device, face.dtype)
-        source = torch.einsum("hwk,bck->bhwc", places, inverse)  # pixels of the face
-        return grid_sample(face, (2 * source + 1) / face.shape[-1] - 1, align_corners=False)
+        return _warped(face, np.linalg.inv(matrices), self.side)
+
+    def unaligned(self, seen: Tensor, landmarks: Tensor, size: int) -> Tensor:
+        """(B, C, T, T) laid back over faces of `size` pixels, (B, C, size, size); 0 where the network saw nothing."""
+        return _warped(seen, self._to_teacher(landmarks.cpu().numpy(), size), size)
 
     def _to_teacher(self, landmarks: np.ndarray, size: int) -> np.ndarray:
         """(B, 3, 3): from pixels of a face of `size` pixels to those of what the network sees."""
         matrices = np.tile(np.eye(3), (len(landmarks), 1, 1))
         if self._points is None:
-            scale = self._side / size
+            scale = self.side / size
             matrices[:, :2] = [[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]]
         else:
             matrices[:, :2] = [similarity(points, self._points) for points in five_points(landmarks)]
         return matrices
+
+
+def _warped(picture: Tensor, matrices: np.ndarray, size: int) -> Tensor:
+    """(B, C, S, S) resampled to (B, C, size, size); `matrices` (B, 3, 3) lead from new pixels to old ones."""
+    pixels = torch.arange(size, device=picture.device, dtype=picture.dtype)
+    ones = torch.ones(size, size, device=picture.device, dtype=picture.dtype)
+    places = torch.stack([pixels.expand_as(ones), pixels[:, None].expand_as(ones), ones], dim=-1)
+    source = torch.einsum("hwk,bck->bhwc", places, torch.from_numpy(matrices[:, :2]).to(picture))
+    return grid_sample(picture, (2 * source + 1) / picture.shape[-1] - 1, align_corners=False)
 
 
 def _last_of_each_resolution(network: nn.Module, example: Tensor) -> list[nn.Module]:
@@ -155,7 +163,9 @@ def _onnx(file: str) -> Teacher:
     try:
         from onnx2torch import convert
     except ImportError:
-        raise ConfigError("a teacher in ONNX needs onnx2torch; install it with: pip install 'raymask[teacher]'") from None
+        raise ConfigError(
+            "a teacher in ONNX needs onnx2torch; install it with: pip install 'raymask[teacher]'"
+        ) from None
     try:
         network = convert(file)
     except Exception as error:  # its errors share no public base

@@ -32,6 +32,8 @@ class Unmasked(NamedTuple):
     """(C, C, 3) uint8 RGB: the face as it came."""
     mask_map: np.ndarray
     """(C, C) uint8, 255 where a mask was found."""
+    hole_map: np.ndarray
+    """(C, C) uint8, 255 where the crop was filled: a little more than the mask; nowhere, if there was none."""
     edges: np.ndarray | None
     """(S, S) uint8, 0 to 255: the edges that led the painting; None where there was no mask."""
     filled: np.ndarray
@@ -43,6 +45,11 @@ class Unmasked(NamedTuple):
         return float((self.mask_map > 0).mean())
 
     @property
+    def hole(self) -> np.ndarray:
+        """(C, C) bool: `hole_map`."""
+        return self.hole_map > 0
+
+    @property
     def had_mask(self) -> bool:
         """Whether there was a mask to take off; if not, the photo came back as it was."""
         return self.edges is not None
@@ -52,7 +59,7 @@ class Unmasker:
     """A segmenter and an inpainter."""
 
     def __init__(self, segmenter: MaskSegmenter, inpainter: Inpainter) -> None:
-        self.segmenter = segmenter.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.segmenter = segmenter.eval().to(memory_format=torch.channels_last)
         self.inpainter = inpainter.eval()
 
     @classmethod
@@ -89,8 +96,8 @@ class Unmasker:
         crop = square.cut(photo)
         mask_map = self.find(crop)
         if (mask_map > 0).mean() < MASKED_FROM:
-            return Unmasked(photo.copy(), crop, mask_map, None, crop.copy())
+            return Unmasked(photo.copy(), crop, mask_map, np.zeros_like(mask_map), None, crop.copy())
         width = 2 * _MARGIN + 1
         hole = cv2.dilate(mask_map, np.ones((width, width), np.uint8))
         filled = self.inpainter.fill(crop, hole)
-        return Unmasked(square.put_back(photo, filled.crop, hole), crop, mask_map, filled.edges, filled.crop)
+        return Unmasked(square.put_back(photo, filled.crop, hole), crop, mask_map, hole, filled.edges, filled.crop)

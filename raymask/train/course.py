@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class Stage(NamedTuple):
     steps: int
 
 
-class Course(Protocol):
+class Course(ABC):
     """What a training teaches, and how its state is kept."""
 
     stages: Sequence[Stage]
@@ -43,15 +44,19 @@ class Course(Protocol):
     measure_every: int
     """Steps between two measurements, beside one after each stage."""
 
+    @abstractmethod
     def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
         """Make ready for a stage, whose optimisers these are, by name."""
 
+    @abstractmethod
     def learn(self, stage: int, step: int, batch: DrawnBatch) -> dict[str, Tensor]:
         """One step on this rank's share of a batch: its share of each loss, without gradient."""
 
+    @abstractmethod
     def measure(self, stage: int) -> Metrics:
         """How good it is on people that it does not train on; called on all ranks."""
 
+    @abstractmethod
     def pictures(self, stage: int) -> np.ndarray | None:
         """(H, W, 3) uint8: what it makes of some faces; called on rank 0."""
 

@@ -85,9 +85,11 @@ class FreshlyDrawn:
         return drawn, self._more(drawn, rng)
 
     def _batch(self, faces: list[tuple[Drawn, dict[str, np.ndarray]]], size: int) -> DrawnBatch:
-        parts = (torch.from_numpy(part).to(self._device) for part in stack([drawn for drawn, _ in faces]))
+        bare, masked, maps, landmarks = (
+            torch.from_numpy(part).to(self._device) for part in stack([drawn for drawn, _ in faces])
+        )
         more = {
             name: torch.from_numpy(np.stack([extra[name] for _, extra in faces])).to(self._device)
             for name in faces[0][1]
         }
-        return DrawnBatch(*parts, share=len(faces) / size, more=more)
+        return DrawnBatch(bare, masked, maps, landmarks, len(faces) / size, more)

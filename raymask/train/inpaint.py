@@ -32,7 +32,7 @@ from raymask.models.perceptual import load_perceptual
 from raymask.models.teacher import load_teacher
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
-from raymask.train.course import Stage, run_course
+from raymask.train.course import Course, Stage, run_course
 from raymask.train.distributed import World, all_sum, sum_gradients
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.inpaint_config import InpaintConfig
@@ -83,7 +83,7 @@ class Inputs(NamedTuple):
     """All edges of the bare face."""
 
 
-class InpainterCourse:
+class InpainterCourse(Course):
     """Teaches edges, then the image, then the image on drawn edges, then both."""
 
     def __init__(self, config: InpaintConfig, device: torch.device) -> None:
@@ -130,8 +130,8 @@ class InpainterCourse:
         edges: dict[str, nn.Module] = {"edges": generators.edge_generator, "edge_judge": self.edge_judge}
         image: dict[str, nn.Module] = {"image": generators.image_generator, "image_judge": self.image_judge}
         learning = {"edges": edges, "image": image, "drawn": image, "joint": {**edges, **image}}[name]
-        for network in (generators, self.edge_judge, self.image_judge):
-            network.requires_grad_(False)
+        for every in self.networks.values():
+            every.requires_grad_(False)
         for network in learning.values():
             network.requires_grad_(True)
         self.learning = learning

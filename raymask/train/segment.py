@@ -18,7 +18,7 @@ from raymask.losses.segmentation import segmentation_loss
 from raymask.models.segmenter import MaskSegmenter
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
-from raymask.train.course import Stage, run_course
+from raymask.train.course import Course, Stage, run_course
 from raymask.train.distributed import World, all_sum, prepare_batch_norm, sum_gradients
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.picture_grid import picture_grid
@@ -45,16 +45,14 @@ def train_segmenter(
     """
     course = SegmenterCourse(config, device)
     quiet = World.current().rank > 0
-    redraw = Redraw(
-        side=CROP_SIZE, looks=config.masks, bare=config.bare, strong=True, turn=8.0, shift=0.06, zoom=0.15
-    )
+    redraw = Redraw(side=CROP_SIZE, looks=config.masks, bare=config.bare, strong=True, turn=8.0, shift=0.06, zoom=0.15)
     faces = FreshlyDrawn(CropStore(config.data, "train"), redraw, seed=config.seed, device=device, quiet=quiet)
     if not quiet:
         print(f"training a segmenter on {len(faces):,} photos, masks drawn afresh", flush=True)
     return run_course(course, faces, around or Surroundings(), resume=resume)
 
 
-class SegmenterCourse:
+class SegmenterCourse(Course):
     """Teaches a segmenter to find masks."""
 
     def __init__(self, config: SegmentConfig, device: torch.device) -> None:

@@ -136,9 +136,7 @@ class Watch:
         self._start(step - 1)
         self._each(lambda sink: sink.picture(step - 1, f"faces/{name}", picture))
 
-    def distances(
-        self, step: int, embeddings: Tensor, identities: Tensor, masked: Tensor, distance: Distance
-    ) -> None:
+    def distances(self, step: int, embeddings: Tensor, identities: Tensor, masked: Tensor, distance: Distance) -> None:
         """Histograms of the distances that the loss compares, in TensorBoard only: MLflow has none.
 
         Args:

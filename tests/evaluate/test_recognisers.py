@@ -10,8 +10,8 @@ from tiny_onnx import average_pooling
 from raymask.data.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate import Recogniser, load_recogniser
-from raymask.faces.alignment import align
 from raymask.evaluate.finder import FaceFinder, shared_finder
+from raymask.faces.alignment import align
 from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
 
 
@@ -74,8 +74,7 @@ def test_dlib(photos):
 def test_bundle_sees_crops_as_training_does(photos, bundle):
     import torch
 
-    from raymask.faces.crop import resize_crop
-    from raymask.faces.crop import Square
+    from raymask.faces.crop import Square, resize_crop
     from raymask.models import load_bundle
 
     embeddings = check(load_recogniser(f"bundle:{bundle}"), photos, 24)

@@ -19,9 +19,9 @@ from raymask.data.sampler import SamplerConfig
 from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.models.config import MaskFaceNetConfig
+from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig, WatchConfig
-from raymask.train.around import Surroundings
 from raymask.train.loop import train
 from raymask.train.ray_train import STARTED, train_on_ray
 from raymask.train.watch import TENSORBOARD, open_watch

@@ -10,8 +10,8 @@ import torch
 from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, DataError, TrainingError
 from raymask.models.config import MaskFaceNetConfig
-from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig
 from raymask.train.around import Surroundings
+from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig
 from raymask.train.loop import Trained, train
 
 

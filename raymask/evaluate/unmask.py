@@ -1,0 +1,310 @@
+"""Protocol `unmask`: the pictures that an inpainter makes of masked photos, beside the true ones and plain fillers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from raymask.data.photos import Photo, list_photos
+from raymask.data.storage import Folder
+from raymask.errors import ConfigError, DataError, ImageError
+from raymask.evaluate.bootstrap import Figure, Ratio, Sampled, draw_weights, sums_by_person
+from raymask.evaluate.config import EvaluateConfig
+from raymask.evaluate.embedding import Miss
+from raymask.evaluate.fillers import FILLERS
+from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.mrii import MriiParts, MriiRecogniser
+from raymask.evaluate.people import choose_photos
+from raymask.evaluate.picture_measures import MEASURES, PictureJudge
+from raymask.evaluate.probes import Probes
+from raymask.evaluate.recognisers import load_recogniser
+from raymask.evaluate.table import as_json, blocks, short_names
+from raymask.evaluate.versions import versions
+from raymask.faces.crop import Square
+from raymask.models.teacher import load_teacher
+from raymask.progress import Progress
+
+IDENTITY = "identity"
+"""Key of the judge's cosine similarity between the filled and the bare photo."""
+
+TITLES = {IDENTITY: "identity similarity"} | {
+    f"{key}_{where}": f"{measure.title}, {where}" for where in ("hole", "crop") for key, measure in MEASURES.items()
+}
+"""What tables call a measure, in their order."""
+
+HIGHER_IS_BETTER = {IDENTITY: True} | {
+    f"{key}_{where}": measure.higher_is_better for where in ("hole", "crop") for key, measure in MEASURES.items()
+}
+EXAMPLES = 8
+"""Photos of different people in the picture grid."""
+
+
+class Example(NamedTuple):
+    """A row of the picture grid; crops are (C, C, 3) uint8 RGB."""
+
+    photo: Photo
+    look: str
+    bare: np.ndarray
+    masked: np.ndarray
+    mask_map: np.ndarray
+    """(C, C) uint8."""
+    edges: np.ndarray | None
+    """(S, S) uint8; None where no mask was found."""
+    filled: Mapping[str, np.ndarray]
+    """By method."""
+
+
+@dataclass(eq=False)
+class _Tally:
+    """Values of each photo, by method and measure."""
+
+    person: list[str] = field(default_factory=list)
+    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    misses: list[Miss] = field(default_factory=list)
+    unseen: int = 0
+    """Filled photos in which the judge found no face."""
+    unfound: int = 0
+    """Photos in which no mask was found."""
+
+    def add(self, method: str, figures: Mapping[str, float]) -> None:
+        for key, value in figures.items():
+            self.values.setdefault(method, {}).setdefault(key, []).append(value)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UnmaskEvaluation:
+    """All there is to know about an evaluation of pictures."""
+
+    config: EvaluateConfig
+    judge: str
+    people: int
+    photos: int
+    figures: Mapping[str, Mapping[str, Figure]]
+    """By method and measure; methods are fillers and recognisers."""
+    gains: Mapping[str, Mapping[str, Mapping[str, Figure]]]
+    """What a recogniser has over a filler, by recogniser, filler and measure; positive is more, not better."""
+    misses: Sequence[Miss]
+    notes: Sequence[str]
+    examples: Sequence[Example]
+
+    def text(self) -> str:
+        """What the terminal shows."""
+        names = self.names()
+        columns = [(names[method], [shown(self.figures[method][key]) for key in TITLES]) for method in self.figures]
+        head = f"unmask: {self.title()}\n{self.people:,} people, {self.photos:,} photos"
+        table = blocks("with 95% interval", list(TITLES.values()), columns)
+        return "\n\n".join([head, table, "\n".join([*self.verdicts(), *self.notes])])
+
+    def title(self) -> str:
+        """What is done, in a sentence."""
+        return f"masks are taken off, and what is painted is compared with the bare photo; identity by {self.judge}"
+
+    def names(self) -> dict[str, str]:
+        """Methods as tables call them."""
+        short = short_names([method for method in self.figures if method not in FILLERS])
+        return {method: short.get(method, method) for method in self.figures}
+
+    def verdicts(self) -> list[str]:
+        """For each recogniser whether it is better than every filler, in what matters."""
+        names, lines = self.names(), []
+        for method, over in self.gains.items():
+            for key in (IDENTITY, "ssim_hole", "ssim_crop"):
+                beaten = [filler for filler, gains in over.items() if gains[key].low > 0]
+                rest = [filler for filler in over if filler not in beaten]
+                verdict = (
+                    f"better than each filler in {TITLES[key]}"
+                    if not rest
+                    else (f"not clearly better than {', '.join(rest)} in {TITLES[key]}")
+                )
+                lines.append(f"{names[method]} is {verdict}")
+        return lines
+
+    def table(self) -> dict[str, Any]:
+        """What table.json holds."""
+        return {
+            "protocol": "unmask",
+            "title": self.title(),
+            "config": asdict(self.config),
+            "versions": versions(),
+            "counts": {"people": self.people, "photos": self.photos},
+            "judge": self.judge,
+            "intervals": f"95%, bootstrap over people, {self.config.resamples} resamples",
+            "methods": self.figures,
+            "gains": self.gains,
+            "misses": [miss._asdict() for miss in self.misses],
+            "notes": self.notes,
+        }
+
+
+def shown(figure: Figure) -> str:
+    """0.812 (0.790 to 0.833), or in dB 21.4 (20.9 to 21.8)."""
+    digits = 1 if abs(figure.value) >= 2 else 3
+    return f"{figure.value:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
+
+
+def evaluate_unmask(config: EvaluateConfig) -> UnmaskEvaluation:
+    """Run the protocol and write `table.json`, `report.html` and `grid.png`.
+
+    Raises:
+        DataError: photos or people are missing, or the output cannot be written.
+        ModelError: a bundle is missing or of another kind.
+        ConfigError: the recognisers are judged by different embedders, or by the inpainter's own teacher.
+    """
+    from raymask.evaluate.unmask_report import write_unmask_report
+
+    out = Folder(config.out)
+    photos, _ = list_photos(Folder(config.images))
+    chosen, _ = choose_photos(photos, config, least=1)
+    recognisers = {spec: MriiRecogniser(spec.removeprefix("mrii:")) for spec in config.recognisers}
+    judge = _judge_of(recognisers)
+    out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
+    out.delete_folder("_check")
+    probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed)
+    tally, examples = _judged(chosen, probes, recognisers, judge)
+    if not tally.person:
+        raise DataError(f"no photo could be judged; the first of {len(tally.misses):,}: {tally.misses[0].reason}")
+    figures, gains = _figures(tally, config, [*recognisers])
+    done = UnmaskEvaluation(
+        config=config,
+        judge=judge,
+        people=len(set(tally.person)),
+        photos=len(tally.person),
+        figures=figures,
+        gains=gains,
+        misses=tally.misses,
+        notes=_notes(tally),
+        examples=examples,
+    )
+    write_unmask_report(done, out)
+    out.write("table.json", as_json(done.table()))
+    return done
+
+
+def _judge_of(recognisers: Mapping[str, MriiRecogniser]) -> str:
+    """The one embedder that judges. Raises ConfigError if there are several, or an inpainter learned from it."""
+    judges = {MriiParts(spec.removeprefix("mrii:")).embedder for spec in recognisers}
+    if len(judges) > 1:
+        raise ConfigError(
+            f"protocol unmask has one judge, and these name {', '.join(sorted(judges))}; name one embedder"
+        )
+    (judge,) = judges
+    for spec, recogniser in recognisers.items():
+        teacher = str(recogniser.training.get("settings", {}).get("teacher", ""))
+        if _same(teacher, judge):
+            raise ConfigError(
+                f"{spec}: the inpainter learned from {teacher}, which cannot judge its pictures; name another embedder"
+            )
+    return judge
+
+
+def _same(teacher: str, judge: str) -> bool:
+    """Whether two specs name one network, files going by their names wherever they lie."""
+    kinds, files = zip(*((spec.partition(":")[0], spec.rpartition("/")[2]) for spec in (teacher, judge)), strict=True)
+    return kinds[0] == kinds[1] and (teacher == judge or (kinds[0] == "onnx" and files[0] == files[1]))
+
+
+def _judged(
+    photos: Sequence[Photo], probes: Probes, recognisers: Mapping[str, MriiRecogniser], judge: str
+) -> tuple[_Tally, list[Example]]:
+    """All photos' values, and the first photos of some people as examples."""
+    work = _PhotoJudge(probes, recognisers, judge)
+    shown_people: set[str] = set()
+    with Progress("unmask", total=len(photos), unit="photos") as progress:
+        for photo in photos:
+            example = work.judge(photo)
+            if example is not None and len(work.examples) < EXAMPLES and photo.identity not in shown_people:
+                shown_people.add(photo.identity)
+                work.examples.append(example)
+            progress.add(1)
+    return work.tally, work.examples
+
+
+class _PhotoJudge:
+    """Masks, unmasks, fills and compares one photo after another."""
+
+    def __init__(self, probes: Probes, recognisers: Mapping[str, MriiRecogniser], judge: str) -> None:
+        self._probes, self._recognisers = probes, recognisers
+        self._embed = load_recogniser(judge).embed
+        self._pictures = PictureJudge(load_teacher(judge))
+        self.tally, self.examples = _Tally(), list[Example]()
+
+    def judge(self, photo: Photo) -> Example | None:
+        """Add a photo to the tally; None if it cannot be judged, which is listed."""
+        try:
+            bare = self._probes.bare(photo)
+        except (ImageError, DataError) as error:
+            return self._miss(photo, f"unreadable: {error}")
+        drawn = self._probes.drawn(photo, bare)
+        if drawn is None:
+            return self._miss(photo, "no face found in the bare photo that a mask would cover")
+        masked, true_map = drawn
+        bare_face, face = shared_finder()(bare), shared_finder()(masked)
+        if face is None or bare_face is None:
+            return self._miss(photo, "no face found in the masked photo")
+        square = Square.around(face.box)
+        true_crop, hole = square.cut(bare), square.cut_map(true_map) > 0
+        if not hole.any():
+            return self._miss(photo, "the face found in the masked photo is another")
+        unmasked = {name: one.unmasker.unmask(masked, face.box) for name, one in self._recognisers.items()}
+        first = next(iter(unmasked.values()))
+        self.tally.unfound += not first.had_mask
+        crops = {name: fill(first.crop, first.hole) for name, fill in FILLERS.items()}
+        whole = {name: square.put_back(masked, crop, first.hole_map) for name, crop in crops.items()}
+        crops |= {name: one.filled for name, one in unmasked.items()}
+        whole |= {name: one.photo for name, one in unmasked.items()}
+        embeddings, found = self._embed([bare, *whole.values()])
+        if not found[0]:
+            return self._miss(photo, "the judge finds no face in the bare photo")
+        landmarks = square.to_crop(bare_face.landmarks)
+        for place, (name, crop) in enumerate(crops.items(), start=1):
+            figures = self._pictures.compare(crop, true_crop, hole, landmarks)
+            self.tally.add(name, {IDENTITY: float(embeddings[place] @ embeddings[0]), **figures})
+            self.tally.unseen += not found[place]
+        self.tally.person.append(photo.identity)
+        return Example(photo, self._probes.look(photo), true_crop, first.crop, first.mask_map, first.edges, crops)
+
+    def _miss(self, photo: Photo, reason: str) -> Example | None:
+        self.tally.misses.append(Miss(photo.image_id, True, reason))
+        return None
+
+
+def _figures(
+    tally: _Tally, config: EvaluateConfig, recognisers: Sequence[str]
+) -> tuple[dict[str, dict[str, Figure]], dict[str, dict[str, dict[str, Figure]]]]:
+    """Means over photos with intervals over people, and the paired differences from each filler."""
+    names, person = np.unique(tally.person, return_inverse=True)
+    weights = draw_weights(len(names), config.resamples, config.seed)
+    photos = sums_by_person(np.ones(len(person)), person, len(names))
+    samples = {
+        method: {
+            key: Sampled.of(Ratio(sums_by_person(np.array(values[key]), person, len(names)), photos), weights)
+            for key in TITLES
+        }
+        for method, values in tally.values.items()
+    }
+    figures = {method: {key: one.figure() for key, one in part.items()} for method, part in samples.items()}
+    gains = {
+        method: {
+            filler: {key: samples[method][key].minus(samples[filler][key]).figure() for key in TITLES}
+            for filler in FILLERS
+        }
+        for method in recognisers
+    }
+    return figures, gains
+
+
+def _notes(tally: _Tally) -> list[str]:
+    notes = [
+        "SSIM: Gaussian window of 1.5 pixels, crops of 224; LPIPS-like: squared distance of the judge's inner maps",
+        "the hole is the mask that was drawn, whatever was found of it; fillers fill what was found",
+    ]
+    if tally.misses:
+        notes.append(f"{len(tally.misses)} photos could not be judged (see table.json)")
+    if tally.unfound:
+        notes.append(f"in {tally.unfound} photos no mask was found; they came back as they were")
+    if tally.unseen:
+        notes.append(f"in {tally.unseen} pictures the judge found no face; their similarity counts as 0")
+    return notes
