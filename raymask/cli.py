@@ -39,7 +39,7 @@ def parse(
         parser.add_argument(positional[0], nargs="+", type=str, help=positional[1])
     parser.add_class_arguments(config_class, sub_configs=False, skip={positional[0]} if positional else None)
     words = [_underscored(word) for word in (sys.argv[1:] if argv is None else argv)]
-    values = parser.parse_args(_bracketed(words, config_class))
+    values = parser.parse_args(_bracketed(_switched(words, config_class), config_class))
     made = parser.instantiate(values).as_dict()
     del made["config"]
     if positional:
@@ -51,6 +51,17 @@ def _underscored(word: str) -> str:
     """`--min-photos=4` as `--min_photos=4`: fields of dataclasses cannot have dashes."""
     name, equals, value = word.partition("=")
     return "--" + name[2:].replace("-", "_") + equals + value if word.startswith("--") else word
+
+
+def _switched(words: list[str], config_class: type) -> list[str]:
+    """`--smoke` as `--smoke=true`: an option that is on or off may stand alone, as people write it."""
+    options = {f"--{name}" for name, kind in get_type_hints(config_class).items() if kind is bool}
+    values = {"true", "false", "yes", "no"}
+    following = [*words[1:], ""]
+    return [
+        f"{word}=true" if word in options and after.lower() not in values else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def _bracketed(words: list[str], config_class: type) -> list[str]:

@@ -31,7 +31,7 @@ class GalleryTrial(PhotosTrial):
         self.title = f"one bare photo of each of {people:,} people enrolled, all other shots as probes; "
         self.title += f"the enrolled photo drawn anew {draws} times" if draws > 1 else "one draw"
 
-    def _is_probe(self, enrolled: np.ndarray) -> np.ndarray:
+    def is_probe(self, enrolled: np.ndarray) -> np.ndarray:
         """(2N,) bool: every photo but those enrolled, and but their masked twins, which are the same shots."""
         is_probe = np.ones(len(self.photos), dtype=bool)
         is_probe[enrolled] = False
@@ -42,13 +42,13 @@ class GalleryTrial(PhotosTrial):
         tally = _GalleryTally(self.identities, self.masked, len(self.people))
         for draw, (enrolled, half) in enumerate(zip(self.enrolled, self.halves, strict=True)):
             scores = protocol_gallery.gallery_scores(answer.embeddings, answer.found, enrolled)
-            is_probe = self._is_probe(enrolled)
+            is_probe = self.is_probe(enrolled)
             tally.add_ranks(protocol_gallery.ranks(scores, self.identities), is_probe)
             if len(self.people) >= 4:
                 tally.add_open_set(protocol_gallery.open_set(scores, self.identities, is_probe, half), is_probe)
             if draw == 0:
                 own, other = protocol_gallery.own_and_best_other(scores, self.identities)
-        shown = self._is_probe(self.enrolled[0]) & self.masked
+        shown = self.is_probe(self.enrolled[0]) & self.masked
         return Scored(
             measures=tally.measures(),
             same=own[shown & np.isfinite(own)],
@@ -70,7 +70,7 @@ class GalleryTrial(PhotosTrial):
 
     def queries(self) -> list[Query]:
         """The masked probes of the first draw against its gallery."""
-        rows = np.flatnonzero(self._is_probe(self.enrolled[0]) & self.masked)
+        rows = np.flatnonzero(self.is_probe(self.enrolled[0]) & self.masked)
         return [Query(int(row), self.enrolled[0]) for row in rows]
 
 

@@ -8,6 +8,8 @@ Shapes: B crops, S pixels a side, a multiple of 32.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 

@@ -1,0 +1,24 @@
+"""Fuse recognisers into one, calibrated on validation people: scales, and thresholds for masked and bare probes."""
+
+from raymask.cli import parse, run
+from raymask.evaluate.fuse_config import FuseConfig
+
+
+def main() -> None:
+    recognisers = "dlib, facenet, onnx:FILE, bundle:DIR or mrii:SEGMENTER,INPAINTER,EMBEDDER; two or more of them."
+    config = parse(FuseConfig, __doc__, positional=("recognisers", recognisers))
+
+    from raymask.evaluate.fuse import fuse
+
+    done = fuse(config)
+    for name, (bare, masked) in done.rank1.items():
+        weight = f", weight {done.weights[name]:.2f}" if name in done.weights else ""
+        print(f"{name}: validation rank-1 {bare:.1%} bare, {masked:.1%} masked{weight}")
+    for name, threshold in done.thresholds.items():
+        state, rate = name.split("_")
+        print(f"threshold for {state} probes at false-accept rate {rate}: {threshold:.3f}")
+    print(f"the fusion is in {done.folder}; evaluate it with jobs/evaluate.py ... fused:{done.folder}")
+
+
+if __name__ == "__main__":
+    run(main)

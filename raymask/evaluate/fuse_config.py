@@ -1,0 +1,52 @@
+"""What a fusion is asked to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raymask.errors import ConfigError
+from raymask.evaluate.config import people_split
+from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuseConfig:
+    """Which recognisers become one, and on whom that is calibrated."""
+
+    recognisers: tuple[str, ...]
+    """Recognisers to fuse, two or more; their files are copied into the bundle."""
+    images: str
+    """Folder (or URI) with whole photos as ROOT/IDENTITY/photo.jpg."""
+    people: str
+    """JSON file of person to split, and which split to calibrate on: FILE[:train|val|test]; never the one that is
+    tested on."""
+    out: str
+    """Folder of the bundle to make."""
+    masks: tuple[str, ...] = TRAIN_LOOKS
+    """Masks to draw, as kind or kind:texture."""
+    seed: int = 0
+    """0 or more. Decides masks and enrolled photos."""
+    max_photos: int | None = None
+    """Take a seeded choice of so many photos a person; null: all."""
+    draws: int = 20
+    """Times the enrolled photos are drawn anew."""
+
+    def __post_init__(self) -> None:
+        if len(self.recognisers) < 2:
+            raise ConfigError("name two recognisers or more to fuse")
+        if len(set(self.recognisers)) < len(self.recognisers):
+            raise ConfigError(f"a recogniser is named twice in {', '.join(self.recognisers)}; name each once")
+        for spec in self.recognisers:
+            kind = spec.partition(":")[0]
+            if kind in ("fused", "python"):
+                raise ConfigError(f"{spec} cannot be part of a bundle; name dlib, facenet, onnx:, bundle: or mrii:")
+        if people_split(self.people)[1] == "test":
+            raise ConfigError(f"people {self.people!r}: test people are not calibrated on; name {self.people}:val")
+        if self.max_photos is not None and self.max_photos < 2:
+            raise ConfigError(f"max_photos must be 2 or more, not {self.max_photos}")
+        if self.draws < 1 or self.seed < 0:
+            raise ConfigError("draws must be 1 or more, seed 0 or more")
+        if not self.masks:
+            raise ConfigError("masks must name at least one mask")
+        for look in self.masks:
+            parse_look(look)

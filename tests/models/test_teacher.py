@@ -1,0 +1,139 @@
+"""Teachers: dlib's network in torch is dlib's, gradients reach the pixels, faces are aligned as recognisers do it."""
+
+import sys
+from pathlib import Path
+
+import dlib
+import numpy as np
+import pytest
+import torch
+
+from raymask.errors import ConfigError, ModelError
+from raymask.faces import detect, subject
+from raymask.faces.alignment import align, five_points
+from raymask.faces.crop import Square
+from raymask.faces.dlib_models import dlib_model
+from raymask.faces.images import decode_photo
+from raymask.models import save_bundle
+from raymask.models.config import MaskFaceNetConfig
+from raymask.models.dlib_network import DlibNetwork
+from raymask.models.embedder import MaskFaceNet
+from raymask.models.teacher import load_teacher
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "evaluate"))
+from tiny_onnx import average_pooling
+
+WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return load_teacher("dlib")
+
+
+@pytest.fixture(scope="module")
+def faces(demo_faces):
+    """Crops (B, 3, 224, 224) of 0 to 1, their landmarks, and the whole photos with their faces."""
+    crops, landmarks, photos = [], [], []
+    for path in sorted(demo_faces.glob("*/*.jpg"))[::16]:
+        photo = decode_photo(path.read_bytes(), path.name)
+        face = subject(detect(photo), photo.shape)
+        square = Square.around(face.box)
+        crops.append(square.cut(photo))
+        landmarks.append(square.to_crop(face.landmarks))
+        photos.append((photo, face))
+    pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
+    return pixels, torch.from_numpy(np.stack(landmarks)), photos
+
+
+def test_the_torch_network_is_dlibs(faces):
+    path = dlib_model(WEIGHTS)
+    photos = [photo for photo, _ in faces[2]]
+    chips = []
+    for photo, face in faces[2]:
+        parts = [dlib.point(round(float(x)), round(float(y))) for x, y in face.landmarks]
+        shape = dlib.full_object_detection(dlib.rectangle(0, 0, *photo.shape[1::-1]), parts)
+        chips.append(dlib.get_face_chip(photo, shape, size=150, padding=0.25))
+    assert len(photos) >= 3
+    wanted = np.array(dlib.face_recognition_model_v1(str(path)).compute_face_descriptor(chips))
+    with torch.no_grad():
+        found = DlibNetwork(path)(torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2).float()).numpy()
+    assert np.abs(found - wanted).max() < 2e-6
+
+
+def test_other_files_are_not_taken_for_dlibs(tmp_path):
+    (tmp_path / "other.dat").write_bytes(b"\x01\x02" * 1000)
+    with pytest.raises(ModelError, match="is not dlib's face network"):
+        DlibNetwork(tmp_path / "other.dat")
+    cut = dlib_model(WEIGHTS).read_bytes()[:-40_000]
+    (tmp_path / "cut.dat").write_bytes(cut)
+    with pytest.raises(ModelError, match="or is damaged"):
+        DlibNetwork(tmp_path / "cut.dat")
+
+
+def test_a_face_is_nearer_to_its_smaller_self_than_to_others(teacher, faces):
+    crops, landmarks, _ = faces
+    small = torch.nn.functional.interpolate(crops, size=(112, 112), mode="area")
+    whole, half = teacher(crops, landmarks), teacher(small, (landmarks + 0.5) / 2 - 0.5)
+    similar = (whole.embedding @ half.embedding.T).detach()
+    assert similar.argmax(1).tolist() == list(range(len(crops)))
+    assert similar.diagonal().min() > 0.98
+
+
+def test_gradients_reach_the_pixels_and_the_teacher_stays(teacher, faces):
+    crops, landmarks = faces[0].clone().requires_grad_(), faces[1]
+    impression = teacher(crops, landmarks)
+    (impression.embedding.sum() + sum(one.sum() for one in impression.maps)).backward()
+    assert (crops.grad.abs().sum((1, 2, 3)) > 0).all()
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    assert not teacher.train().network.training
+
+
+def test_maps_come_finest_first_with_mean_square_one(teacher, faces):
+    maps = teacher(*faces[:2]).maps
+    assert [one.shape[-1] for one in maps] == sorted({one.shape[-1] for one in maps}, reverse=True)
+    for one in maps:
+        seen = one.square().mean(1)
+        assert torch.allclose(seen[seen > 0.5], torch.ones_like(seen[seen > 0.5]), atol=1e-3)
+
+
+def test_an_onnx_teacher_sees_what_the_recogniser_sees(faces, tmp_path):
+    file = tmp_path / "tiny.onnx"
+    file.write_bytes(average_pooling(("N", 3, 112, 112), ("N", 48)))
+    teacher = load_teacher(f"onnx:{file}")
+    crops, landmarks, photos = faces
+    seen = teacher.aligned(crops, landmarks)
+    for number, (photo, face) in enumerate(photos):
+        wanted = align(photo, five_points(face.landmarks))
+        off = np.abs(seen[number].permute(1, 2, 0).numpy() * 255 - wanted.astype(float))
+        assert np.median(off) < 6  # the crop was resampled once more
+    embedding = teacher(crops, landmarks).embedding
+    assert embedding.shape == (len(crops), 48)
+
+
+def test_laid_back_maps_lie_where_the_face_is(teacher, faces):
+    crops, landmarks, _ = faces
+    back = teacher.unaligned(teacher.aligned(crops, landmarks), landmarks, 224)
+    middle = (slice(None), slice(None), slice(90, 140), slice(90, 140))
+    assert (back[middle] - crops[middle]).abs().median() < 0.03
+
+
+def test_a_bundle_teaches_too(tmp_path, faces):
+    network = MaskFaceNet(MaskFaceNetConfig(backbone="resnet18", input_size=64, embedding_size=16))
+    teacher = load_teacher(f"bundle:{save_bundle(tmp_path / 'b', network, preprocessing={})}")
+    embedding = teacher(*faces[:2]).embedding
+    assert embedding.shape == (len(faces[0]), 16)
+
+
+@pytest.mark.parametrize("spec", ["facenet", "dlib:x", "onnx", "onnx:", "bundle"])
+def test_unknown_teachers_are_refused(spec):
+    with pytest.raises(ConfigError, match=r"is unknown; it takes one of dlib, onnx:FILE, bundle:DIR"):
+        load_teacher(spec)
+
+
+def test_files_that_are_missing_or_no_networks_are_named(tmp_path):
+    with pytest.raises(ModelError, match=r"x\.onnx: there is no such file"):
+        load_teacher("onnx:x.onnx")
+    (tmp_path / "bad.onnx").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match=r"bad\.onnx cannot be learned from"):
+        load_teacher(f"onnx:{tmp_path / 'bad.onnx'}")

@@ -1,0 +1,43 @@
+"""A segmenter and an inpainter trained for seconds: real networks that do their work badly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from raymask.data.storage import Folder
+from raymask.models.bundle import save_bundle
+from raymask.train.around import Surroundings
+from raymask.train.checkpoints import Checkpoints
+from raymask.train.inpaint import train_inpainter
+from raymask.train.inpaint_config import InpaintConfig, StagesConfig, TrainInpainterConfig
+from raymask.train.segment import train_segmenter
+from raymask.train.segment_config import SegmentConfig, TrainSegmenterConfig
+from raymask.train.works import work_of
+
+CPU = torch.device("cpu")
+
+
+def segmenter_bundle(data: str, folder: Path, *, steps: int) -> Path:
+    """Trains without Ray; FOLDER/segmenter."""
+    run = Folder(folder / "segmenter-run")
+    config = SegmentConfig(data=data, steps=steps, batch=8, validation_photos=0)
+    train_segmenter(config, Surroundings(save=Checkpoints(run).save, save_every=10**6), device=CPU)
+    work = work_of(TrainSegmenterConfig(data=data, steps=steps, storage="unused", name="unused"))
+    return save_bundle(folder / "segmenter", work.model(Checkpoints(run).newest()[1]), preprocessing={})
+
+
+def inpainter_bundle(data: str, folder: Path, *, steps: int, teacher: str) -> Path:
+    """Trains without Ray; FOLDER/inpainter."""
+    run = Folder(folder / "inpainter-run")
+    stages = StagesConfig(edges=1, image=steps, drawn=1, joint=0)
+    config = InpaintConfig(data=data, stages=stages, batch=4, validation_photos=0, teacher=teacher, learning_rate=1e-3)
+    train_inpainter(config, Surroundings(save=Checkpoints(run).save, save_every=10**6), device=CPU)
+    work = work_of(TrainInpainterConfig(data=data, stages=stages, storage="unused", name="unused"))
+    return save_bundle(
+        folder / "inpainter",
+        work.model(Checkpoints(run).newest()[1]),
+        preprocessing={},
+        training={"settings": {"teacher": teacher}},
+    )
