@@ -42,6 +42,21 @@ def prepared(demo_faces, ray_cluster, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def unmask_bundles(prepared, tmp_path_factory) -> tuple[Path, Path]:
+    """A segmenter that finds most of a mask, and an inpainter that has only begun to learn, by dlib's network."""
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).parent))
+    from unmask_bundles import inpainter_bundle, segmenter_bundle
+
+    folder = tmp_path_factory.mktemp("unmask")
+    return (
+        segmenter_bundle(str(prepared), folder, steps=60),
+        inpainter_bundle(str(prepared), folder, steps=8, teacher="dlib"),
+    )
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 8 MiB; mounting one takes the rights of root."""

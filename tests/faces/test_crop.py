@@ -51,3 +51,27 @@ def test_mask_maps_stay_binary():
     crop = Square(left=0, top=0, side=100).cut_map(mask_map)
     assert set(np.unique(crop)) == {0, 255}
     assert (crop > 0).mean() == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.parametrize("box", [(40, 30, 90, 110), (-20, -30, 60, 80), (60, 50, 150, 170)])
+def test_put_back_changes_covered_pixels_only(box):
+    photo = np.random.default_rng(0).integers(0, 256, (120, 100, 3), dtype=np.uint8)
+    square = Square.around(np.array(box, np.float32))
+    covered = np.zeros((224, 224), np.uint8)
+    covered[100:180, 60:160] = 255
+    made = square.put_back(photo, np.full((224, 224, 3), 255, np.uint8), covered)
+    changed = (made != photo).any(axis=2)
+    inside = np.zeros(photo.shape[:2], bool)
+    for y, x in np.ndindex(*inside.shape):
+        place = square.to_crop(np.array([[x, y]]))[0]
+        inside[y, x] = 60 - 1 <= place[0] <= 160 and 100 - 1 <= place[1] <= 180
+    assert changed.any()
+    assert not (changed & ~inside).any()
+    assert (made[changed] == 255).all()
+
+
+def test_put_back_is_the_inverse_of_cut():
+    photo = np.random.default_rng(1).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    square = Square(left=20, top=30, side=224)
+    back = square.put_back(photo, square.cut(photo), np.full((224, 224), 255, np.uint8))
+    assert np.array_equal(back, photo)

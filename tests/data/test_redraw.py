@@ -1,0 +1,118 @@
+"""Masks drawn afresh: the map says where, nothing else changes, each place of the order is drawn alike each time."""
+
+import numpy as np
+import pytest
+
+from raymask.data.crops import CropStore
+from raymask.data.disguise import photographed, recoloured, with_object
+from raymask.data.redraw import Redraw, row_at
+from raymask.data.sampler import Shot
+from raymask.faces.masks.looks import TRAIN_LOOKS
+
+
+@pytest.fixture(scope="module")
+def face(prepared):
+    store = CropStore(str(prepared), "train")
+    crop = np.ascontiguousarray(store.pixels([Shot(0, False)], 224)[0].transpose(1, 2, 0))
+    return crop, store.landmarks(quiet=True)[0]
+
+
+def test_landmarks_are_those_of_the_rows(prepared):
+    import pyarrow.parquet as pq
+
+    store = CropStore(str(prepared), "train")
+    landmarks = store.landmarks(quiet=True)
+    rows = [
+        row for file in sorted((prepared / "split=train").glob("*.parquet")) for row in pq.read_table(file).to_pylist()
+    ]
+    assert len(rows) == len(landmarks) == 32
+    for number, found in enumerate(landmarks):
+        jpeg = store.jpeg(Shot(number, False))
+        (row,) = (row for row in rows if row["image"] == jpeg)
+        assert np.array_equal(found, np.array(row["landmarks"], np.float32))
+
+
+def test_what_is_not_covered_stays(face):
+    redraw = Redraw(side=112, looks=TRAIN_LOOKS)
+    drawn = redraw(*face, np.random.default_rng(0))
+    differs = np.abs(drawn.masked.astype(int) - drawn.bare).max(axis=2)
+    assert drawn.mask_map.mean() > 0.1 * 255
+    assert set(np.unique(drawn.mask_map)) == {0, 255}
+    assert np.median(differs[drawn.mask_map > 0]) > 10
+    far = ~_grown(drawn.mask_map > 0, 4)  # enlarging blurs the border
+    assert far.any()
+    assert differs[far].max() == 0
+
+
+def _grown(inside, by):
+    grown = inside.copy()
+    for dy in range(-by, by + 1):
+        for dx in range(-by, by + 1):
+            grown |= np.roll(inside, (dy, dx), (0, 1))
+    return grown
+
+
+def test_landmarks_move_with_the_face(face):
+    crop, landmarks = face
+    for point in range(0, 68, 17):
+        marked = np.zeros_like(crop)
+        x, y = landmarks[point].round().astype(int)
+        if not (10 < x < 213 and 10 < y < 213):
+            continue
+        marked[y - 4 : y + 5, x - 4 : x + 5] = 255
+        moved = Redraw(side=112, looks=TRAIN_LOOKS, bare=1.0, turn=15.0)(
+            marked, landmarks, np.random.default_rng(point)
+        )
+        ys, xs = np.nonzero(moved.bare[..., 0] > 127)
+        assert np.hypot(xs.mean() - moved.landmarks[point, 0], ys.mean() - moved.landmarks[point, 1]) < 1.5
+
+
+def test_the_same_generator_draws_the_same_and_another_differs(face):
+    redraw = Redraw(side=96, looks=TRAIN_LOOKS, strong=True)
+    first, again, other = (redraw(*face, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first.masked, other.masked)
+
+
+def test_bare_faces_have_empty_maps(face):
+    redraw = Redraw(side=96, looks=TRAIN_LOOKS, bare=0.5)
+    worn = [redraw(*face, np.random.default_rng(seed)).mask_map.any() for seed in range(40)]
+    assert 8 < sum(worn) < 32
+
+
+def test_the_order_has_every_row_once_a_pass():
+    first, second = ([row_at(place, 10, 3) for place in range(start, start + 10)] for start in (0, 10))
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+    assert [row_at(place, 10, 4) for place in range(10)] != first
+
+
+def test_recolouring_stays_inside_the_mask(face):
+    redraw = Redraw(side=160, looks=("surgical",))
+    drawn = redraw(*face, np.random.default_rng(0))
+    changed = 0
+    for seed in range(12):
+        made = recoloured(drawn.masked, drawn.mask_map, np.random.default_rng(seed))
+        outside = drawn.mask_map == 0
+        assert np.array_equal(made[outside], drawn.masked[outside])
+        changed += not np.array_equal(made, drawn.masked)
+    assert 2 <= changed <= 10
+
+
+def test_things_are_shown_where_their_map_says(face):
+    crop, landmarks = face
+    seen = 0
+    for seed in range(40):
+        made, where = with_object(crop, landmarks, np.random.default_rng(seed))
+        assert np.array_equal(made[where == 0], crop[where == 0])
+        seen += bool(where.any())
+    assert 3 <= seen <= 20
+
+
+def test_whole_photos_are_altered_in_every_way(face):
+    made = [photographed(face[0], np.random.default_rng(seed)) for seed in range(30)]
+    assert all(one.shape == face[0].shape and one.dtype == np.uint8 for one in made)
+    grey = sum(np.ptp(one.astype(int), axis=2).max() < 25 for one in made)
+    same = sum(np.array_equal(one, face[0]) for one in made)
+    assert grey >= 1
+    assert 1 <= same <= 15

@@ -1,0 +1,49 @@
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from raymask.errors import ConfigError
+from raymask.models import load_bundle, save_bundle
+from raymask.models.fusion import Fusion, FusionConfig
+
+
+@pytest.fixture
+def fusion():
+    made = Fusion(FusionConfig(parts=("dlib", "onnx:x.onnx", "facenet")))
+    made.scales.copy_(torch.tensor([0.6, 0.2, 0.2]).sqrt())
+    return made
+
+
+def rows(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return [normalize(torch.randn(4, size, generator=generator), dim=1) for size in (8, 16, 4)]
+
+
+def test_one_cosine_is_the_weighted_mean_of_the_parts(fusion):
+    first, second = rows(0), rows(1)
+    found = (fusion(first) * fusion(second)).sum(1)
+    wanted = sum(w * (a * b).sum(1) for w, a, b in zip((0.6, 0.2, 0.2), first, second, strict=True))
+    assert torch.allclose(found, wanted, atol=1e-6)
+    assert torch.allclose(fusion(first).norm(dim=1), torch.ones(4))
+
+
+def test_a_face_that_one_part_did_not_find_is_judged_by_the_others(fusion):
+    first, second = rows(0), rows(1)
+    first[0][2] = second[0][2] = 0
+    fused = fusion(first)
+    assert fused[2].norm().item() == pytest.approx(1)
+    wanted = sum(0.5 * (a[2] * b[2]).sum() for a, b in zip(first[1:], second[1:], strict=True))
+    assert float((fused[2] * fusion(second)[2]).sum()) == pytest.approx(float(wanted), abs=1e-6)
+
+
+def test_a_bundle_keeps_parts_and_scales(fusion, tmp_path):
+    made = save_bundle(tmp_path / "b", fusion, preprocessing={}, thresholds={"masked_1e-2": 0.4})
+    loaded = load_bundle(made, "Fusion")
+    assert loaded.model.config.parts == ("dlib", "onnx:x.onnx", "facenet")
+    assert torch.equal(loaded.model.scales, fusion.scales)
+    assert loaded.config["thresholds"] == {"masked_1e-2": 0.4}
+
+
+def test_one_part_is_no_fusion():
+    with pytest.raises(ConfigError, match="two parts or more"):
+        FusionConfig(parts=("dlib",))

@@ -1,0 +1,312 @@
+"""The loop that trainings in stages share, on the segmenter's and the inpainter's own courses."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from raymask.data.crops import CropStore
+from raymask.data.storage import Folder
+from raymask.errors import DataError, ModelError, TrainingError
+from raymask.train.around import Surroundings
+from raymask.train.checkpoints import Checkpoints
+from raymask.train.distributed import World
+from raymask.train.inpaint import InpainterCourse, train_inpainter
+from raymask.train.inpaint_config import InpaintConfig, InpaintLossConfig, StagesConfig
+from raymask.train.segment import SegmenterCourse, train_segmenter
+from raymask.train.segment_config import SegmentConfig
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Sums of several threads differ in their last digits from run to run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Seen:
+    """Stands for TensorBoard: keeps what it is shown."""
+
+    wants_pictures = True
+
+    def __init__(self):
+        self.curve, self.figures, self.grids = {}, {}, {}
+
+    def losses(self, step, stage, losses, *, photos_per_second):
+        self.curve[step] = (stage, losses)
+
+    def measured(self, step, figures):
+        self.figures[step] = figures
+
+    def pictures(self, step, name, picture):
+        self.grids[step] = picture
+
+    def publish(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def segment(prepared):
+    return SegmentConfig(data=str(prepared), steps=24, batch=8, validation_photos=20, measure_every=12)
+
+
+@pytest.fixture(scope="module")
+def inpaint(prepared):
+    return InpaintConfig(
+        data=str(prepared),
+        stages=StagesConfig(edges=2, image=2, drawn=2, joint=2),
+        batch=3,
+        validation_photos=4,
+        measure_every=100,
+        learning_rate=1e-3,
+    )
+
+
+@pytest.fixture(scope="module")
+def segmented(segment):
+    torch.set_num_threads(1)
+    seen, states = Seen(), []
+    assert train_segmenter(segment, Surroundings(watch=seen, save=states.append, save_every=10), device=CPU)
+    return seen, states
+
+
+@pytest.fixture(scope="module")
+def inpainted(inpaint):
+    torch.set_num_threads(1)
+    seen, states = Seen(), []
+    around = Surroundings(watch=seen, save=lambda state: states.append(_copied(state)), save_every=1)
+    assert train_inpainter(inpaint, around, device=CPU)
+    return seen, states
+
+
+def _copied(state):
+    import io
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
+
+
+def test_the_segmenter_learns(segmented):
+    seen, _ = segmented
+    losses = [losses["loss"] for _, (_, losses) in sorted(seen.curve.items())]
+    assert len(losses) == 24
+    assert np.mean(losses[-5:]) < 0.85 * np.mean(losses[:5])
+    assert set(seen.figures) == {12, 24}
+    assert 0 < seen.figures[24]["iou"] <= 1
+    assert seen.grids[24].shape == (6 * 224, 3 * 224, 3)
+
+
+def test_all_four_stages_of_the_inpainter_teach_what_they_should(inpaint, inpainted):
+    seen, states = inpainted
+    stages = [seen.curve[step][0] for step in range(8)]
+    assert stages == ["edges", "edges", "image", "image", "drawn", "drawn", "joint", "joint"]
+    edge, image = {"edge_adversarial", "feature_matching"}, {"l1", "adversarial", "identity", "perceptual", "style"}
+    wanted = {"edges": edge, "image": image, "drawn": image, "joint": edge | image}
+    for stage, losses in seen.curve.values():
+        assert set(losses) == wanted[stage]
+        assert all(np.isfinite(value) and value > 0 for value in losses.values())
+    moved = {"edges": "edge_generator", "image": "image_generator", "drawn": "image_generator"}
+    ends = [state for state in states if state["step"] == 0]
+    for number, stage in enumerate(("image", "drawn"), start=1):
+        before, after = (ends[place]["networks"]["inpainter"] for place in (number - 1, number))
+        changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+        learnt = {name.split(".")[0] for name in before if not name.endswith(("_u", "_v"))} & changed
+        assert moved[stage] in learnt
+    assert seen.grids[8].shape == (6 * 112, 4 * 112, 3)
+    assert {"l1", "edge_l1", "identity", "identity_masked"} == set(seen.figures[8])
+
+
+@pytest.mark.parametrize("place", [1, 3, 6])
+def test_going_on_anywhere_comes_to_the_same(inpaint, inpainted, place):
+    seen, states = inpainted
+    resume = states[place]
+    again = Seen()
+    assert train_inpainter(inpaint, Surroundings(watch=again), resume=resume, device=CPU)
+    done = sum((2, 2, 2, 2)[: resume["epoch"]]) + resume["step"]
+    assert sorted(again.curve) == list(range(done, 8))
+    for step, (stage, losses) in again.curve.items():
+        assert stage == seen.curve[step][0]
+        assert losses == pytest.approx(seen.curve[step][1], rel=1e-4)
+
+
+def test_a_training_told_to_stop_leaves_a_checkpoint_it_goes_on_from(segment, segmented, tmp_path):
+    checkpoints, asked = Checkpoints(Folder(tmp_path)), iter([False] * 4 + [True])
+    around = Surroundings(save=checkpoints.save, stop=lambda: next(asked))
+    assert not train_segmenter(segment, around, device=CPU)
+    _, state = checkpoints.newest()
+    assert (state["epoch"], state["step"]) == (0, 5)
+    again = Seen()
+    assert train_segmenter(segment, Surroundings(watch=again), resume=state, device=CPU)
+    for step in range(5, 24):
+        assert again.curve[step][1]["loss"] == pytest.approx(segmented[0].curve[step][1]["loss"], rel=1e-3)
+
+
+def test_other_settings_are_refused(segment, segmented):
+    from dataclasses import replace
+
+    with pytest.raises(DataError, match=r"other settings \(batch changed\)"):
+        train_segmenter(replace(segment, batch=4), resume=segmented[1][0], device=CPU)
+
+
+@pytest.mark.parametrize("what", ["loss", "weights"])
+def test_numbers_that_run_away_end_the_training(segment, monkeypatch, what):
+    from raymask.train import segment as module
+
+    if what == "loss":
+        monkeypatch.setattr(module, "segmentation_loss", lambda logits, covered: logits.mean((1, 2, 3)) * torch.nan)
+        match = "the loss loss became nan in stage 1, step 1"
+    else:
+        learn = SegmenterCourse.learn
+
+        def spoil(self, stage, step, batch):
+            shares = learn(self, stage, step, batch)
+            with torch.no_grad():
+                self.network.head.bias[0] = torch.inf
+            return shares
+
+        monkeypatch.setattr(SegmenterCourse, "learn", spoil)
+        match = "the weights are no numbers any more at stage 1, step 2"
+    states = []
+    with pytest.raises(TrainingError, match=match):
+        train_segmenter(segment, Surroundings(save=states.append, save_every=1), device=CPU)
+    assert states == []
+
+
+def test_a_teacher_that_cannot_be_had_is_named(inpaint):
+    from dataclasses import replace
+
+    with pytest.raises(ModelError, match="there is no such file"):
+        train_inpainter(replace(inpaint, teacher="onnx:nowhere.onnx"), device=CPU)
+
+
+def gradients(rank: int, size: int, port: str, kind: str, config, queue) -> None:
+    """One worker's step; the first sends the gradients that all workers have in the end."""
+    torch.set_num_threads(1)
+    if size > 1:
+        address = f"tcp://127.0.0.1:{port}"
+        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=size)
+    course = SegmenterCourse(config, CPU) if kind == "segment" else InpainterCourse(config, CPU)
+    store = CropStore(config.data, "train")
+    if kind == "segment":
+        from raymask.data.redraw import Redraw
+        from raymask.train.drawn_batches import FreshlyDrawn
+
+        redraw = Redraw(side=224, looks=config.masks, bare=0.3)
+        faces, stage = FreshlyDrawn(store, redraw, seed=0, device=CPU, quiet=True), 0
+    else:
+        faces, stage = course.faces(store, quiet=True), 3
+    course.begin(stage)
+    (batch,) = faces.batches(config.batch, range(1), world=World(rank, size))
+    losses = course.learn(stage, 0, batch)
+    found = {
+        f"{part}.{name}": parameter.grad.numpy().copy()
+        for part, network in course.networks.items()
+        for name, parameter in network.named_parameters()
+        if parameter.grad is not None
+    }
+    if rank == 0:
+        queue.put((found, {name: float(value) for name, value in losses.items()}))
+    if size > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("kind", ["segment", "inpaint"])
+def test_two_workers_come_to_the_gradients_of_one(kind, segment, inpaint):
+    """The batch is uneven between them; the inpainter's is a step of the joint stage, in which everything learns."""
+    from dataclasses import replace
+
+    config = replace(segment, batch=5) if kind == "segment" else inpaint
+    context = mp.get_context("spawn")
+    alone = context.SimpleQueue()
+    gradients(0, 1, "", kind, config, alone)
+    wanted, _ = alone.get()
+    queue, port = context.Queue(), "29731"
+    workers = [context.Process(target=gradients, args=(rank, 2, port, kind, config, queue)) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    found, _ = queue.get(timeout=120)
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    assert found.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        scale = np.abs(gradient).max()
+        assert np.abs(found[name] - gradient).max() <= 2e-3 * scale + 1e-7, name
+
+
+KILLED = """
+import sys, torch
+from raymask.data.storage import Folder
+from raymask.train.around import Surroundings
+from raymask.train.checkpoints import Checkpoints
+from raymask.train.inpaint import train_inpainter
+from raymask.train.inpaint_config import InpaintConfig, StagesConfig
+
+torch.set_num_threads(1)
+data, run = sys.argv[1:]
+checkpoints = Checkpoints(Folder(run))
+newest = checkpoints.newest()
+print("begins at", newest and (newest[1]["epoch"], newest[1]["step"]), flush=True)
+config = InpaintConfig(
+    data=data, stages=StagesConfig(edges=2, image=2, drawn=2, joint=2), batch=3, validation_photos=4, measure_every=100,
+    learning_rate=1e-3,
+)
+around = Surroundings(save=checkpoints.save, save_every=1)
+train_inpainter(config, around, resume=newest and newest[1], device=torch.device("cpu"))
+"""
+
+
+def test_a_process_killed_in_the_midst_goes_on_and_ends_in_the_same_weights(inpaint, inpainted, tmp_path):
+    run = Folder(tmp_path / "run")
+    command = [sys.executable, "-W", "ignore", "-c", KILLED, inpaint.data, str(tmp_path / "run")]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not any("epoch-002" in name for name in Checkpoints(run).names()):
+        assert time.monotonic() < deadline
+        assert first.poll() is None
+        time.sleep(0.05)
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "begins at (2, " in second.stdout or "begins at (3, " in second.stdout
+    end = Checkpoints(run).newest()[1]
+    assert (end["epoch"], end["step"]) == (4, 0)
+    wanted = inpainted[1][-1]["networks"]["inpainter"]
+    for name, value in end["networks"]["inpainter"].items():
+        assert torch.allclose(value, wanted[name], rtol=1e-3, atol=1e-4), name
+
+
+def test_losses_that_are_off_are_left_out(inpaint):
+    from dataclasses import replace
+
+    quiet = replace(
+        inpaint, loss=InpaintLossConfig(adversarial=0), stages=StagesConfig(edges=0, image=1, drawn=0, joint=0)
+    )
+    seen = Seen()
+    assert train_inpainter(quiet, Surroundings(watch=seen), device=CPU)
+    assert "adversarial" not in seen.curve[0][1]
+
+
+def test_people_without_a_validation_split_are_trained_without_measuring(segment, prepared, tmp_path):
+    import shutil
+    from dataclasses import replace
+
+    shutil.copytree(prepared, tmp_path / "p", ignore=shutil.ignore_patterns("split=val"))
+    seen = Seen()
+    short = replace(segment, data=str(tmp_path / "p"), steps=2)
+    assert train_segmenter(short, Surroundings(watch=seen), device=CPU)
+    assert list(seen.figures.values()) == [{}]
+    assert seen.grids == {}
