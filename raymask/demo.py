@@ -10,7 +10,7 @@ from raymask.data.prepare import PrepareConfig, prepare
 from raymask.data.sampler import SamplerConfig
 from raymask.data.splits import SplitConfig
 from raymask.errors import ConfigError
-from raymask.evaluate.config import EvaluateConfig
+from raymask.evaluate.config import EvaluateConfig, ProtocolName
 from raymask.evaluate.fuse_config import FuseConfig
 from raymask.models.config import MaskFaceNetConfig
 from raymask.progress import Progress
