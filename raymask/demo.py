@@ -100,8 +100,9 @@ def run_demo(config: DemoConfig) -> None:
     )
 
     _say("7 of 7: evaluate on people they have never seen, in masks they have never seen  (jobs/evaluate.py)")
-    rows = dict.fromkeys(("batch", "gallery"), (BASELINE, *parts, f"fused:{fused.folder}"))
-    rows["unmask"] = (f"{unmasked},bundle:{embedder}",)  # not by the network that the inpainter learned from
+    people = (BASELINE, *parts, f"fused:{fused.folder}")
+    pictures = (f"{unmasked},bundle:{embedder}",)  # judged by another network than the inpainter learned from
+    rows: dict[ProtocolName, tuple[str, ...]] = {"batch": people, "gallery": people, "unmask": pictures}
     for protocol, recognisers in rows.items():
         done = evaluate(
             EvaluateConfig(
