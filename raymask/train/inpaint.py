@@ -146,7 +146,9 @@ class InpainterCourse(Course):
         name, steps = self.stages[stage]
         self._set_rates(step, steps)
         given = _inputs(batch)
-        self.inpainter.train()
+        self.inpainter.eval()  # spectral normalisation moves with each look in training, of what learns only
+        for network in self.learning.values():
+            network.train()
         losses: dict[str, Tensor] = {}
         if name in ("edges", "joint"):
             drawn = self.inpainter.edge_generator(given.grey, given.known_edges, given.hole)
