@@ -9,16 +9,16 @@ import cv2
 import numpy as np
 
 
-def recoloured(masked: np.ndarray, mask_map: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def recoloured(masked: np.ndarray, opaque: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The photo with its mask in any colour, half the time, and then now and then with a print.
 
     Light, folds and grain stay: colours are changed by one linear map over all of the mask.
 
     Args:
         masked: (H, W, 3) uint8 RGB.
-        mask_map: (H, W) uint8, 255 where the mask covers.
+        opaque: (H, W) uint8, how opaque the mask is; its edge stays soft, and its shadow a shadow.
     """
-    inside = mask_map > 0
+    inside = opaque > 0
     if rng.random() < 0.5 or not inside.any():
         return masked
     cloth = masked[inside].astype(np.float32)
@@ -28,10 +28,11 @@ def recoloured(masked: np.ndarray, mask_map: np.ndarray, rng: np.random.Generato
     shade = (grey / max(float(grey.mean()), 1.0))[:, None]
     changed = keep * cloth + (1 - keep) * shade * colour
     if rng.random() < 0.4:
-        amount = _print(mask_map.shape, rng)[inside][:, None]
+        amount = _print(opaque.shape, rng)[inside][:, None]
         changed = changed * (1 - amount) + amount * shade * rng.uniform(10, 250, 3).astype(np.float32)
     result = masked.copy()
-    result[inside] = np.clip(changed, 0, 255).astype(np.uint8)
+    share = opaque[inside].astype(np.float32)[:, None] / 255
+    result[inside] = np.clip(changed * share + cloth * (1 - share), 0, 255).astype(np.uint8)
     return result
 
 
@@ -53,19 +54,16 @@ def _print(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     return np.clip(wave * 4 + 0.5, 0, 1) * np.float32(rng.uniform(0.3, 1))
 
 
-def with_object(photo: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The photo with a hand, a microphone or a piece of cloth before the lower face, one time in four.
+def with_object(photo: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The photo with a hand, a microphone or a piece of cloth before the lower face, one time in three.
 
     Args:
         photo: (H, W, 3) uint8 RGB.
         landmarks: (68, 2) in its pixels.
-
-    Returns:
-        The photo, and where the thing is: (H, W) uint8, 0 to 255.
     """
     nothing = np.zeros(photo.shape[:2], np.uint8)
-    if rng.random() < 0.75:
-        return photo, nothing
+    if rng.random() < 2 / 3:
+        return photo
     width = float(np.linalg.norm(landmarks[16] - landmarks[0]))
     mouth = landmarks[48:68].mean(0)
     sort = rng.integers(3)
@@ -75,7 +73,7 @@ def with_object(photo: np.ndarray, landmarks: np.ndarray, rng: np.random.Generat
     alpha = soft[..., None].astype(np.float32) / 255
     edge = cv2.GaussianBlur(where, (0, 0), 0.05 * width)[..., None].astype(np.float32) / 255
     shaded = cover * (0.55 + 0.45 * edge)
-    return np.clip(photo * (1 - alpha) + shaded * alpha, 0, 255).astype(np.uint8), soft
+    return np.clip(photo * (1 - alpha) + shaded * alpha, 0, 255).astype(np.uint8)
 
 
 def _fingers(canvas: np.ndarray, mouth: np.ndarray, width: float, rng: np.random.Generator) -> np.ndarray:

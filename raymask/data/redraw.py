@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from raymask.data.disguise import photographed, recoloured, with_object
-from raymask.faces.masks import draw_mask
+from raymask.faces.masks.draw import draw_mask_layers
 
 
 class Drawn(NamedTuple):
@@ -50,8 +50,8 @@ class Redraw:
     bare: float = 0.0
     """Share of the faces that wear no mask."""
     strong: bool = False
-    """Whether masks change colour and print beyond any look, things come before the face, and the photo is altered as
-    a whole, as cameras and editors do."""
+    """Whether masks change colour and print beyond any look, things come before bare faces, and the photo is altered
+    as a whole, as cameras and editors do."""
 
     smallest: int = 80
     """Pixels of the smallest crop that a mask is drawn on."""
@@ -70,11 +70,12 @@ class Redraw:
         masked, covered = small, np.zeros((seen, seen), np.uint8)
         if rng.random() >= self.bare:
             look = self.looks[int(rng.integers(len(self.looks)))]
-            masked, covered = draw_mask(small, points.astype(np.float64), look, int(rng.integers(2**31)))
-        if self.strong:
-            masked = recoloured(masked, covered, rng)
-            masked, hidden = with_object(masked, points, rng)
-            covered[hidden > 127] = 0
+            seed = int(rng.integers(2**31))
+            masked, covered, opaque = draw_mask_layers(small, points.astype(np.float64), look, seed)
+            if self.strong:
+                masked = recoloured(masked, opaque, rng)
+        elif self.strong:
+            masked = with_object(masked, points, rng)
         matrix = self._placement(seen, rng)
         bare, masked = (self._placed(image, matrix, cv2.INTER_CUBIC) for image in (small, masked))
         covered = np.where(self._placed(covered, matrix, cv2.INTER_LINEAR) > 127, 255, 0).astype(np.uint8)

@@ -26,13 +26,14 @@ class MaskSegmenter(nn.Module):
         super().__init__()
         self.config = config
         widths = [config.channels * factor for factor in _GROWTH]
-        self.stem = _convolution(12, widths[0])
+        self.stem = nn.Sequential(_convolution(12, widths[0]), _convolution(widths[0], widths[0]))
         self.down = nn.ModuleList(
             nn.Sequential(_convolution(before, after, stride=2), _convolution(after, after))
             for before, after in pairwise(widths)
         )
         self.narrow = nn.ModuleList(nn.Conv2d(below, here, 1) for here, below in pairwise(widths))
         self.up = nn.ModuleList(_convolution(width, width) for width in widths[:-1])
+        self.refine = _convolution(widths[0], widths[0])
         self.head = nn.Conv2d(widths[0], 4, 3, padding=1)
 
     def forward(self, crop_B3SS: Tensor) -> Tensor:
@@ -46,7 +47,7 @@ class MaskSegmenter(nn.Module):
             skip = levels.pop()
             # Narrowed before it is enlarged: the same result at a quarter of the work.
             deep = up(skip + interpolate(narrow(deep), size=skip.shape[-2:], mode="bilinear", align_corners=False))
-        return pixel_shuffle(self.head(deep), 2)
+        return pixel_shuffle(self.head(self.refine(deep)), 2)
 
 
 def _convolution(before: int, after: int, *, stride: int = 1) -> nn.Sequential:

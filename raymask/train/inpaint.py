@@ -177,11 +177,13 @@ class InpainterCourse(Course):
 
     def _judge_learns(self, part: str, real: Tensor, made: Tensor, share: float) -> None:
         judge, optimiser = self.learning[part], self.optimisers[part]
+        judge.requires_grad_(True)
         optimiser.zero_grad()
         loss = discriminator_loss(judge(real)[-1], judge(made.detach())[-1])
         (loss.mean() * share).backward()
         sum_gradients(judge)
         optimiser.step()
+        judge.requires_grad_(False)  # what follows asks it about the generator, which alone learns from that
 
     def _edge_losses(self, given: Inputs, drawn: Tensor, share: float) -> dict[str, Tensor]:
         """The edge generator's; its discriminator sees the grey face too."""

@@ -30,8 +30,11 @@ def as_photographed(layer: Image, light: Light) -> Image:
 
 def compose(
     photo: NDArray[np.uint8], layer: Image, fit: Fit, wear: Wear, light: Light
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Lays the layer (h, w, 4) and its shadow over the window (h, w, 3) of the photo: the result and its map (h, w)."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Lays the layer (h, w, 4) and its shadow over the window (h, w, 3) of the photo.
+
+    Returns the result; its map (h, w), 255 where layer or shadow change a pixel; how opaque the layer is (h, w).
+    """
     red, green, blue, blurred = cv2.split(layer)
     # The blur's faint outer skirt would widen the map by pixels nobody sees changed: cover starts above it.
     cover = np.maximum(blurred - np.float32(_SKIRT), np.float32(0)) * np.float32(1 / (1 - _SKIRT))
@@ -46,7 +49,8 @@ def compose(
         drawn = plane * kept * np.float32(255) + grain
         drawn += under * bare
         planes.append(np.where(seen, np.clip(drawn, 0, 255).astype(np.uint8), under))
-    return cv2.merge(planes), seen.astype(np.uint8) * np.uint8(255)
+    opaque = np.where(seen, np.clip(cover * np.float32(255), 0, 255), 0).astype(np.uint8)
+    return cv2.merge(planes), seen.astype(np.uint8) * np.uint8(255), opaque
 
 
 def _shadow(cover: Image, fit: Fit, light: Light) -> Image:

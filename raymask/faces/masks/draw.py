@@ -29,20 +29,29 @@ def draw_mask(
 
     Raises ImageError for a photo of another shape or type, ConfigError for a look, seed or landmarks it cannot use.
     """
+    masked, covered, _ = draw_mask_layers(photo, landmarks, kind, seed)
+    return masked, covered
+
+
+def draw_mask_layers(
+    photo: NDArray[np.uint8], landmarks: Floats, kind: str, seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """As `draw_mask`, and also how opaque the mask itself is, (H, W) uint8: 255 where none of the face shows through, 0
+    where there is none of it; its shadow is no part of it."""
     wear = choose(parse_look(kind), seed)
     _check_photo(photo)
     points = _checked_landmarks(landmarks)
     fit = fit_head(points)
-    masked, covered = photo.copy(), np.zeros(photo.shape[:2], np.uint8)
+    masked, covered, opaque = photo.copy(), *(np.zeros(photo.shape[:2], np.uint8) for _ in range(2))
     placed = place(fit, wear, photo.shape)
     if placed is None:
-        return masked, covered
+        return masked, covered, opaque
     light = estimate(photo, fit, points)
     layer = as_photographed(render(placed, fit, wear, light), light)
     x0, y0, x1, y1 = placed.window
     window = np.s_[y0:y1, x0:x1]
-    masked[window], covered[window] = compose(photo[window], layer, fit, wear, light)
-    return masked, covered
+    masked[window], covered[window], opaque[window] = compose(photo[window], layer, fit, wear, light)
+    return masked, covered, opaque
 
 
 def _check_photo(photo: NDArray[np.uint8]) -> None:
