@@ -60,7 +60,7 @@ def _switched(words: list[str], config_class: type) -> list[str]:
     following = [*words[1:], ""]
     return [
         f"{word}=true" if word in options and after.lower() not in values else word
-        for word, after in zip(words, following, strict=True)
+        for word, after in zip(words, following, strict=False)  # one more follows nothing, where there are no words
     ]
 
 

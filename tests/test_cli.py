@@ -101,3 +101,13 @@ def test_a_users_mistake_is_a_sentence_without_traceback(capsys):
 def test_a_validation_error_passes_through():
     with pytest.raises(ConfigError, match="margin must be positive"):
         parse(Outer, "Do it.", ["--data", "x", "--loss.margin", "-1"])
+
+
+def test_what_is_on_or_off_may_stand_alone():
+    from raymask.train.segment_config import TrainSegmenterConfig
+
+    words = ["--data", "d", "--storage", "s", "--name", "n"]
+    assert not parse(TrainSegmenterConfig, "x", words).smoke
+    assert parse(TrainSegmenterConfig, "x", ["--smoke", *words]).smoke
+    assert parse(TrainSegmenterConfig, "x", [*words, "--smoke"]).smoke
+    assert not parse(TrainSegmenterConfig, "x", [*words, "--smoke", "false"]).smoke

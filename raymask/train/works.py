@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raymask.data.storage import absolute
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
@@ -124,6 +125,8 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
 
     kind, colon, file = config.teacher.partition(":")
     teacher = f"{kind}:{absolute(file)}" if colon else kind
+    if colon and "://" not in file and not Path(absolute(file)).exists():
+        raise ModelError(f"teacher {config.teacher}: there is no such file")
     return Work(
         settings=asdict(config.course()) | {"data": absolute(config.data), "teacher": teacher},
         loop=_train_inpainter,

@@ -210,8 +210,9 @@ def test_the_report_shows_a_grid(unmasked):
     for title in ("bare", "masked", "map found", "edges", "unmasked", "Telea"):
         assert f">{title}</th>" in page
     assert "http" not in page.replace("http-equiv", "")
-    grid = Image.open(out / "grid.png")
-    assert grid.size == (7 * 154 - 4, 22 + 3 * 154)
+    with Image.open(out / "grid.png") as grid:
+        size = grid.size
+    assert size == (7 * 154 - 4, 22 + 3 * 154)
 
 
 def test_the_teacher_does_not_judge(mrii, demo_faces, people, tmp_path):
