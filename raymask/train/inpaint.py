@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss
+from torch.nn.functional import conv2d, l1_loss, pad
 
 from raymask.data.crops import CropStore
 from raymask.data.redraw import Drawn, Redraw
@@ -81,6 +81,10 @@ class Inputs(NamedTuple):
     """Those outside the hole."""
     edges: Tensor
     """All edges of the bare face."""
+    softness: Tensor
+    """(B, 1, 1, 1): how blurred the teacher sees the face."""
+    seen_landmarks: Tensor
+    """(B, 68, 2) pixels: where the teacher takes the face to lie."""
 
 
 class InpainterCourse(Course):
@@ -113,7 +117,7 @@ class InpainterCourse(Course):
         )
 
     def _hole_and_edges(self, drawn: Drawn, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Each (1, S, S) float32."""
+        """Each (1, S, S) float32; and how the teacher will look at the face."""
         side, sigma = self.config.model.side, self.config.model.edge_sigma
         reach = int(rng.integers(0, round(_WIDEST * side) + 1))
         hole = cv2.dilate(drawn.mask_map, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 127
@@ -122,6 +126,8 @@ class InpainterCourse(Course):
             "hole": hole.astype(np.float32)[None],
             "known_edges": draw_edges(drawn.bare, sigma=sigma, known=~hole)[None],
             "edges": draw_edges(drawn.bare, sigma=sigma)[None],
+            "softness": rng.random((1, 1, 1), dtype=np.float32),
+            "seen_landmarks": _moved(drawn.landmarks, side, rng),
         }
 
     def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
@@ -209,14 +215,14 @@ class InpainterCourse(Course):
         if weights.adversarial:
             self._judge_learns("image_judge", given.image, filled, batch.share)
             losses["adversarial"] = weights.adversarial * adversarial_loss(self.image_judge(filled)[-1], real=True)
-        made = self.teacher(filled, batch.landmarks)
+        made = self.teacher(_softened(filled, given.softness), given.seen_landmarks)
         with torch.no_grad():
-            real = self.teacher(given.image, batch.landmarks)
+            real = self.teacher(_softened(given.image, given.softness), given.seen_landmarks)
         losses["identity"] = weights.identity * identity_loss(made.embedding, real.embedding)
         hole = given.hole
         if self.perceptual is None:
             looked = (made.maps, real.maps), (made.maps, real.maps)
-            hole = self.teacher.aligned(given.hole, batch.landmarks)
+            hole = self.teacher.aligned(given.hole, given.seen_landmarks)
         else:
             with torch.no_grad():
                 real_maps = self.perceptual(given.image)
@@ -288,4 +294,33 @@ class InpainterCourse(Course):
 
 def _inputs(batch: DrawnBatch) -> Inputs:
     more = batch.more
-    return Inputs(batch.bare.float() / 255, more["grey"], more["hole"], more["known_edges"], more["edges"])
+    return Inputs(
+        batch.bare.float() / 255,
+        more["grey"],
+        more["hole"],
+        more["known_edges"],
+        more["edges"],
+        more["softness"],
+        more["seen_landmarks"],
+    )
+
+
+def _moved(landmarks: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """The landmarks turned, scaled and shifted a little, as another detector may have found them."""
+    turn, scale = rng.normal(0, 0.03), math.exp(rng.normal(0, 0.03))
+    rotation = scale * np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    middle = landmarks.mean(0)
+    shifted = (landmarks - middle) @ rotation.T + middle + rng.normal(0, 0.01 * side, 2)
+    return shifted.astype(np.float32)
+
+
+def _softened(face: Tensor, softness: Tensor) -> Tensor:
+    """(B, C, S, S) blurred by a pixel, in the share (B, 1, 1, 1).
+
+    A gradient through a network likes fine patterns that mean something to this network alone, and that are lost when
+    the face is put back into its photo. Seen now sharp, now soft, here and a little aside, only what lasts helps.
+    """
+    taps = torch.exp(-0.5 * torch.arange(-2, 3, device=face.device, dtype=face.dtype) ** 2)
+    kernel = (taps[:, None] * taps / taps.sum() ** 2).expand(face.shape[1], 1, 5, 5)
+    blurred = conv2d(pad(face, (2, 2, 2, 2), mode="reflect"), kernel, groups=face.shape[1])
+    return face + softness * (blurred - face)
