@@ -20,7 +20,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-demo: setup  ## Invent faces, draw masks, train two workers, evaluate: 6 to 10 minutes on 2 cores.
+demo: setup  ## Invent faces, draw masks, train both ways, evaluate: up to 15 minutes on 2 cores.
 	$(BIN)/python jobs/demo.py
 
 test: setup lint  ## Run all tests.

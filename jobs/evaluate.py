@@ -5,7 +5,10 @@ from raymask.evaluate.config import EvaluateConfig
 
 
 def main() -> None:
-    recognisers = "dlib, facenet[:WEIGHTS], onnx:FILE, bundle:DIR or python:MODULE:ATTRIBUTE; any number of them."
+    recognisers = (
+        "dlib, facenet[:WEIGHTS], onnx:FILE, bundle:DIR, mrii:SEGMENTER,INPAINTER,EMBEDDER, fused:DIR or "
+        "python:MODULE:ATTRIBUTE; any number of them."
+    )
     config = parse(EvaluateConfig, __doc__, positional=("recognisers", recognisers))
 
     from raymask.evaluate.run import evaluate
