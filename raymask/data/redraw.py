@@ -26,7 +26,8 @@ class Drawn(NamedTuple):
     bare: np.ndarray
     """(S, S, 3) uint8 RGB."""
     masked: np.ndarray
-    """(S, S, 3) uint8 RGB; what is not covered is the same as in `bare`, unless the photo was altered as a whole."""
+    """(S, S, 3) uint8 RGB; the same as `bare` but at the mask and a few pixels around it, which resampling blurs, unless
+    the photo was altered as a whole."""
     mask_map: np.ndarray
     """(S, S) uint8, 255 where the mask covers, 0 elsewhere."""
     landmarks: np.ndarray
@@ -76,6 +77,13 @@ class Redraw:
                 masked = recoloured(masked, opaque, rng)
         elif self.strong:
             masked = with_object(masked, points, rng)
+        if seen > self.side:  # the resampling below would skip pixels
+            size = (self.side, self.side)
+            small, masked, covered = (
+                cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in (small, masked, covered)
+            )
+            points = (points + 0.5) * (self.side / seen) - 0.5
+            seen = self.side
         matrix = self._placement(seen, rng)
         bare, masked = (self._placed(image, matrix, cv2.INTER_CUBIC) for image in (small, masked))
         covered = np.where(self._placed(covered, matrix, cv2.INTER_LINEAR) > 127, 255, 0).astype(np.uint8)

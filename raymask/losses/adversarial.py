@@ -37,7 +37,7 @@ def feature_matching_loss(made: Sequence[Tensor], real: Sequence[Tensor]) -> Ten
     """L1 distance of the discriminator's inner maps, summed over layers (EdgeConnect, equation 3).
 
     Args:
-        made, real: maps (B, C, h, w) of each layer but the last; no gradient flows to `real`.
+        made, real: maps (B, C, h, w) of each layer; no gradient flows to `real`.
 
     Returns:
         (B,) losses.

@@ -39,7 +39,7 @@ class Impression(NamedTuple):
     """What a teacher makes of faces."""
 
     maps: list[Tensor]
-    """(B, C, h, w), one a resolution, finest first; each pixel's channels have a mean square of 1."""
+    """(B, C, h, w), the last of each resolution, finest first; each pixel's channels have a mean square of 1."""
     embedding: Tensor
     """(B, D), rows of length 1."""
 
@@ -65,9 +65,9 @@ class Teacher(nn.Module):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
         self._prepare, self.side, self._points = prepare, side, points
-        self._seen: list[Tensor] = []
-        for layer in _last_of_each_resolution(network, torch.zeros(1, 3, side, side)):
-            layer.register_forward_hook(lambda _layer, _taken, given: self._seen.append(given))
+        self._seen: dict[int, Tensor] = {}
+        for layer in network.modules():
+            layer.register_forward_hook(self._see)
 
     def train(self, mode: bool = True) -> Teacher:
         """A teacher does not learn: its layers stay in evaluation mode."""
@@ -81,9 +81,15 @@ class Teacher(nn.Module):
         """
         self._seen.clear()
         given = self.network(self._prepare(self.aligned(face, landmarks)))
-        maps = [normalize(seen, dim=1) * math.sqrt(seen.shape[1]) for seen in self._seen]
+        finest_first = [self._seen[side] for side in sorted(self._seen, reverse=True)]
+        maps = [normalize(seen, dim=1) * math.sqrt(seen.shape[1]) for seen in finest_first]
         self._seen.clear()
         return Impression(maps, normalize(given.reshape(len(face), -1), dim=1))
+
+    def _see(self, _layer: nn.Module, _taken: object, given: object) -> None:
+        """Keep the last map of each resolution, whichever layer or block gives it."""
+        if isinstance(given, Tensor) and given.ndim == 4 and given.shape[-1] >= _SMALLEST_MAP:
+            self._seen[given.shape[-1]] = given
 
     def aligned(self, face: Tensor, landmarks: Tensor) -> Tensor:
         """(B, C, S, S) to (B, C, T, T): as the network is used to see faces."""
@@ -112,26 +118,6 @@ def _warped(picture: Tensor, matrices: np.ndarray, size: int) -> Tensor:
     places = torch.stack([pixels.expand_as(ones), pixels[:, None].expand_as(ones), ones], dim=-1)
     source = torch.einsum("hwk,bck->bhwc", places, torch.from_numpy(matrices[:, :2]).to(picture))
     return grid_sample(picture, (2 * source + 1) / picture.shape[-1] - 1, align_corners=False)
-
-
-def _last_of_each_resolution(network: nn.Module, example: Tensor) -> list[nn.Module]:
-    """The layers without layers of their own that give the last map of each resolution, finest first."""
-    last: dict[int, nn.Module] = {}
-    watching = []
-    for layer in network.modules():
-        if not list(layer.children()):
-
-            def remember(layer: nn.Module, _taken: object, given: Tensor) -> None:
-                if given.ndim == 4 and given.shape[-1] >= _SMALLEST_MAP:
-                    last.pop(given.shape[-1], None)
-                    last[given.shape[-1]] = layer
-
-            watching.append(layer.register_forward_hook(remember))
-    with torch.no_grad():
-        network.eval()(example)
-    for hook in watching:
-        hook.remove()
-    return list(last.values())
 
 
 def load_teacher(spec: str) -> Teacher:

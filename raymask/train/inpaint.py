@@ -201,7 +201,7 @@ class InpainterCourse(Course):
             judged_real = self.edge_judge(real)
         losses = {
             "edge_adversarial": weights.edge_adversarial * adversarial_loss(judged[-1], real=True),
-            "feature_matching": weights.feature_matching * feature_matching_loss(judged[:-1], judged_real[:-1]),
+            "feature_matching": weights.feature_matching * feature_matching_loss(judged, judged_real),
         }
         return {key: value.mean() * share for key, value in losses.items()}
 
