@@ -79,7 +79,9 @@ def run_demo(config: DemoConfig) -> None:
     write_faces(faces, people=config.people, photos=config.photos, seed=config.seed)
 
     _say(f"2 of 7: find faces, draw masks, crop, split  (jobs/prepare.py --images {faces} --out {prepared})")
-    split = SplitConfig(validation=config.people // 10, test=config.people // 4, least_photos=6, seed=config.seed)
+    split = SplitConfig(
+        validation=max(2, config.people // 10), test=config.people // 4, least_photos=6, seed=config.seed
+    )
     prepare(PrepareConfig(images=faces, out=prepared, split=split, seed=config.seed, workers=config.workers))
     print(f"look at {prepared}/sheet.png")
 

@@ -8,6 +8,7 @@ import torch
 
 from raymask.data.storage import Folder
 from raymask.models.bundle import save_bundle
+from raymask.models.teacher import teacher_digest
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.inpaint import train_inpainter
@@ -39,5 +40,5 @@ def inpainter_bundle(data: str, folder: Path, *, steps: int, teacher: str) -> Pa
         folder / "inpainter",
         work.model(Checkpoints(run).newest()[1]),
         preprocessing={},
-        training={"settings": {"teacher": teacher}},
+        training={"teacher_sha256": teacher_digest(teacher)},
     )

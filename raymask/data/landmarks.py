@@ -15,12 +15,12 @@ _READS_IN_FLIGHT = 8
 
 
 def read_landmarks(folder: Folder, index: CropIndex, *, quiet: bool = False) -> np.ndarray:
-    """(N, 68, 2) float32 in pixels of the crop, 544 bytes a photo; no picture is read for them.
+    """(N, 68, 2) float16 in pixels of the crop, 272 bytes a photo, good to 1/16 pixel; no picture is read for them.
 
     Raises:
         DataError: a file is missing, damaged, or does not hold as many photos as the index says.
     """
-    landmarks = np.empty((len(index.identities), 68, 2), dtype=np.float32)
+    landmarks = np.empty((len(index.identities), 68, 2), dtype=np.float16)
     order = np.argsort(index.file_of, kind="stable")
     starts = np.searchsorted(index.file_of[order], np.arange(len(index.files) + 1))
 

@@ -26,8 +26,8 @@ class Drawn(NamedTuple):
     bare: np.ndarray
     """(S, S, 3) uint8 RGB."""
     masked: np.ndarray
-    """(S, S, 3) uint8 RGB; the same as `bare` but at the mask and a few pixels around it, which resampling blurs, unless
-    the photo was altered as a whole."""
+    """(S, S, 3) uint8 RGB; the same as `bare` but at the mask and a few pixels around it, which resampling blurs,
+    unless the photo was altered as a whole."""
     mask_map: np.ndarray
     """(S, S) uint8, 255 where the mask covers, 0 elsewhere."""
     landmarks: np.ndarray
@@ -67,12 +67,12 @@ class Redraw:
         """
         seen = round(math.exp(rng.uniform(math.log(self.smallest), math.log(crop.shape[0]))))
         small = cv2.resize(crop, (seen, seen), interpolation=cv2.INTER_AREA)
-        points = (landmarks + 0.5) * (seen / crop.shape[0]) - 0.5
+        points = (landmarks.astype(np.float64) + 0.5) * (seen / crop.shape[0]) - 0.5
         masked, covered = small, np.zeros((seen, seen), np.uint8)
         if rng.random() >= self.bare:
             look = self.looks[int(rng.integers(len(self.looks)))]
             seed = int(rng.integers(2**31))
-            masked, covered, opaque = draw_mask_layers(small, points.astype(np.float64), look, seed)
+            masked, covered, opaque = draw_mask_layers(small, points, look, seed)
             if self.strong:
                 masked = recoloured(masked, opaque, rng)
         elif self.strong:

@@ -85,9 +85,8 @@ class EvaluateConfig:
             )
         if self.people is not None:
             people_split(self.people)
-        for spec in self.recognisers:
-            if self.protocol == "unmask" and not spec.startswith("mrii:"):
-                raise ConfigError(f"protocol unmask takes mrii:SEGMENTER,INPAINTER,EMBEDDER only, not {spec!r}")
+        for spec in self.recognisers if self.protocol == "unmask" else ():
+            _check_judged(spec)
         self._check_misplaced()
 
     def _check_misplaced(self) -> None:
@@ -99,6 +98,15 @@ class EvaluateConfig:
         for name, given in misplaced.items():
             if given:
                 raise ConfigError(f"{name} has no effect on protocol {self.protocol}; leave it out")
+
+
+def _check_judged(spec: str) -> None:
+    """Raise ConfigError if protocol unmask cannot judge the pictures of this recogniser."""
+    if not spec.startswith("mrii:"):
+        raise ConfigError(f"protocol unmask takes mrii:SEGMENTER,INPAINTER,EMBEDDER only, not {spec!r}")
+    judge = spec.split(",", 2)[-1]
+    if judge.partition(":")[0] not in ("dlib", "onnx", "bundle") or "://" in judge:
+        raise ConfigError(f"{spec}: protocol unmask is judged by dlib, a local onnx:FILE or bundle:DIR, not {judge}")
 
 
 def people_split(people: str) -> tuple[str, Split]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from raymask.data.storage import Folder
+from raymask.errors import ModelError
 
 
 def fetched(folder: str, target: Path) -> Path:
-    """A local folder as it is; a remote one's files in `target`, missing ones left for the loader to name."""
+    """A local folder as it is; a remote one's files in `target`. Raises ModelError if a remote one is no bundle."""
     if "://" not in folder:
         return Path(folder)
     bundle = Folder(folder)
+    if "config.json" not in bundle.names():
+        raise ModelError(f"{folder} is no bundle: config.json is missing")
     for name in bundle.names():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(bundle.read(name))

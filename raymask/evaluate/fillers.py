@@ -29,8 +29,10 @@ def nothing(crop: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return crop.copy()
 
 
+MASKED_PHOTO = "masked photo"
+
 FILLERS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "masked photo": nothing,
+    MASKED_PHOTO: nothing,
     "mean colour": mean_colour,
     "Telea": telea,
 }

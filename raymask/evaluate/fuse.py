@@ -4,43 +4,41 @@ The fused score is a weighted mean of the parts' cosine similarities. The weight
 probes, bare and masked, most probably find their person among all enrolled: multinomial logistic regression of the
 person on the scores, with no weight below 0. It asks what `gallery` asks, and needs no threshold.
 
-Shapes: P parts, N photos (twice: bare and masked), G enrolled people.
+Shapes: P parts, N photos (twice: bare and masked), G enrolled people, C probes at a time.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from raymask import __version__
 from raymask.data.photos import list_photos
 from raymask.data.storage import Folder
-from raymask.errors import DataError
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
-from raymask.evaluate.fetch import fetched
 from raymask.evaluate.fuse_config import FuseConfig
+from raymask.evaluate.fused_bundle import check_target, write_fused
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probes
-from raymask.evaluate.protocol_gallery import gallery_scores, ranks
+from raymask.evaluate.protocol_gallery import ranks
 from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.trial_gallery import GalleryTrial
-from raymask.models.bundle import save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
 
 FALSE_ACCEPTS = {"1e-2": 1e-2, "1e-3": 1e-3}
 """False-accept rates, per comparison of two different people, that thresholds are kept for."""
 
-STATES = ("bare", "masked")
+_AT_ONCE = 4096
+"""Probes that are scored at a time, so that memory does not grow with their number."""
+_BINS = 20_000
+"""Of cosine similarities from -1 to 1: what a threshold is good to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,27 +54,48 @@ class Fused:
     """Of bare and masked validation probes, by recogniser; what the weights were chosen by, not a result."""
 
 
+class Scores(NamedTuple):
+    """Probes against the enrolled of one draw."""
+
+    parts: np.ndarray
+    """(P, C, G) cosine similarities, 0 where a face was not found."""
+    identities: np.ndarray
+    """(C,) which of the enrolled each probe shows."""
+    counts: np.ndarray
+    """(C,) how much each probe counts."""
+
+
 def fuse(config: FuseConfig) -> Fused:
-    """Calibrate and write the bundle, replacing one of that name.
+    """Calibrate and write the bundle, replacing a fusion of that name.
 
     Raises:
         DataError: photos or people are missing, or the bundle cannot be written.
         ModelError: a model file is missing or does not fit.
         ConfigError: a recogniser is unknown.
     """
+    check_target(Path(config.out))
     trial = _trial(config)
     parts = {spec: load_recogniser(spec) for spec in config.recognisers}
     probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed)
     answers = embed_probes(trial.probes, probes, parts)
-    weights = fit_weights([_all_scores(trial, answer) for answer in answers.values()], *_probes_of(trial))
+    weights = fit_weights(lambda: _scores(trial, list(answers.values())), len(answers))
     fusion = Fusion(FusionConfig(parts=config.recognisers))
     fusion.scales.copy_(torch.from_numpy(np.sqrt(weights)))
     together = _fused(fusion, list(answers.values()))
-    thresholds = _thresholds(trial, together)
-    rank1 = {name: _rank1(trial, answer) for name, answer in [*answers.items(), ("fused", together)]}
-    shares = dict(zip(config.recognisers, weights.tolist(), strict=True))
-    done = Fused(folder=Path(config.out), weights=shares, thresholds=thresholds, rank1=rank1)
-    _write(done, config, fusion)
+    done = Fused(
+        folder=Path(config.out),
+        weights=dict(zip(config.recognisers, weights.tolist(), strict=True)),
+        thresholds=_thresholds(trial, together),
+        rank1={name: _rank1(trial, answer) for name, answer in [*answers.items(), ("fused", together)]},
+    )
+    ranked = {f"part {place}": list(values) for place, values in enumerate(done.rank1.values())}
+    write_fused(
+        done.folder,
+        fusion,
+        thresholds=done.thresholds,
+        metrics={"validation_rank1": ranked | {"fused": list(done.rank1["fused"])}},
+        training={"masks": list(config.masks), "seed": config.seed, "draws": config.draws},
+    )
     return done
 
 
@@ -95,43 +114,48 @@ def _trial(config: FuseConfig) -> GalleryTrial:
     return GalleryTrial(chosen, draws=config.draws, seed=config.seed)
 
 
-def _all_scores(trial: GalleryTrial, answer: Embedded) -> np.ndarray:
-    """(draws, 2N, G) cosine similarities, 0 where a face was not found."""
-    scores = [gallery_scores(answer.embeddings, answer.found, enrolled) for enrolled in trial.enrolled]
-    return np.where(np.isfinite(scores), scores, 0).astype(np.float64)
+def _scores(trial: GalleryTrial, answers: Sequence[Embedded]) -> Iterator[Scores]:
+    """All probes of all draws; people count alike, and bare and masked probes alike."""
+    for enrolled in trial.enrolled:
+        rows = np.flatnonzero(trial.is_probe(enrolled))
+        group = 2 * trial.identities[rows] + trial.masked[rows]
+        counts = 1 / np.bincount(group)[group]
+        for part in np.array_split(np.arange(len(rows)), -(-len(rows) // _AT_ONCE)):
+            found = np.stack([_cosines(answer, rows[part], enrolled) for answer in answers])
+            yield Scores(np.where(np.isfinite(found), found, 0), trial.identities[rows[part]], counts[part])
 
 
-def _probes_of(trial: GalleryTrial) -> tuple[np.ndarray, np.ndarray]:
-    """(2N,) whose each photo is, and (draws, 2N) how much it counts: people alike, bare and masked alike."""
-    counts = np.array([trial.is_probe(enrolled) for enrolled in trial.enrolled], np.float64)
-    for state in (trial.masked, ~trial.masked):
-        for person in range(len(trial.people)):
-            own = state & (trial.identities == person)
-            counts[:, own] /= np.maximum(counts[:, own].sum(1, keepdims=True), 1)
-    return trial.identities, counts
+def _cosines(answer: Embedded, rows: np.ndarray, enrolled: np.ndarray) -> np.ndarray:
+    """(C, G) float64; -inf where a face was not found."""
+    scores = (answer.embeddings[rows] @ answer.embeddings[enrolled].T).astype(np.float64)
+    scores[~answer.found[rows]] = -np.inf
+    scores[:, ~answer.found[enrolled]] = -np.inf
+    return scores
 
 
-def fit_weights(scores: Sequence[np.ndarray], identities: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The parts' weights, at least 0, adding up to 1.
+def fit_weights(scores: Callable[[], Iterator[Scores]], parts: int) -> np.ndarray:
+    """The parts' weights, (P,), at least 0, adding up to 1.
 
     Args:
-        scores: of each part (draws, N, G) cosine similarities with the enrolled.
-        identities: (N,) which of the enrolled each photo shows.
-        counts: (draws, N) how much each photo counts in each draw.
+        scores: gives all probes' scores, the same each time it is called.
+        parts: P.
     """
-    stacked = np.stack(scores)  # (P, draws, N, G)
-    right = np.arange(stacked.shape[-1]) == identities[:, None]
-    total = counts.sum()
 
     def cost(slopes: np.ndarray) -> tuple[float, np.ndarray]:
-        logs = log_softmax(np.tensordot(slopes, stacked, axes=1), axis=-1)
-        value = -float((counts[..., None] * np.where(right, logs, 0)).sum()) / total
-        slope = (counts[..., None] * (np.exp(logs) - right))[None] * stacked
-        return value, slope.sum((1, 2, 3)) / total
+        value, gradient, total = 0.0, np.zeros(parts), 0.0
+        for some in scores():
+            logs = log_softmax(np.tensordot(slopes, some.parts, axes=1), axis=-1)
+            own = np.arange(len(logs)), some.identities
+            error = np.exp(logs)
+            error[own] -= 1
+            value -= float(some.counts @ logs[own])
+            gradient += np.einsum("c,cg,pcg->p", some.counts, error, some.parts)
+            total += float(some.counts.sum())
+        return value / total, gradient / total
 
-    begin = np.full(len(scores), 10.0 / len(scores))
-    found = minimize(cost, begin, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(scores)).x
-    return found / found.sum() if found.sum() > 0 else np.full(len(scores), 1 / len(scores))
+    begin = np.full(parts, 10.0 / parts)
+    found = minimize(cost, begin, jac=True, method="L-BFGS-B", bounds=[(0, None)] * parts).x
+    return found / found.sum() if found.sum() > 0 else np.full(parts, 1 / parts)
 
 
 def _fused(fusion: Fusion, answers: Sequence[Embedded]) -> Embedded:
@@ -143,86 +167,44 @@ def _rank1(trial: GalleryTrial, answer: Embedded) -> tuple[float, float]:
     """Share of bare and of masked probes whose person comes first, over all draws."""
     hits, probes = np.zeros(2), np.zeros(2)
     for enrolled in trial.enrolled:
-        first = ranks(gallery_scores(answer.embeddings, answer.found, enrolled), trial.identities) <= 1
-        asked = trial.is_probe(enrolled)
-        for place, state in enumerate((~trial.masked, trial.masked)):
-            hits[place] += (first & asked & state).sum()
-            probes[place] += (asked & state).sum()
+        rows = np.flatnonzero(trial.is_probe(enrolled))
+        for some in np.array_split(rows, -(-len(rows) // _AT_ONCE)):
+            first = ranks(_cosines(answer, some, enrolled), trial.identities[some]) <= 1
+            for place, state in enumerate((~trial.masked[some], trial.masked[some])):
+                hits[place] += (first & state).sum()
+                probes[place] += state.sum()
     bare, masked = hits / np.maximum(probes, 1)
     return float(bare), float(masked)
 
 
 def _thresholds(trial: GalleryTrial, answer: Embedded) -> dict[str, float]:
     """By state of the probe and false-accept rate; every two people count alike, however many photos they have."""
-    found = {}
-    for name, state in zip(STATES, (~trial.masked, trial.masked), strict=True):
-        scores, weights = [], []
-        for enrolled in trial.enrolled:
-            rows = np.flatnonzero(trial.is_probe(enrolled) & state & answer.found)
-            share = 1 / np.bincount(trial.identities[rows], minlength=len(trial.people))[trial.identities[rows]]
-            table = gallery_scores(answer.embeddings, answer.found, enrolled)[rows]
-            other = np.isfinite(table) & (trial.identities[rows, None] != np.arange(len(trial.people)))
-            scores.append(table[other])
-            weights.append(np.broadcast_to(share[:, None], table.shape)[other])
-        together = np.concatenate(scores), np.concatenate(weights)
-        for rate, share_accepted in FALSE_ACCEPTS.items():
-            found[f"{name}_{rate}"] = weighted_threshold(*together, share_accepted)
-    return found
+    histograms = np.zeros((2, _BINS))
+    for enrolled in trial.enrolled:
+        rows = np.flatnonzero(trial.is_probe(enrolled) & answer.found)
+        group = 2 * trial.identities[rows] + trial.masked[rows]
+        share = 1 / np.bincount(group)[group]
+        for part in np.array_split(np.arange(len(rows)), max(1, -(-len(rows) // _AT_ONCE))):
+            scores = _cosines(answer, rows[part], enrolled)
+            other = np.isfinite(scores) & (trial.identities[rows[part], None] != np.arange(len(trial.people)))
+            weights = np.broadcast_to(share[part][:, None], scores.shape)
+            for place, state in enumerate((~trial.masked[rows[part]], trial.masked[rows[part]])):
+                chosen = other & state[:, None]
+                histograms[place] += np.histogram(scores[chosen], _BINS, (-1, 1), weights=weights[chosen])[0]
+    return {
+        f"{name}_{rate}": threshold_of(histogram, accepted)
+        for name, histogram in zip(("bare", "masked"), histograms, strict=True)
+        for rate, accepted in FALSE_ACCEPTS.items()
+    }
 
 
-def weighted_threshold(scores: np.ndarray, weights: np.ndarray, share: float) -> float:
-    """The lowest threshold that at most `share` of the weight of (N,) scores reaches; 1 where there are none."""
-    if not len(scores):
+def threshold_of(histogram: np.ndarray, share: float) -> float:
+    """The lowest edge of a bin, from -1 to 1, at and above which lies at most `share` of a histogram of cosines.
+
+    Where that is rarer than the comparisons there are, it is above all of them; 1 where there are none.
+    """
+    if not histogram.any():
         return 1.0
-    order = np.argsort(-scores, kind="stable")
-    reached = np.cumsum(weights[order]) / weights.sum()
-    too_many = int(np.searchsorted(reached, share, side="right"))
-    return float(np.nextafter(scores[order[min(too_many, len(order) - 1)]], np.inf))
-
-
-def _write(done: Fused, config: FuseConfig, fusion: Fusion) -> None:
-    """The bundle with its parts' files, whole or not at all."""
-    target = done.folder
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-            made = Path(folder) / "made"
-            parts = tuple(collect(spec, made, f"parts/{place}") for place, spec in enumerate(config.recognisers))
-            moved = Fusion(FusionConfig(parts=parts))
-            moved.load_state_dict(fusion.state_dict())
-            bundle = save_bundle(
-                Path(folder) / "bundle",
-                moved,
-                preprocessing={},
-                thresholds=done.thresholds,
-                metrics={"validation_rank1": {name: list(values) for name, values in done.rank1.items()}},
-                training={"raymask": __version__, "settings": asdict(config), "weights": dict(done.weights)},
-            )
-            if (made / "parts").exists():
-                shutil.move(made / "parts", bundle / "parts")
-            if target.exists():
-                shutil.move(target, Path(folder) / "earlier")
-            os.replace(bundle, target)
-    except OSError as error:
-        raise DataError(f"{target} cannot be written ({error.strerror}); choose another --out") from None
-
-
-def collect(spec: str, folder: Path, name: str) -> str:
-    """Copy a recogniser's files into FOLDER/NAME; returns its spec with paths relative to `folder`."""
-    kind, _, rest = spec.partition(":")
-    if kind == "mrii":
-        segmenter, inpainter, embedder = rest.split(",", 2)
-        bundles = [
-            collect(f"bundle:{part}", folder, f"{name}/{what}").removeprefix("bundle:")
-            for part, what in ((segmenter, "segmenter"), (inpainter, "inpainter"))
-        ]
-        return f"mrii:{','.join(bundles)},{collect(embedder, folder, f'{name}/embedder')}"
-    if kind == "bundle":
-        with tempfile.TemporaryDirectory() as copy:
-            shutil.copytree(fetched(rest, Path(copy)), folder / name, dirs_exist_ok=True)
-        return f"bundle:{name}"
-    if kind == "onnx":
-        (folder / name).mkdir(parents=True)
-        shutil.copy(rest, folder / name)
-        return f"onnx:{name}/{Path(rest).name}"
-    return spec
+    reached = np.cumsum(histogram[::-1])[::-1] / histogram.sum()
+    edges = np.linspace(-1, 1, len(histogram) + 1)
+    return float(edges[np.append(reached, 0) <= share][0])

@@ -37,9 +37,11 @@ class FuseConfig:
         if len(set(self.recognisers)) < len(self.recognisers):
             raise ConfigError(f"a recogniser is named twice in {', '.join(self.recognisers)}; name each once")
         for spec in self.recognisers:
-            kind = spec.partition(":")[0]
-            if kind in ("fused", "python"):
+            embedder = spec.split(",", 2)[-1] if spec.startswith("mrii:") else spec
+            if embedder.partition(":")[0] not in ("dlib", "facenet", "onnx", "bundle"):
                 raise ConfigError(f"{spec} cannot be part of a bundle; name dlib, facenet, onnx:, bundle: or mrii:")
+        if "://" in self.out:
+            raise ConfigError(f"out must be a local folder, not {self.out}; copy the bundle when it is made")
         if people_split(self.people)[1] == "test":
             raise ConfigError(f"people {self.people!r}: test people are not calibrated on; name {self.people}:val")
         if self.max_photos is not None and self.max_photos < 2:

@@ -12,7 +12,7 @@ from raymask.errors import ConfigError
 from raymask.evaluate.fetch import fetched
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.recognisers import Recogniser, load_recogniser
-from raymask.models.bundle import load_bundle
+from raymask.models.bundle import bundle_config
 from raymask.models.unmasker import Unmasked, Unmasker
 
 
@@ -36,11 +36,10 @@ class MriiRecogniser:
         """Raises ConfigError for another form, ModelError for a bundle that is missing or of another kind."""
         named = MriiParts(parts)
         with tempfile.TemporaryDirectory() as copy:
-            bundles = [
-                fetched(name, Path(copy) / str(place)) for place, name in enumerate((named.segmenter, named.inpainter))
-            ]
-            self.unmasker = Unmasker.load(*bundles)
-            self.training = load_bundle(bundles[1]).config["training"]
+            segmenter = fetched(named.segmenter, Path(copy) / "segmenter")
+            inpainter = fetched(named.inpainter, Path(copy) / "inpainter")
+            self.unmasker = Unmasker.load(segmenter, inpainter)
+            self.training = bundle_config(inpainter)["training"]
         self.embedder: Recogniser = load_recogniser(named.embedder)
 
     def embed(self, photos: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

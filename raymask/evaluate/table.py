@@ -65,13 +65,22 @@ def _difference(samples: Samples, measures: Sequence[Measure], earlier: str, lat
 
 def short_names(specs: Sequence[str]) -> dict[str, str]:
     """Specs without the folders of their paths, where that leaves them different; bundles by their run's name."""
-    short = {}
-    for spec in specs:
-        kind, colon, rest = spec.partition(":")
-        path = rest.rstrip("/").removesuffix("/bundle")  # jobs/train.py leaves STORAGE/NAME/bundle
-        short[spec] = f"{kind}{colon}{path.rpartition('/')[2]}"
+    short = {spec: _short_name(spec) for spec in specs}
     alike = list(short.values())
     return {spec: name if alike.count(name) == 1 else spec for spec, name in short.items()}
+
+
+def _short_name(spec: str) -> str:
+    kind, colon, rest = spec.partition(":")
+    if kind == "mrii" and rest.count(",") >= 2:
+        segmenter, inpainter, embedder = rest.split(",", 2)
+        return f"mrii:{_last(segmenter)},{_last(inpainter)},{_short_name(embedder)}"
+    return f"{kind}{colon}{_last(rest)}"
+
+
+def _last(path: str) -> str:
+    """A path's last part, or the run's name where jobs/train.py and its like leave STORAGE/NAME/bundle."""
+    return path.rstrip("/").removesuffix("/bundle").rpartition("/")[2]
 
 
 def percent(shown: Figure, *, signed: bool = False) -> str:

@@ -14,7 +14,7 @@ from raymask.errors import ConfigError, DataError, ImageError
 from raymask.evaluate.bootstrap import Figure, Ratio, Sampled, draw_weights, sums_by_person
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Miss
-from raymask.evaluate.fillers import FILLERS
+from raymask.evaluate.fillers import FILLERS, MASKED_PHOTO
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.mrii import MriiParts, MriiRecogniser
 from raymask.evaluate.people import choose_photos
@@ -24,7 +24,7 @@ from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.table import as_json, blocks, short_names
 from raymask.evaluate.versions import versions
 from raymask.faces.crop import Square
-from raymask.models.teacher import load_teacher
+from raymask.models.teacher import load_teacher, teacher_digest
 from raymask.progress import Progress
 
 IDENTITY = "identity"
@@ -192,18 +192,11 @@ def _judge_of(recognisers: Mapping[str, MriiRecogniser]) -> str:
         )
     (judge,) = judges
     for spec, recogniser in recognisers.items():
-        teacher = str(recogniser.training.get("settings", {}).get("teacher", ""))
-        if _same(teacher, judge):
+        if recogniser.training.get("teacher_sha256") == teacher_digest(judge):
             raise ConfigError(
-                f"{spec}: the inpainter learned from {teacher}, which cannot judge its pictures; name another embedder"
+                f"{spec}: the inpainter learned from {judge}, which cannot judge its pictures; name another"
             )
     return judge
-
-
-def _same(teacher: str, judge: str) -> bool:
-    """Whether two specs name one network, files going by their names wherever they lie."""
-    kinds, files = zip(*((spec.partition(":")[0], spec.rpartition("/")[2]) for spec in (teacher, judge)), strict=True)
-    return kinds[0] == kinds[1] and (teacher == judge or (kinds[0] == "onnx" and files[0] == files[1]))
 
 
 def _judged(
@@ -237,7 +230,10 @@ class _PhotoJudge:
             bare = self._probes.bare(photo)
         except (ImageError, DataError) as error:
             return self._miss(photo, f"unreadable: {error}")
-        drawn = self._probes.drawn(photo, bare)
+        try:
+            drawn = self._probes.drawn(photo, bare)
+        except Exception as error:  # whatever a library throws at one photo must not cost the others
+            return self._miss(photo, f"no mask could be drawn ({type(error).__name__}: {error})")
         if drawn is None:
             return self._miss(photo, "no face found in the bare photo that a mask would cover")
         masked, true_map = drawn
@@ -253,6 +249,7 @@ class _PhotoJudge:
         self.tally.unfound += not first.had_mask
         crops = {name: fill(first.crop, first.hole) for name, fill in FILLERS.items()}
         whole = {name: square.put_back(masked, crop, first.hole_map) for name, crop in crops.items()}
+        whole[MASKED_PHOTO] = masked  # as it is, not as its crop was resampled
         crops |= {name: one.filled for name, one in unmasked.items()}
         whole |= {name: one.photo for name, one in unmasked.items()}
         embeddings, found = self._embed([bare, *whole.values()])

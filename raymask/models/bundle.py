@@ -134,14 +134,11 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
     from safetensors.torch import load
 
     folder = Path(path)
+    config = bundle_config(folder, kind)
     try:
-        config = json.loads((folder / "config.json").read_text())
         weights = (folder / "model.safetensors").read_bytes()
-    except FileNotFoundError as error:
-        name = Path(str(error.filename)).name
-        raise ModelError(f"{folder} is no bundle: {name} is missing; make one with {_made_by(kind)}") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}/config.json cannot be read ({error})") from None
+    except OSError as error:
+        raise _no_bundle(folder, "model.safetensors", kind, error) from None
     if config.get("format") != FORMAT or config.get("model") not in _MAKERS:
         made_for = f"format {config.get('format')}, model {config.get('model')!r}"
         raise ModelError(f"{folder}: {made_for} is not known here; update raymask")
@@ -157,6 +154,23 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
     except RuntimeError:  # a page of names
         raise ModelError(f"{folder}: the weights do not fit the arguments in config.json; make it again") from None
     return Bundle(model=model.eval(), config=config)
+
+
+def bundle_config(path: str | os.PathLike[str], kind: str | None = None) -> dict[str, Any]:
+    """What `config.json` of a bundle says, unchecked. Raises ModelError if it is missing or no JSON."""
+    folder = Path(path)
+    try:
+        return dict(json.loads((folder / "config.json").read_text()))
+    except OSError as error:
+        raise _no_bundle(folder, "config.json", kind, error) from None
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{folder}/config.json cannot be read ({error})") from None
+
+
+def _no_bundle(folder: Path, name: str, kind: str | None, error: OSError) -> ModelError:
+    if isinstance(error, FileNotFoundError):
+        return ModelError(f"{folder} is no bundle: {name} is missing; make one with {_made_by(kind)}")
+    return ModelError(f"{folder}/{name} cannot be read ({error.strerror})")
 
 
 def _made_by(kind: str | None) -> str:

@@ -8,6 +8,7 @@ Shapes: B faces, S pixels a side, T pixels a side of what the teacher sees.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, normalize
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, normalize
 
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.alignment import (
@@ -31,6 +32,7 @@ from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
 
 KNOWN = ("dlib", "onnx:FILE", "bundle:DIR")
 
+_DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 _SMALLEST_MAP = 7
 """Pixels of a map that still says where something is."""
 
@@ -93,7 +95,12 @@ class Teacher(nn.Module):
 
     def aligned(self, face: Tensor, landmarks: Tensor) -> Tensor:
         """(B, C, S, S) to (B, C, T, T): as the network is used to see faces."""
+        if self._points is None:
+            return interpolate(face, size=(self.side, self.side), mode="area")
         matrices = self._to_teacher(landmarks.cpu().numpy(), face.shape[-1])
+        shrinks = float(np.median(np.sqrt(np.abs(np.linalg.det(matrices))))) <= 0.5
+        if shrinks and face.shape[-1] % 2 == 0:  # bilinear sampling alone would skip pixels
+            return self.aligned(avg_pool2d(face, 2), (landmarks + 0.5) / 2 - 0.5)
         return _warped(face, np.linalg.inv(matrices), self.side)
 
     def unaligned(self, seen: Tensor, landmarks: Tensor, size: int) -> Tensor:
@@ -120,6 +127,32 @@ def _warped(picture: Tensor, matrices: np.ndarray, size: int) -> Tensor:
     return grid_sample(picture, (2 * source + 1) / picture.shape[-1] - 1, align_corners=False)
 
 
+def teacher_digest(spec: str) -> str:
+    """SHA-256 of the weights that `spec` names, by which a judge is known not to be the teacher.
+
+    Raises:
+        ConfigError, ModelError: as `load_teacher`.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "dlib":
+        from raymask.faces.dlib_models import dlib_model
+
+        return hashlib.sha256(dlib_model(_DLIB_FILE).read_bytes()).hexdigest()
+    if kind == "onnx":
+        if not Path(rest).is_file():
+            raise ModelError(f"onnx:{rest}: there is no such file")
+        return hashlib.sha256(Path(rest).read_bytes()).hexdigest()
+    if kind == "bundle":
+        from raymask.models.bundle import bundle_config
+
+        return str(bundle_config(rest)["sha256"])
+    raise _unknown(spec)
+
+
+def _unknown(spec: str) -> ConfigError:
+    return ConfigError(f"teacher {spec!r} is unknown; it takes one of {', '.join(KNOWN)}")
+
+
 def load_teacher(spec: str) -> Teacher:
     """The teacher that `spec` names; see KNOWN.
 
@@ -130,7 +163,7 @@ def load_teacher(spec: str) -> Teacher:
     kind, _, rest = spec.partition(":")
     makers: Mapping[str, Callable[[str], Teacher]] = {"dlib": _dlib, "onnx": _onnx, "bundle": _bundle}
     if kind not in makers or bool(rest) == (kind == "dlib"):
-        raise ConfigError(f"teacher {spec!r} is unknown; it takes one of {', '.join(KNOWN)}")
+        raise _unknown(spec)
     return makers[kind](rest)
 
 
@@ -138,7 +171,7 @@ def _dlib(_: str) -> Teacher:
     from raymask.faces.dlib_models import dlib_model
     from raymask.models.dlib_network import DlibNetwork
 
-    network = DlibNetwork(dlib_model("dlib_face_recognition_resnet_model_v1.dat"))
+    network = DlibNetwork(dlib_model(_DLIB_FILE))
     return Teacher(network, prepare=lambda face: face * 255, side=DLIB_SIZE, points=DLIB_POINTS)
 
 
@@ -153,7 +186,9 @@ def _onnx(file: str) -> Teacher:
             "a teacher in ONNX needs onnx2torch; install it with: pip install 'raymask[teacher]'"
         ) from None
     try:
-        network = convert(file)
+        network = convert(file).eval()
+        with torch.no_grad():
+            network(torch.zeros(2, 3, ARCFACE_SIZE, ARCFACE_SIZE)).reshape(2, -1)
     except Exception as error:  # its errors share no public base
         raise ModelError(f"onnx:{file} cannot be learned from ({str(error).splitlines()[0][:200]})") from None
     mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))

@@ -15,8 +15,9 @@ from raymask.models.bundle import load_bundle
 from raymask.models.inpainter import Inpainter
 from raymask.models.segmenter import MaskSegmenter
 
-MASKED_FROM = 0.02
-"""Share of a crop that a mask covers at least; what covers less is none, and is left alone."""
+MASKED_FROM, MASKED_TO = 0.02, 0.8
+"""Share of a crop that a mask covers at least and at most. What covers less is no mask; where more is covered nothing
+is left of the face to paint it from. Both are left alone."""
 
 _MARGIN = 2
 """Pixels of the crop by which the hole is wider than the map that was found: a rim of mask left over would be painted
@@ -33,9 +34,9 @@ class Unmasked(NamedTuple):
     mask_map: np.ndarray
     """(C, C) uint8, 255 where a mask was found."""
     hole_map: np.ndarray
-    """(C, C) uint8, 255 where the crop was filled: a little more than the mask; nowhere, if there was none."""
+    """(C, C) uint8, 255 where the crop was filled: a little more than the mask; nowhere, if none was taken off."""
     edges: np.ndarray | None
-    """(S, S) uint8, 0 to 255: the edges that led the painting; None where there was no mask."""
+    """(S, S) uint8, 0 to 255: the edges that led the painting; None where no mask was taken off."""
     filled: np.ndarray
     """(C, C, 3) uint8 RGB: the crop without its mask."""
 
@@ -51,7 +52,7 @@ class Unmasked(NamedTuple):
 
     @property
     def had_mask(self) -> bool:
-        """Whether there was a mask to take off; if not, the photo came back as it was."""
+        """Whether a mask was taken off; if not, the photo came back as it was."""
         return self.edges is not None
 
 
@@ -95,7 +96,7 @@ class Unmasker:
         square = Square.around(box)
         crop = square.cut(photo)
         mask_map = self.find(crop)
-        if (mask_map > 0).mean() < MASKED_FROM:
+        if not MASKED_FROM <= (mask_map > 0).mean() <= MASKED_TO:
             return Unmasked(photo.copy(), crop, mask_map, np.zeros_like(mask_map), None, crop.copy())
         width = 2 * _MARGIN + 1
         hole = cv2.dilate(mask_map, np.ones((width, width), np.uint8))

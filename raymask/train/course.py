@@ -23,6 +23,8 @@ from raymask.train.distributed import World, all_sum
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.health import runaway
 
+_ADVICE = "lower --learning-rate"
+
 
 class Stage(NamedTuple):
     """A part of a training."""
@@ -137,7 +139,7 @@ class _Run:
         losses = dict(zip(shares, total.tolist(), strict=True))
         for name, value in losses.items():
             if not math.isfinite(value):
-                raise runaway(f"the loss {name} became {value} in {self._where()}")
+                raise runaway(f"the loss {name} became {value} in {self._where()}", _ADVICE)
         return losses
 
     def _measure(self) -> None:
@@ -145,7 +147,7 @@ class _Run:
         measured = self.course.measure(self.stage)
         done = sum(stage.steps for stage in self.course.stages[: self.stage]) + self.step
         self.metrics = {"stage": self.stage + 1, "steps": done, **measured}
-        if self.world.rank == 0:
+        if self.world.rank == 0 and measured:
             figures = ", ".join(f"{name} {value:.4g}" for name, value in measured.items())
             print(f"{self.course.stages[self.stage].name}, step {self.step:,}: {figures}", flush=True)
         if self.around.watch is not None:
@@ -159,7 +161,7 @@ class _Run:
         """Keep a checkpoint, but never one of broken weights; if it cannot be kept, all ranks end."""
         weights = (value for network in self.course.networks.values() for value in network.state_dict().values())
         if self._any(not all(bool(value.isfinite().all()) for value in weights)):
-            raise runaway(f"the weights are no numbers any more at {self._where()}")
+            raise runaway(f"the weights are no numbers any more at {self._where()}", _ADVICE)
         failure = None
         if self.world.rank == 0:
             try:

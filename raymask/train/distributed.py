@@ -5,14 +5,18 @@ Everything works without a process group too, as one worker. Shapes: B photos of
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from raymask.errors import ConfigError, ModelError
 from raymask.losses.quintuplet import Distance, Mining, QuintupletResult, quintuplet_loss
+
+Made = TypeVar("Made")
 
 
 class World(NamedTuple):
@@ -25,6 +29,27 @@ class World(NamedTuple):
     def current(cls) -> World:
         """From the process group, or a world of one."""
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls(0, 1)
+
+
+def on_all_ranks(make: Callable[[], Made]) -> Made:
+    """What `make` gives on this rank, if it gives something on every rank; else all ranks end, so that none waits.
+
+    Raises:
+        ModelError: it raised that, or ConfigError, on some rank; what it said there.
+    """
+    made, failure = None, ""
+    try:
+        made = make()
+    except (ConfigError, ModelError) as error:
+        failure = str(error)
+    failures: list[str | None] = [failure]
+    if World.current().size > 1:
+        failures = [None] * World.current().size
+        dist.all_gather_object(failures, failure)
+    said = next(filter(None, failures), None)
+    if said is not None or made is None:
+        raise ModelError(said or failure)
+    return made
 
 
 class _Gather(torch.autograd.Function):

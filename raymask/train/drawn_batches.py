@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raymask.data.crops import CropStore, decode_crop
+from raymask.data.crops import CropStore
 from raymask.data.redraw import Drawn, Redraw, row_at, stack
 from raymask.data.sampler import Shot, rank_slice
 from raymask.faces.crop import CROP_SIZE
@@ -61,8 +61,15 @@ class FreshlyDrawn:
     def __len__(self) -> int:
         return len(self._store)
 
+    def first(self, count: int, *, at_once: int, world: World) -> Iterator[DrawnBatch]:
+        """This rank's part of the first `count` faces, each once, at most `at_once` at a time; none if it has none."""
+        own = rank_slice(range(min(count, len(self))), world.rank, world.size)
+        for start in range(0, len(own), at_once):
+            places = own[start : start + at_once]
+            yield self._batch([self.draw(place) for place in places], len(places))
+
     def batches(self, size: int, steps: Sequence[int], *, world: World) -> Iterator[DrawnBatch]:
-        """This rank's share of each batch of `size` photos."""
+        """This rank's share of each batch of `size` photos, one a rank at least."""
         threads = torch.get_num_threads() if self._device.type == "cuda" else 1  # a CPU that trains has none to spare
         pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="draw")
         waiting: list[list[Future[tuple[Drawn, dict[str, np.ndarray]]]]] = []
@@ -79,7 +86,7 @@ class FreshlyDrawn:
     def draw(self, place: int) -> tuple[Drawn, dict[str, np.ndarray]]:
         """The face at a place of the endless order, and more of it."""
         row = row_at(place, len(self._store), self._seed)
-        crop = decode_crop(self._store.jpeg(Shot(row, False)), CROP_SIZE)
+        crop = self._store.crop(Shot(row, False), CROP_SIZE)
         rng = np.random.default_rng([self._seed, place, 1])
         drawn = self._redraw(crop, self._landmarks[row], rng)
         return drawn, self._more(drawn, rng)

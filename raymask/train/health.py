@@ -60,8 +60,8 @@ class Health:
             )
 
 
-def runaway(found: str) -> TrainingError:
+def runaway(
+    found: str, advice: str = "lower --optimiser.learning-rate or raise --optimiser.warmup-steps"
+) -> TrainingError:
     """The error of a training whose numbers have become too large."""
-    return TrainingError(
-        f"{found}: the weights have run away; lower --optimiser.learning-rate or raise --optimiser.warmup-steps"
-    )
+    return TrainingError(f"{found}: the weights have run away; {advice}")

@@ -28,12 +28,12 @@ from raymask.losses.identity import identity_loss
 from raymask.losses.perceptual import perceptual_loss, style_loss
 from raymask.models.edgeconnect import Discriminator
 from raymask.models.inpainter import Inpainter
-from raymask.models.perceptual import load_perceptual
+from raymask.models.perceptual import Vgg19, load_perceptual
 from raymask.models.teacher import load_teacher
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.course import Course, Stage, run_course
-from raymask.train.distributed import World, all_sum, sum_gradients
+from raymask.train.distributed import World, all_sum, on_all_ranks, sum_gradients
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.inpaint_config import InpaintConfig
 from raymask.train.picture_grid import picture_grid
@@ -106,8 +106,10 @@ class InpainterCourse(Course):
             "edge_judge": self.edge_judge,
             "image_judge": self.image_judge,
         }
-        self.teacher = load_teacher(config.teacher).to(device)
-        self.perceptual = load_perceptual(config.perceptual).to(device) if config.perceptual != "teacher" else None
+        self.teacher = on_all_ranks(lambda: load_teacher(config.teacher).to(device))
+        self.perceptual: Vgg19 | None = None
+        if config.perceptual != "teacher":
+            self.perceptual = on_all_ranks(lambda: load_perceptual(config.perceptual).to(device))
 
     def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
         """A split's faces in masks, with the holes that these leave and their edges."""
@@ -240,19 +242,18 @@ class InpainterCourse(Course):
 
     @torch.no_grad()
     def measure(self, stage: int) -> Metrics:
-        """Of the last stage's networks: mean distance in the hole of edges and of pixels, 0 to 1; the teacher's cosine
-        similarity to the bare face, of the filled and of the masked one.
+        """Mean distance in the hole of edges and of pixels, 0 to 1; the teacher's cosine similarity to the bare face,
+        of the filled and of the masked one. The face is painted as in use, by drawn edges.
 
         Each rank measures its part of the photos.
         """
         if self._validation is None:
             return {}
         self.inpainter.eval()
-        count = min(self.config.validation_photos, len(self._validation))
         sums = torch.zeros(6, dtype=torch.float64, device=self.device)
-        for batch in self._validation.batches(_CHUNK, range(-(-count // _CHUNK)), world=World.current()):
+        for batch in self._validation.first(self.config.validation_photos, at_once=_CHUNK, world=World.current()):
             given = _inputs(batch)
-            painted, drawn = self._painted(stage, given)
+            painted, drawn = self.inpainter(given.image, given.grey, given.known_edges, given.hole)
             filled = painted * given.hole + given.image * (1 - given.hole)
             real, made, masked = (
                 self.teacher(face, batch.landmarks).embedding
@@ -266,17 +267,11 @@ class InpainterCourse(Course):
             sums[5] += len(real)
         edges, pixels, hole, made_sum, masked_sum, faces = all_sum(sums).tolist()
         return {
-            "edge_l1": edges / hole,
-            "l1": pixels / hole,
-            "identity": made_sum / faces,
-            "identity_masked": masked_sum / faces,
+            "edge_l1": edges / max(hole, 1),
+            "l1": pixels / max(hole, 1),
+            "identity": made_sum / max(faces, 1),
+            "identity_masked": masked_sum / max(faces, 1),
         }
-
-    def _painted(self, stage: int, given: Inputs) -> tuple[Tensor, Tensor]:
-        """The painted face and the edges, as the stage leads it: by the true edges while it learns on them."""
-        if self.stages[stage].name == "image":
-            return self.inpainter.image_generator(given.image, given.edges, given.hole), given.edges
-        return self.inpainter(given.image, given.grey, given.known_edges, given.hole)
 
     @torch.no_grad()
     def pictures(self, stage: int) -> np.ndarray | None:
@@ -284,9 +279,9 @@ class InpainterCourse(Course):
         if self._validation is None:
             return None
         self.inpainter.eval()
-        (batch,) = self._validation.batches(PICTURES, range(1), world=World(0, 1))
+        (batch,) = self._validation.first(PICTURES, at_once=PICTURES, world=World(0, 1))
         given = _inputs(batch)
-        painted, drawn = self._painted(stage, given)
+        painted, drawn = self.inpainter(given.image, given.grey, given.known_edges, given.hole)
         filled = painted * given.hole + given.image * (1 - given.hole)
         made = [(part * 255).round().to(torch.uint8).expand_as(batch.bare) for part in (drawn, filled)]
         return picture_grid([batch.bare, batch.masked, *made])

@@ -126,6 +126,8 @@ class TrainInpainterConfig(RunConfig, InpaintConfig):
         RunConfig.__post_init__(self)
         if self.batch < self.workers:
             raise ConfigError(f"batch must be at least workers ({self.workers}), not {self.batch}")
+        if self.data and self.from_edgeconnect is not None:
+            raise ConfigError("data has no effect with from_edgeconnect, which trains nothing; leave one of them out")
         if not self.data and self.from_edgeconnect is None:
             raise ConfigError("data must name a folder made by jobs/prepare.py")
 
@@ -138,7 +140,7 @@ class TrainInpainterConfig(RunConfig, InpaintConfig):
         if not self.smoke:
             return self
         short = StagesConfig(**{entry.name: min(4, getattr(self.stages, entry.name)) for entry in fields(StagesConfig)})
-        return replace(self, stages=short, batch=min(self.batch, 4), validation_photos=8)
+        return replace(self, stages=short, batch=max(self.workers, min(self.batch, 4)), validation_photos=8)
 
 
 def inpaint_config(settings: dict[str, Any]) -> InpaintConfig:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from raymask.data.storage import Folder
+from raymask.errors import DataError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.train.leave import leave_bundle
+from raymask.train.ray_train import SETTINGS
 
 
 def bundle_published(folder: str, storage: str, name: str) -> str:
@@ -12,12 +14,15 @@ def bundle_published(folder: str, storage: str, name: str) -> str:
 
     Raises:
         ModelError: they are not EdgeConnect's, or damaged.
-        DataError: the bundle cannot be written.
+        DataError: the bundle cannot be written, or a training has that name.
     """
     from raymask.models.published import load_published
 
+    run = Folder(f"{storage}/{name}")
+    if run.exists(SETTINGS):
+        raise DataError(f"{run.uri} is a run that was trained; choose another --name")
     return leave_bundle(
-        Folder(f"{storage}/{name}"),
+        run,
         load_published(folder),
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
         metrics={},

@@ -103,11 +103,8 @@ class SegmenterCourse(Course):
         if self._validation is None:
             return {}
         self.network.eval()
-        world = World.current()
-        count = min(self.config.validation_photos, len(self._validation))
         sums = torch.zeros(4, dtype=torch.float64, device=self.device)  # both, either, empty bare faces, bare faces
-        steps = range(-(-count // _CHUNK))
-        for batch in self._validation.batches(_CHUNK, steps, world=world):
+        for batch in self._validation.first(self.config.validation_photos, at_once=_CHUNK, world=World.current()):
             found, true = self.network(batch.masked) > 0, batch.mask_map > 127
             worn = true.any(3).any(2).any(1)
             sums[0] += (found & true).sum()
@@ -123,7 +120,7 @@ class SegmenterCourse(Course):
         if self._validation is None:
             return None
         self.network.eval()
-        (batch,) = self._validation.batches(PICTURES, range(1), world=World(0, 1))
+        (batch,) = self._validation.first(PICTURES, at_once=PICTURES, world=World(0, 1))
         found = (self.network(batch.masked).sigmoid() * 255).to(torch.uint8).expand_as(batch.masked)
         return picture_grid([batch.masked, found, batch.mask_map.expand_as(batch.masked)])
 

@@ -73,7 +73,8 @@ class TrainSegmenterConfig(RunConfig, SegmentConfig):
         """As it is, or cut short if it is only to see that it works."""
         if not self.smoke:
             return self
-        return replace(self, steps=min(self.steps, 12), batch=min(self.batch, 8), validation_photos=16)
+        batch = max(self.workers, min(self.batch, 8))
+        return replace(self, steps=min(self.steps, 12), batch=batch, validation_photos=16)
 
 
 def segment_config(settings: dict[str, Any]) -> SegmentConfig:

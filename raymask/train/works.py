@@ -37,6 +37,8 @@ class Work:
     """How crops are made for the model."""
     sentence: Callable[[Metrics], str]
     """An epoch's or a stage's metrics as a line."""
+    learned_from: Callable[[], dict[str, Any]] = dict
+    """What the bundle says of the training beside its settings."""
     free: tuple[str, ...] = ()
     """Settings that may change when the run goes on."""
 
@@ -125,8 +127,8 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
 
     kind, colon, file = config.teacher.partition(":")
     teacher = f"{kind}:{absolute(file)}" if colon else kind
-    if colon and "://" not in file and not Path(absolute(file)).exists():
-        raise ModelError(f"teacher {config.teacher}: there is no such file")
+    if colon and not Path(absolute(file)).exists():
+        raise ModelError(f"teacher {config.teacher}: there is no such file, or it is not on this machine")
     return Work(
         settings=asdict(config.course()) | {"data": absolute(config.data), "teacher": teacher},
         loop=_train_inpainter,
@@ -134,7 +136,14 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
         sentence=_stage_sentence,
+        learned_from=lambda: {"teacher_sha256": _digest(teacher)},
     )
+
+
+def _digest(teacher: str) -> str:
+    from raymask.models.teacher import teacher_digest
+
+    return teacher_digest(teacher)
 
 
 def _train_inpainter(

@@ -30,7 +30,7 @@ def test_landmarks_are_those_of_the_rows(prepared):
     for number, found in enumerate(landmarks):
         jpeg = store.jpeg(Shot(number, False))
         (row,) = (row for row in rows if row["image"] == jpeg)
-        assert np.array_equal(found, np.array(row["landmarks"], np.float32))
+        assert np.abs(found - np.array(row["landmarks"])).max() <= 1 / 8
 
 
 def test_what_is_not_covered_stays(face):

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from raymask.errors import ConfigError, ModelError
+from raymask.errors import ConfigError, DataError, ModelError
 from raymask.evaluate import evaluate, load_recogniser
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.fillers import FILLERS
-from raymask.evaluate.fuse import fit_weights, fuse, weighted_threshold
+from raymask.evaluate.fuse import Scores, fit_weights, fuse, threshold_of
 from raymask.evaluate.fuse_config import FuseConfig
 from raymask.evaluate.picture_measures import PictureJudge
 from raymask.evaluate.unmask import TITLES
@@ -130,30 +130,49 @@ def test_weights_follow_who_knows_people():
     rng = np.random.default_rng(0)
     people, photos = 6, 60
     identities = np.arange(photos) % people
-    right = np.eye(people)[identities][None]
     knows, half, noise = (
-        right + rng.normal(0, 0.4, right.shape),
-        right / 2 + rng.normal(0, 0.4, right.shape),
-        rng.normal(0, 0.4, right.shape),
+        share * np.eye(people)[identities] + rng.normal(0, 0.4, (photos, people)) for share in (1, 0.5, 0)
     )
-    weights = fit_weights([knows, half, noise], identities, np.ones((1, photos)))
+
+    def scores(*parts):
+        for rows in np.array_split(np.arange(photos), 3):
+            yield Scores(np.stack(parts)[:, rows], identities[rows], np.ones(len(rows)))
+
+    weights = fit_weights(lambda: scores(knows, half, noise), 3)
     assert weights.sum() == pytest.approx(1)
     assert weights[0] > weights[1] > weights[2]
     assert weights[2] < 0.15
-    flat = fit_weights([noise * 0, noise * 0], identities, np.ones((1, photos)))
-    assert flat == pytest.approx([0.5, 0.5])
+    assert fit_weights(lambda: scores(0 * noise, 0 * noise), 2) == pytest.approx([0.5, 0.5])
+
+
+def test_the_weights_are_the_most_probable():
+    rng = np.random.default_rng(1)
+    identities = np.arange(40) % 4
+    parts = np.stack([share * np.eye(4)[identities] + rng.normal(0, 0.5, (40, 4)) for share in (1, 0.6)])
+    counts = rng.uniform(0.5, 2, 40)
+    found = fit_weights(lambda: iter([Scores(parts, identities, counts)]), 2)
+
+    def probability(first, second):
+        logits = first * parts[0] + second * parts[1]
+        chosen = np.exp(logits[np.arange(40), identities]) / np.exp(logits).sum(1)
+        return (counts * np.log(chosen)).sum()
+
+    grid = np.linspace(0, 12, 121)
+    best = max(((a, b) for a in grid for b in grid), key=lambda pair: probability(*pair))
+    assert found[0] == pytest.approx(best[0] / sum(best), abs=0.03)
 
 
 def test_thresholds_let_through_what_they_say():
-    scores = np.arange(1000) / 1000
-    weights = np.where(np.arange(1000) < 500, 1.0, 3.0)
+    histogram = np.zeros(20_000)
+    histogram[10_000:15_000] = 1.0
+    histogram[15_000:15_100] = 3.0
+    edges = np.linspace(-1, 1, 20_001)
     for share in (1e-2, 0.1, 0.5):
-        threshold = weighted_threshold(scores, weights, share)
-        accepted = weights[scores >= threshold].sum() / weights.sum()
-        assert accepted <= share
-        lower = weights[scores >= threshold - 0.002].sum() / weights.sum()
-        assert lower > share
-    assert weighted_threshold(np.zeros(0), np.zeros(0), 0.01) == 1.0
+        threshold = threshold_of(histogram, share)
+        assert histogram[edges[:-1] >= threshold].sum() <= share * histogram.sum()
+        assert histogram[edges[:-1] >= threshold - 1.5e-4].sum() > share * histogram.sum()
+    assert threshold_of(histogram, 1e-9) == pytest.approx(edges[15_100])
+    assert threshold_of(np.zeros(20_000), 0.01) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -162,6 +181,8 @@ def test_thresholds_let_through_what_they_say():
         ({"recognisers": ("dlib",)}, "two recognisers or more"),
         ({"recognisers": ("dlib", "dlib")}, "named twice"),
         ({"recognisers": ("dlib", "fused:x")}, "fused:x cannot be part of a bundle"),
+        ({"recognisers": ("dlib", "mrii:a,b,python:m:x")}, "mrii:a,b,python:m:x cannot be part of a bundle"),
+        ({"out": "s3://bucket/f"}, "out must be a local folder"),
         ({"people": "splits.json"}, "test people are not calibrated on"),
     ],
 )
@@ -219,7 +240,7 @@ def test_the_teacher_does_not_judge(mrii, demo_faces, people, tmp_path):
     config = EvaluateConfig(
         protocol="unmask", recognisers=(f"{mrii},dlib",), images=str(demo_faces), people=people, out=str(tmp_path)
     )
-    with pytest.raises(ConfigError, match="learned from dlib, which cannot judge its pictures"):
+    with pytest.raises(ConfigError, match="learned from dlib, which cannot judge its pictures; name another"):
         evaluate(config)
 
 
@@ -266,6 +287,23 @@ def test_the_command_line_fuses_and_names_what_is_missing(mrii, demo_faces, peop
     assert done.returncode == 2
     assert "jobs/train_segmenter.py" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_no_fusion_is_not_replaced(mrii, demo_faces, people, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "precious").touch()
+    config = FuseConfig(
+        recognisers=("dlib", f"{mrii},dlib"), images=str(demo_faces), people=f"{people}:val", out=str(tmp_path / "runs")
+    )
+    with pytest.raises(DataError, match="runs is there and is no fusion"):
+        fuse(config)
+    assert (tmp_path / "runs" / "precious").exists()
+
+
+@pytest.mark.parametrize("judge", ["facenet", "python:m:x", "bundle:s3://b/x"])
+def test_judges_that_cannot_look_at_pictures_are_refused(judge):
+    with pytest.raises(ConfigError, match=r"is judged by dlib, a local onnx:FILE or bundle:DIR, not"):
+        EvaluateConfig(protocol="unmask", recognisers=(f"mrii:a,b,{judge}",), images="x", people="s.json", out="o")
 
 
 def test_a_damaged_part_of_a_fusion_is_named(fused, tmp_path):

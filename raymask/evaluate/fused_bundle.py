@@ -1,0 +1,102 @@
+"""The bundle of a fusion on disk: scales and thresholds, and a copy of every part, so that it can be moved."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raymask import __version__
+from raymask.errors import DataError
+from raymask.evaluate.fetch import fetched
+from raymask.models.bundle import save_bundle
+from raymask.models.fusion import Fusion, FusionConfig
+
+
+def check_target(target: Path) -> None:
+    """Raise DataError if a fusion cannot be written there, or would replace something else."""
+    if target.exists() and not _is_fusion(target) and not (target.is_dir() and not any(target.iterdir())):
+        raise DataError(f"{target} is there and is no fusion; choose another --out")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}."):
+            pass
+    except OSError as error:
+        raise _unwritable(target, error) from None
+
+
+def _is_fusion(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "config.json").read_text())["model"] == "Fusion"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _unwritable(target: Path, error: OSError) -> DataError:
+    return DataError(f"{target} cannot be written ({error.strerror or error}); choose another --out")
+
+
+def write_fused(
+    target: Path,
+    fusion: Fusion,
+    *,
+    thresholds: Mapping[str, float],
+    metrics: Mapping[str, Any],
+    training: Mapping[str, Any],
+) -> None:
+    """Write the bundle, whole or not at all. Raises DataError if it cannot be written."""
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+            made = Path(folder) / "made"
+            parts = tuple(collect(spec, made, f"parts/{place}") for place, spec in enumerate(fusion.config.parts))
+            movable = Fusion(FusionConfig(parts=parts))
+            movable.load_state_dict(fusion.state_dict())
+            bundle = save_bundle(
+                Path(folder) / "bundle",
+                movable,
+                preprocessing={},
+                thresholds=thresholds,
+                metrics=metrics,
+                training={"raymask": __version__, **training},
+            )
+            if (made / "parts").exists():
+                shutil.move(made / "parts", bundle / "parts")
+            if target.exists():
+                shutil.move(target, Path(folder) / "earlier")
+            os.replace(bundle, target)
+    except OSError as error:
+        raise _unwritable(target, error) from None
+
+
+def collect(spec: str, folder: Path, name: str) -> str:
+    """Copy a recogniser's files into FOLDER/NAME; returns its spec with paths relative to `folder`."""
+    kind, _, rest = spec.partition(":")
+    if kind == "mrii":
+        segmenter, inpainter, embedder = rest.split(",", 2)
+        bundles = [
+            collect(f"bundle:{part}", folder, f"{name}/{what}").removeprefix("bundle:")
+            for part, what in ((segmenter, "segmenter"), (inpainter, "inpainter"))
+        ]
+        return f"mrii:{','.join(bundles)},{collect(embedder, folder, f'{name}/embedder')}"
+    if kind == "bundle":
+        with tempfile.TemporaryDirectory() as copy:
+            shutil.copytree(fetched(rest, Path(copy)), folder / name, dirs_exist_ok=True)
+        return f"bundle:{name}"
+    if kind in ("onnx", "facenet") and Path(rest).is_file():
+        (folder / name).mkdir(parents=True)
+        shutil.copy(rest, folder / name)
+        return f"{kind}:{name}/{Path(rest).name}"
+    return spec
+
+
+def moved(spec: str, folder: Path) -> str:
+    """A part's spec with its files where `collect` has put them, in the bundle's folder."""
+    kind, _, rest = spec.partition(":")
+    if kind == "mrii":
+        segmenter, inpainter, embedder = rest.split(",", 2)
+        return f"mrii:{folder / segmenter},{folder / inpainter},{moved(embedder, folder)}"
+    return f"{kind}:{folder / rest}" if rest.startswith("parts/") else spec
