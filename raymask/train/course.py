@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raymask.errors import DataError, UnsavedError
+from raymask.errors import DataError
 from raymask.progress import Progress
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
-from raymask.train.distributed import World, all_sum
+from raymask.train.distributed import World, all_sum, on_any_rank, save_on_first_rank
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.health import runaway
 
@@ -162,14 +162,7 @@ class _Run:
         weights = (value for network in self.course.networks.values() for value in network.state_dict().values())
         if self._any(not all(bool(value.isfinite().all()) for value in weights)):
             raise runaway(f"the weights are no numbers any more at {self._where()}", _ADVICE)
-        failure = None
-        if self.world.rank == 0:
-            try:
-                self.around.save(self._state())
-            except DataError as error:
-                failure = error
-        if self._any(failure is not None):
-            raise UnsavedError(str(failure or "the first worker could not keep a checkpoint"))
+        save_on_first_rank(self.around.save, self._state, self._device)
 
     def _state(self) -> State:
         """Stages are to a checkpoint's name what epochs are."""
@@ -203,7 +196,8 @@ class _Run:
 
     def _any(self, mine: bool) -> bool:
         """Whether it is so on any rank."""
-        if self.world.size == 1:
-            return mine
-        device = next(next(iter(self.course.networks.values())).parameters()).device
-        return bool(all_sum(torch.tensor([int(mine)], device=device)))
+        return on_any_rank(mine, self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(next(iter(self.course.networks.values())).parameters()).device

@@ -13,7 +13,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from raymask.errors import ConfigError, ModelError
+from raymask.errors import ConfigError, DataError, ModelError, UnsavedError
 from raymask.losses.quintuplet import Distance, Mining, QuintupletResult, quintuplet_loss
 
 Made = TypeVar("Made")
@@ -29,6 +29,29 @@ class World(NamedTuple):
     def current(cls) -> World:
         """From the process group, or a world of one."""
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls(0, 1)
+
+
+def on_any_rank(mine: bool, device: torch.device) -> bool:
+    """Whether it is so on any rank; called on all."""
+    if World.current().size == 1:
+        return mine
+    return bool(all_sum(torch.tensor([int(mine)], device=device)))
+
+
+def save_on_first_rank(save: Callable[[Any], object], state: Callable[[], Any], device: torch.device) -> None:
+    """Have the first rank keep what `state` gives; called on all.
+
+    Raises:
+        UnsavedError: it could not, on all ranks.
+    """
+    failure = None
+    if World.current().rank == 0:
+        try:
+            save(state())
+        except DataError as error:
+            failure = error
+    if on_any_rank(failure is not None, device):
+        raise UnsavedError(str(failure or "the first worker could not keep a checkpoint"))
 
 
 def on_all_ranks(make: Callable[[], Made]) -> Made:

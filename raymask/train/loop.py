@@ -13,7 +13,7 @@ import torch
 
 from raymask.data.crops import CropStore
 from raymask.data.sampler import PKSampler
-from raymask.errors import ConfigError, DataError, UnsavedError
+from raymask.errors import ConfigError, DataError
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
 from raymask.train.around import Metrics, Surroundings
@@ -21,10 +21,11 @@ from raymask.train.checkpoints import State
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import (
     World,
-    all_sum,
     gather,
     global_quintuplet_loss,
+    on_any_rank,
     prepare_batch_norm,
+    save_on_first_rank,
     settle_statistics,
     sum_gradients,
 )
@@ -251,14 +252,7 @@ class _Loop:
         broken = not all(bool(value.isfinite().all()) for value in self.network.state_dict().values())
         if self._any(broken):  # after the step, whose loss was still a number
             raise runaway(f"the weights are no numbers any more at {self._where()}")
-        failure = None
-        if self.world.rank == 0:
-            try:
-                self.around.save(self._state())
-            except DataError as error:
-                failure = error
-        if self._any(failure is not None):
-            raise UnsavedError(str(failure or "the first worker could not keep a checkpoint"))
+        save_on_first_rank(self.around.save, self._state, self.device)
 
     def _state(self) -> State:
         return {
@@ -279,9 +273,7 @@ class _Loop:
 
     def _any(self, mine: bool) -> bool:
         """Whether it is so on any rank."""
-        if self.world.size == 1:
-            return mine
-        return bool(all_sum(torch.tensor([int(mine)], device=self.device)))
+        return on_any_rank(mine, self.device)
 
     def _say(self, line: str) -> None:
         if self.world.rank == 0:
