@@ -143,7 +143,7 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
         made_for = f"format {config.get('format')}, model {config.get('model')!r}"
         raise ModelError(f"{folder}: {made_for} is not known here; update raymask")
     if kind is not None and config["model"] != kind:
-        raise ModelError(f"{folder} holds a {config['model']}, not a {kind}; make one with {_made_by(kind)}")
+        raise ModelError(f"{folder} holds {config['model']}, not {kind}; make one with {_made_by(kind)}")
     if hashlib.sha256(weights).hexdigest() != config["sha256"]:
         raise ModelError(
             f"{folder}/model.safetensors is damaged: its checksum does not match config.json; copy it again"

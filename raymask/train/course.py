@@ -9,20 +9,24 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import asdict
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raymask.errors import DataError
+from raymask.errors import DataError, ModelError
+from raymask.models.bundle import bundle_config, load_bundle
 from raymask.progress import Progress
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
+from raymask.train.course_config import CourseConfig
 from raymask.train.distributed import World, all_sum, on_any_rank, save_on_first_rank
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.health import runaway
 
+Network = TypeVar("Network", bound=nn.Module)
 _ADVICE = "lower --learning-rate"
 
 
@@ -61,6 +65,27 @@ class Course(ABC):
     @abstractmethod
     def pictures(self, stage: int) -> np.ndarray | None:
         """(H, W, 3) uint8: what it makes of some faces; called on rank 0."""
+
+
+def started(network: Network, bundle: str | None) -> Network:
+    """The network, with the weights of a bundle if one is named.
+
+    Raises:
+        ModelError: there is no such bundle, or its network is of another kind or shape.
+    """
+    if bundle is not None:
+        earlier = load_bundle(bundle, type(network).__name__).model
+        if earlier.config != network.config:
+            raise ModelError(f"start {bundle} is of {earlier.config}, model of {network.config}; they must be alike")
+        network.load_state_dict(earlier.state_dict())
+    return network
+
+
+def settings_of(config: CourseConfig) -> dict[str, Any]:
+    """The settings that must stay while a run goes on, as plain values; a start is told by its weights."""
+    settings = {key: value for key, value in asdict(config).items() if key != "data"}
+    start = config.start and bundle_config(config.start)["sha256"]
+    return settings | {"masks": list(config.masks), "start": start}
 
 
 def run_course(course: Course, faces: FreshlyDrawn, around: Surroundings, *, resume: State | None) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cached_property
 from typing import NamedTuple
 
@@ -32,7 +31,7 @@ from raymask.models.perceptual import Vgg19, load_perceptual
 from raymask.models.teacher import load_teacher
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
-from raymask.train.course import Course, Stage, run_course
+from raymask.train.course import Course, Stage, run_course, settings_of, started
 from raymask.train.distributed import World, all_sum, on_all_ranks, sum_gradients
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.inpaint_config import InpaintConfig
@@ -57,7 +56,7 @@ def train_inpainter(
     In a process group every rank calls this and takes its part of each batch.
 
     Raises:
-        ConfigError, ModelError: the teacher or the perceptual network cannot be had.
+        ConfigError, ModelError: start, teacher or perceptual network cannot be had.
         DataError: no prepared faces, or a state that was trained with other settings.
         TrainingError: loss or weights are no longer numbers.
         UnsavedError: a checkpoint cannot be kept.
@@ -94,10 +93,9 @@ class InpainterCourse(Course):
         self.config, self.device = config, device
         self.batch, self.measure_every = config.batch, config.measure_every
         self.stages = [Stage(name, steps) for name, steps in config.stages.chosen().items()]
-        self.settings = {key: value for key, value in asdict(config).items() if key != "data"}
-        self.settings["masks"] = list(config.masks)
         torch.manual_seed(config.seed)
-        self.inpainter = Inpainter(config.model).to(device)
+        self.inpainter = on_all_ranks(lambda: started(Inpainter(config.model), config.start)).to(device)
+        self.settings = settings_of(config)
         channels = config.model.channels
         self.edge_judge = Discriminator(taken=2, channels=channels).to(device)
         self.image_judge = Discriminator(taken=3, channels=channels).to(device)

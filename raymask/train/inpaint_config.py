@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from raymask.errors import ConfigError, check_choice
-from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.models.config import InpainterConfig
 from raymask.train.config import RunConfig
+from raymask.train.course_config import CourseConfig
 
 Perceptual = Literal["teacher", "vgg19"]
 
@@ -65,11 +65,9 @@ class InpaintLossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InpaintConfig:
+class InpaintConfig(CourseConfig):
     """All that decides what an inpainter's training computes."""
 
-    data: str
-    """Folder (or URI) made by jobs/prepare.py; every worker must reach it."""
     teacher: str = "dlib"
     """Face network that says whom a filled face shows: dlib, onnx:FILE or bundle:DIR. Judge pictures by another."""
     perceptual: Perceptual = "teacher"
@@ -79,14 +77,8 @@ class InpaintConfig:
     """Photos in a batch, over all workers."""
     learning_rate: float = 1e-4
     """Of Adam at a stage's start; it falls to a hundredth along a cosine. The discriminators' is a tenth."""
-    seed: int = 0
-    """Decides initial weights, the order of photos, and every mask."""
-    masks: tuple[str, ...] = TRAIN_LOOKS
-    """Masks to draw, as kind or kind:texture."""
     validation_photos: int = 100
     """Photos of the validation split that it is measured on, at most; 0: off."""
-    measure_every: int = 500
-    """Steps between two measurements and pictures."""
     model: InpainterConfig = field(default_factory=InpainterConfig)
     """The generators."""
     stages: StagesConfig = field(default_factory=StagesConfig)
@@ -95,18 +87,8 @@ class InpaintConfig:
     """Weights of the losses."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("perceptual", self.perceptual, get_args(Perceptual))
-        for name in ("batch", "measure_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}")
-        if self.seed < 0 or self.validation_photos < 0:
-            raise ConfigError("seed and validation_photos must be 0 or more")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}")
-        for look in self.masks:
-            parse_look(look)
-        if not self.masks:
-            raise ConfigError("masks must name at least one mask")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +115,7 @@ class TrainInpainterConfig(RunConfig, InpaintConfig):
 
     def course(self) -> InpaintConfig:
         """The part that the training itself needs."""
-        return InpaintConfig(**{entry.name: getattr(self, entry.name) for entry in fields(InpaintConfig)})
+        return InpaintConfig.part_of(self)
 
     def smoked(self) -> TrainInpainterConfig:
         """As it is, or cut short if it is only to see that it works."""

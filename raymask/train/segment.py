@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cached_property
 
 import numpy as np
@@ -18,8 +17,8 @@ from raymask.losses.segmentation import segmentation_loss
 from raymask.models.segmenter import MaskSegmenter
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
-from raymask.train.course import Course, Stage, run_course
-from raymask.train.distributed import World, all_sum, prepare_batch_norm, sum_gradients
+from raymask.train.course import Course, Stage, run_course, settings_of, started
+from raymask.train.distributed import World, all_sum, on_all_ranks, prepare_batch_norm, sum_gradients
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.picture_grid import picture_grid
 from raymask.train.segment_config import SegmentConfig
@@ -39,6 +38,7 @@ def train_segmenter(
     In a process group every rank calls this and takes its part of each batch.
 
     Raises:
+        ModelError: the start is no segmenter of this shape.
         DataError: no prepared faces, or a state that was trained with other settings.
         TrainingError: loss or weights are no longer numbers.
         UnsavedError: a checkpoint cannot be kept.
@@ -59,10 +59,9 @@ class SegmenterCourse(Course):
         self.config, self.device = config, device
         self.batch, self.measure_every = config.batch, config.measure_every
         self.stages = [Stage("segmenter", config.steps)]
-        self.settings = {key: value for key, value in asdict(config).items() if key != "data"}
-        self.settings["masks"] = list(config.masks)
         torch.manual_seed(config.seed)
-        self.network = MaskSegmenter(config.model)
+        self.network = on_all_ranks(lambda: started(MaskSegmenter(config.model), config.start))
+        self.settings = settings_of(config)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         prepare_batch_norm(self.network, chunked=False)
         self.networks: Mapping[str, nn.Module] = {"segmenter": self.network}

@@ -13,6 +13,7 @@ from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.config import RunConfig, TrainConfig, loop_config
+from raymask.train.course_config import CourseConfig
 from raymask.train.inpaint_config import TrainInpainterConfig, inpaint_config
 from raymask.train.segment_config import TrainSegmenterConfig, segment_config
 
@@ -100,13 +101,19 @@ def _segmenter(config: TrainSegmenterConfig) -> Work:
         return network
 
     return Work(
-        settings=asdict(config.course()) | {"data": absolute(config.data)},
+        settings=_reachable(config.course()),
         loop=_train_segmenter,
         ended=lambda state: state["epoch"] >= 1,
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
         sentence=_stage_sentence,
     )
+
+
+def _reachable(config: CourseConfig) -> dict[str, Any]:
+    """Settings with paths as workers in other folders need them."""
+    start = config.start and absolute(config.start)
+    return asdict(config) | {"data": absolute(config.data), "start": start}
 
 
 def _train_segmenter(
@@ -130,7 +137,7 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
     if colon and not Path(absolute(file)).exists():
         raise ModelError(f"teacher {config.teacher}: there is no such file, or it is not on this machine")
     return Work(
-        settings=asdict(config.course()) | {"data": absolute(config.data), "teacher": teacher},
+        settings=_reachable(config.course()) | {"teacher": teacher},
         loop=_train_inpainter,
         ended=lambda state: state["epoch"] >= len(config.stages.chosen()),
         model=model,

@@ -144,7 +144,7 @@ def test_a_bundle_of_another_width_is_refused(tmp_path, inpainter):
 
     with pytest.raises(ModelError, match="weights do not fit the arguments"):
         load_bundle(bundle)
-    with pytest.raises(ModelError, match=r"holds a Inpainter, not a MaskSegmenter; make one with jobs/train_segmenter"):
+    with pytest.raises(ModelError, match=r"holds Inpainter, not MaskSegmenter; make one with jobs/train_segmenter"):
         load_bundle(bundle, "MaskSegmenter")
 
 

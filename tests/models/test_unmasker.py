@@ -96,7 +96,7 @@ def test_crops_of_another_kind_are_refused(unmasker):
 
 def test_bundles_in_the_wrong_place_are_named(unmask_bundles, tmp_path):
     segmenter, inpainter = unmask_bundles
-    with pytest.raises(ModelError, match=r"holds a Inpainter, not a MaskSegmenter; make one with jobs/train_segmenter"):
+    with pytest.raises(ModelError, match=r"holds Inpainter, not MaskSegmenter; make one with jobs/train_segmenter"):
         Unmasker.load(inpainter, segmenter)
     with pytest.raises(ModelError, match=r"make one with jobs/train_segmenter\.py"):
         Unmasker.load(tmp_path, inpainter)

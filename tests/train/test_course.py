@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,10 @@ import torch.multiprocessing as mp
 from raymask.data.crops import CropStore
 from raymask.data.storage import Folder
 from raymask.errors import DataError, ModelError, TrainingError
+from raymask.models.bundle import bundle_config, save_bundle
+from raymask.models.config import InpainterConfig, SegmenterConfig
+from raymask.models.inpainter import Inpainter
+from raymask.models.segmenter import MaskSegmenter
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.distributed import World
@@ -157,8 +162,6 @@ def test_a_training_told_to_stop_leaves_a_checkpoint_it_goes_on_from(segment, se
 
 
 def test_other_settings_are_refused(segment, segmented):
-    from dataclasses import replace
-
     with pytest.raises(DataError, match=r"other settings \(batch changed\)"):
         train_segmenter(replace(segment, batch=4), resume=segmented[1][0], device=CPU)
 
@@ -188,10 +191,30 @@ def test_numbers_that_run_away_end_the_training(segment, monkeypatch, what):
 
 
 def test_a_teacher_that_cannot_be_had_is_named(inpaint):
-    from dataclasses import replace
-
     with pytest.raises(ModelError, match="there is no such file"):
         train_inpainter(replace(inpaint, teacher="onnx:nowhere.onnx"), device=CPU)
+
+
+def test_a_training_begins_with_the_weights_it_is_given(segment, tmp_path):
+    torch.manual_seed(9)
+    earlier = MaskSegmenter(segment.model)
+    start = save_bundle(tmp_path / "earlier", earlier, preprocessing={})
+    course = SegmenterCourse(replace(segment, start=str(start)), CPU)
+    for name, value in course.network.state_dict().items():
+        assert torch.equal(value, earlier.state_dict()[name]), name
+    other = SegmenterCourse(replace(segment, start=str(start), seed=1), CPU)
+    assert other.settings["start"] == course.settings["start"] == bundle_config(start)["sha256"]
+
+
+def test_a_start_of_another_kind_or_shape_is_refused(segment, tmp_path):
+    small = save_bundle(tmp_path / "small", MaskSegmenter(SegmenterConfig(channels=8)), preprocessing={})
+    with pytest.raises(ModelError, match=r"start .*small is of SegmenterConfig\(channels=8\), model of .*16"):
+        SegmenterCourse(replace(segment, start=str(small)), CPU)
+    other = save_bundle(tmp_path / "other", Inpainter(InpainterConfig()), preprocessing={})
+    with pytest.raises(ModelError, match="holds Inpainter, not MaskSegmenter"):
+        SegmenterCourse(replace(segment, start=str(other)), CPU)
+    with pytest.raises(ModelError, match="nowhere is no bundle"):
+        SegmenterCourse(replace(segment, start=str(tmp_path / "nowhere")), CPU)
 
 
 def free_port() -> str:
@@ -235,8 +258,6 @@ def gradients(rank: int, size: int, port: str, kind: str, config, sent) -> None:
 @pytest.mark.parametrize("kind", ["segment", "inpaint"])
 def test_two_workers_come_to_the_gradients_of_one(kind, segment, inpaint):
     """The batch is uneven between them; the inpainter's is a step of the joint stage, in which everything learns."""
-    from dataclasses import replace
-
     config = replace(segment, batch=5) if kind == "segment" else inpaint
     context = mp.get_context("spawn")
     alone = queue.Queue()
@@ -262,6 +283,10 @@ def test_two_workers_come_to_the_gradients_of_one(kind, segment, inpaint):
 KILLED = """
 import sys, torch
 from raymask.data.storage import Folder
+from raymask.models.bundle import bundle_config, save_bundle
+from raymask.models.config import InpainterConfig, SegmenterConfig
+from raymask.models.inpainter import Inpainter
+from raymask.models.segmenter import MaskSegmenter
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.inpaint import train_inpainter
@@ -302,8 +327,6 @@ def test_a_process_killed_in_the_midst_goes_on_and_ends_in_the_same_weights(inpa
 
 
 def test_losses_that_are_off_are_left_out(inpaint):
-    from dataclasses import replace
-
     quiet = replace(
         inpaint, loss=InpaintLossConfig(adversarial=0), stages=StagesConfig(edges=0, image=1, drawn=0, joint=0)
     )
@@ -314,7 +337,6 @@ def test_losses_that_are_off_are_left_out(inpaint):
 
 def test_people_without_a_validation_split_are_trained_without_measuring(segment, prepared, tmp_path):
     import shutil
-    from dataclasses import replace
 
     shutil.copytree(prepared, tmp_path / "p", ignore=shutil.ignore_patterns("split=val"))
     seen = Seen()

@@ -1,0 +1,49 @@
+"""What every training on masks drawn afresh is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+from raymask.errors import ConfigError
+from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+
+
+@dataclass(frozen=True, kw_only=True)
+class CourseConfig:
+    """Settings that segmenter and inpainter share."""
+
+    data: str
+    """Folder (or URI) made by jobs/prepare.py; every worker must reach it."""
+    start: str | None = None
+    """Bundle of an earlier training whose weights this one begins with; none: random ones."""
+    batch: int
+    """Photos in a batch, over all workers."""
+    learning_rate: float
+    """Of the optimiser, at its height."""
+    seed: int = 0
+    """Decides initial weights, the order of photos, and every mask."""
+    masks: tuple[str, ...] = TRAIN_LOOKS
+    """Masks to draw, as kind or kind:texture."""
+    validation_photos: int
+    """Photos of the validation split that it is measured on, at most; 0: off."""
+    measure_every: int = 500
+    """Steps between two measurements and pictures."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "measure_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.seed < 0 or self.validation_photos < 0:
+            raise ConfigError("seed and validation_photos must be 0 or more")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}")
+        for look in self.masks:
+            parse_look(look)
+        if not self.masks:
+            raise ConfigError("masks must name at least one mask")
+
+    @classmethod
+    def part_of(cls, config: CourseConfig) -> Self:
+        """What the training itself needs of a configuration that also says where it runs."""
+        return cls(**{entry.name: getattr(config, entry.name) for entry in fields(cls)})
