@@ -21,29 +21,6 @@ BATCH = 32
 """Faces that go through a network at a time."""
 
 
-class DlibRecogniser(SubjectRecogniser):
-    """dlib's ResNet on chips of 150 pixels aligned by the 68 landmarks."""
-
-    size = 128
-
-    def __init__(self) -> None:
-        import dlib
-
-        self._network = dlib.face_recognition_model_v1(str(dlib_model("dlib_face_recognition_resnet_model_v1.dat")))
-
-    def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
-        """The chip, (150, 150, 3) uint8."""
-        import dlib
-
-        parts = [dlib.point(round(float(x)), round(float(y))) for x, y in face.landmarks]
-        shape = dlib.full_object_detection(dlib_square(face.box), parts)
-        return dlib.get_face_chip(np.ascontiguousarray(photo), shape, size=150, padding=0.25)
-
-    def embed_cut(self, faces: np.ndarray) -> np.ndarray:
-        """(N, 150, 150, 3) uint8 to (N, 128)."""
-        return np.array(self._network.compute_face_descriptor(list(faces)))
-
-
 class TorchRecogniser(SubjectRecogniser):
     """A torch network that takes (B, 3, S, S)."""
 
@@ -56,6 +33,25 @@ class TorchRecogniser(SubjectRecogniser):
         batches = torch.from_numpy(faces).permute(0, 3, 1, 2).split(BATCH)
         with torch.inference_mode():
             return torch.cat([self.network(batch.contiguous()) for batch in batches]).float().numpy()
+
+
+class DlibRecogniser(TorchRecogniser):
+    """dlib's ResNet on chips of 150 pixels aligned by the 68 landmarks; by torch, which runs it ten times as fast."""
+
+    size = 128
+
+    def __init__(self) -> None:
+        from raymask.models.dlib_network import DlibNetwork
+
+        self.network = DlibNetwork(dlib_model("dlib_face_recognition_resnet_model_v1.dat")).eval()
+
+    def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
+        """The chip, (150, 150, 3) uint8."""
+        import dlib
+
+        parts = [dlib.point(round(float(x)), round(float(y))) for x, y in face.landmarks]
+        shape = dlib.full_object_detection(dlib_square(face.box), parts)
+        return dlib.get_face_chip(np.ascontiguousarray(photo), shape, size=150, padding=0.25)
 
 
 class BundleRecogniser(TorchRecogniser):
