@@ -138,10 +138,18 @@ def _stuff(photo: np.ndarray, rng: np.random.Generator, *, dark: bool) -> np.nda
     return (colour + rng.normal(0, 4, photo.shape[:2])[..., None]).astype(np.float32)
 
 
-def photographed(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The whole photo in another light and through another camera: (H, W, 3) uint8 to the same."""
+def photographed(photo: np.ndarray, opaque: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The whole photo in another light and through another camera.
+
+    Args:
+        photo: (H, W, 3) uint8 RGB.
+        opaque: (H, W) uint8, how opaque the mask is.
+
+    Returns:
+        The photo, and how opaque the mask is now that the camera has blurred it: maps hold a mask's soft edge.
+    """
     if rng.random() < 0.2:
-        return photo
+        return photo, opaque
     levels = np.arange(256, dtype=np.float32) / 255
     gamma, gain = rng.uniform(0.7, 1.4), rng.uniform(0.75, 1.25)
     cast = rng.uniform(0.9, 1.1, 3)
@@ -151,11 +159,12 @@ def photographed(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.15:
         seen = cv2.cvtColor(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if rng.random() < 0.3:
-        seen = cv2.GaussianBlur(seen, (0, 0), rng.uniform(0.4, 1.6))
+        sigma = rng.uniform(0.4, 1.6)
+        seen, opaque = (cv2.GaussianBlur(image, (0, 0), sigma) for image in (seen, opaque))
     if rng.random() < 0.3:
         noise = rng.normal(0, rng.uniform(1, 8), seen.shape)
         seen = np.clip(seen + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.6:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 96))]
         seen = cv2.imdecode(cv2.imencode(".jpg", seen, quality)[1], cv2.IMREAD_COLOR)
-    return seen
+    return seen, opaque

@@ -68,7 +68,7 @@ class Redraw:
         seen = round(math.exp(rng.uniform(math.log(self.smallest), math.log(crop.shape[0]))))
         small = cv2.resize(crop, (seen, seen), interpolation=cv2.INTER_AREA)
         points = (landmarks.astype(np.float64) + 0.5) * (seen / crop.shape[0]) - 0.5
-        masked, covered = small, np.zeros((seen, seen), np.uint8)
+        masked, covered, opaque = small, *np.zeros((2, seen, seen), np.uint8)
         if rng.random() >= self.bare:
             look = self.looks[int(rng.integers(len(self.looks)))]
             seed = int(rng.integers(2**31))
@@ -79,16 +79,19 @@ class Redraw:
             masked = with_object(masked, points, rng)
         if seen > self.side:  # the resampling below would skip pixels
             size = (self.side, self.side)
-            small, masked, covered = (
-                cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in (small, masked, covered)
+            small, masked, covered, opaque = (
+                cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in (small, masked, covered, opaque)
             )
             points = (points + 0.5) * (self.side / seen) - 0.5
             seen = self.side
         matrix = self._placement(seen, rng)
         bare, masked = (self._placed(image, matrix, cv2.INTER_CUBIC) for image in (small, masked))
-        covered = np.where(self._placed(covered, matrix, cv2.INTER_LINEAR) > 127, 255, 0).astype(np.uint8)
+        inside = self._placed(covered, matrix, cv2.INTER_LINEAR) > 127
         if self.strong:
-            masked = photographed(masked, rng)
+            sharp = self._placed(opaque, matrix, cv2.INTER_LINEAR)
+            masked, soft = photographed(masked, sharp, rng)
+            inside |= _spread(inside, sharp, soft)
+        covered = np.where(inside, 255, 0).astype(np.uint8)
         moved = points @ matrix[:, :2].T + matrix[:, 2]
         return Drawn(bare, masked, covered, moved.astype(np.float32))
 
@@ -105,6 +108,19 @@ class Redraw:
     def _placed(self, image: np.ndarray, matrix: np.ndarray, interpolation: int) -> np.ndarray:
         size = (self.side, self.side)
         return cv2.warpAffine(image, matrix, size, flags=interpolation, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _spread(inside: np.ndarray, sharp: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """Where a mask lies after a blur, (S, S) bool, as `inside` says where it lay before.
+
+    Args:
+        sharp, soft: (S, S) uint8, how opaque the mask was and is.
+    """
+    area = int(inside.sum())
+    if area == 0 or soft is sharp:
+        return inside
+    faintest = np.partition(sharp, -area, axis=None)[-area]  # that counted as inside
+    return soft >= max(1, faintest)
 
 
 def row_at(place: int, rows: int, seed: int) -> int:

@@ -1,5 +1,6 @@
 """Masks drawn afresh: the map says where, nothing else changes, each place of the order is drawn alike each time."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -113,9 +114,33 @@ def test_things_come_before_some_faces(face):
 
 
 def test_whole_photos_are_altered_in_every_way(face):
-    made = [photographed(face[0], np.random.default_rng(seed)) for seed in range(30)]
+    masked, _, opaque = draw_mask_layers(*face, "surgical", 0)
+    made, softer = zip(*(photographed(masked, opaque, np.random.default_rng(seed)) for seed in range(30)), strict=True)
     assert all(one.shape == face[0].shape and one.dtype == np.uint8 for one in made)
     grey = sum(np.ptp(one.astype(int), axis=2).max() < 25 for one in made)
-    same = sum(np.array_equal(one, face[0]) for one in made)
+    same = sum(np.array_equal(one, masked) for one in made)
     assert grey >= 1
     assert 1 <= same <= 15
+    blurred = [one for one in softer if not np.array_equal(one, opaque)]
+    assert 1 <= len(blurred) <= 18
+    for one in blurred:  # a soft edge reaches farther than a sharp one
+        assert (one[opaque == 0] > 0).any()
+        assert abs(one.mean() - opaque.mean()) < 0.5
+
+
+def test_a_map_follows_the_blur_of_the_photo(face, monkeypatch):
+    from raymask.data import redraw as module
+
+    maps = []
+    for sigma in (0.0, 0.7, 1.5):
+
+        def blurred(photo, opaque, rng, sigma=sigma):
+            return photo, cv2.GaussianBlur(opaque, (0, 0), sigma) if sigma else opaque
+
+        monkeypatch.setattr(module, "photographed", blurred)
+        drawn = Redraw(side=224, looks=("surgical",), strong=True)(*face, np.random.default_rng(3))
+        maps.append(drawn.mask_map > 0)
+    sharp, soft, softer = maps
+    assert sharp.mean() < soft.mean() < softer.mean() < 1.15 * sharp.mean()
+    assert (sharp & ~soft).mean() < 0.002
+    assert not (softer & ~_grown(sharp, 4)).any()
