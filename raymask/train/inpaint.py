@@ -1,7 +1,8 @@
 """Training the inpainter: EdgeConnect's four stages (§4), with an identity term.
 
-Where EdgeConnect's discriminators and perceptual losses look at the whole painted face, ours look at the filled one,
-whose known pixels are the photo's: that is what is used, and a seam should cost.
+Where EdgeConnect's losses look at the whole painted face, ours look at the filled one, whose known pixels are the
+photo's: that is what is used, and a seam should cost. The edge generator is also told, by cross-entropy, where the true
+edges lie: the adversarial game alone takes far longer to come to lines that mean something.
 
 Shapes: B faces, S pixels a side.
 """
@@ -17,7 +18,8 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, l1_loss, pad
+from torch.nn.functional import binary_cross_entropy, l1_loss
+from torchvision.transforms.functional import gaussian_blur
 
 from raymask.data.crops import CropStore
 from raymask.data.redraw import Drawn, Redraw
@@ -202,6 +204,7 @@ class InpainterCourse(Course):
         losses = {
             "edge_adversarial": weights.edge_adversarial * adversarial_loss(judged[-1], real=True),
             "feature_matching": weights.feature_matching * feature_matching_loss(judged, judged_real),
+            "edge_entropy": weights.edge_entropy * _in_hole(_entropy(drawn, given.edges), given.hole),
         }
         return {key: value.mean() * share for key, value in losses.items()}
 
@@ -210,8 +213,7 @@ class InpainterCourse(Course):
         weights = self.config.loss
         painted = self.inpainter.image_generator(given.image, lead, given.hole)
         filled = painted * given.hole + given.image * (1 - given.hole)
-        distance = l1_loss(painted, given.image, reduction="none").mean((1, 2, 3))
-        losses = {"l1": weights.l1 * distance / given.hole.mean((1, 2, 3)).clamp(min=0.01)}
+        losses = {"l1": weights.l1 * _in_hole(l1_loss(painted, given.image, reduction="none"), given.hole)}
         if weights.adversarial:
             self._judge_learns("image_judge", given.image, filled, batch.share)
             losses["adversarial"] = weights.adversarial * adversarial_loss(self.image_judge(filled)[-1], real=True)
@@ -307,13 +309,21 @@ def _moved(landmarks: np.ndarray, side: int, rng: np.random.Generator) -> np.nda
     return shifted.astype(np.float32)
 
 
+def _in_hole(values: Tensor, hole: Tensor) -> Tensor:
+    """(B, C, S, S) to (B,): the mean over the hole."""
+    return (values * hole).mean((1, 2, 3)) / hole.mean((1, 2, 3)).clamp(min=0.01)
+
+
+def _entropy(drawn: Tensor, edges: Tensor) -> Tensor:
+    """Cross-entropy of each pixel's probability; an edge generator that is sure and wrong stays teachable."""
+    return binary_cross_entropy(drawn.clamp(1e-4, 1 - 1e-4), edges, reduction="none")
+
+
 def _softened(face: Tensor, softness: Tensor) -> Tensor:
-    """(B, C, S, S) blurred by a pixel, in the share (B, 1, 1, 1).
+    """(B, C, S, S) blurred by 1 to 2.5 pixels, as softness (B, 1, 1, 1) goes from 0 to 1.
 
     A gradient through a network likes fine patterns that mean something to this network alone, and that are lost when
-    the face is put back into its photo. Seen now sharp, now soft, here and a little aside, only what lasts helps.
+    the face is put back into its photo. Seen soft, here and a little aside, it asks for shapes instead.
     """
-    taps = torch.exp(-0.5 * torch.arange(-2, 3, device=face.device, dtype=face.dtype) ** 2)
-    kernel = (taps[:, None] * taps / taps.sum() ** 2).expand(face.shape[1], 1, 5, 5)
-    blurred = conv2d(pad(face, (2, 2, 2, 2), mode="reflect"), kernel, groups=face.shape[1])
-    return face + softness * (blurred - face)
+    sharper, softer = (gaussian_blur(face, [2 * math.ceil(2 * sigma) + 1] * 2, [sigma] * 2) for sigma in (1.0, 2.5))
+    return sharper + softness * (softer - sharper)

@@ -44,18 +44,20 @@ class InpaintLossConfig:
     """Weights of the losses; 0: off."""
 
     l1: float = 1.0
-    """Distance of pixels, over the hole's share of the face."""
+    """Distance of pixels in the hole."""
     edge_adversarial: float = 1.0
     """The edge generator's game with its discriminator."""
     feature_matching: float = 10.0
     """Distance of the edge discriminator's inner maps."""
+    edge_entropy: float = 5.0
+    """Cross-entropy of the drawn edges in the hole; not in EdgeConnect."""
     adversarial: float = 0.1
     """The image generator's game with its discriminator."""
     perceptual: float = 0.1
     """Distance of the perceptual network's maps."""
     style: float = 250.0
     """Distance of their Gram matrices, in the hole."""
-    identity: float = 1.0
+    identity: float = 0.3
     """1 minus the cosine similarity of the teacher's embeddings of the filled and the bare face; not in EdgeConnect."""
 
     def __post_init__(self) -> None:

@@ -119,7 +119,8 @@ def test_all_four_stages_of_the_inpainter_teach_what_they_should(inpaint, inpain
     seen, states = inpainted
     stages = [seen.curve[step][0] for step in range(8)]
     assert stages == ["edges", "edges", "image", "image", "drawn", "drawn", "joint", "joint"]
-    edge, image = {"edge_adversarial", "feature_matching"}, {"l1", "adversarial", "identity", "perceptual", "style"}
+    edge = {"edge_adversarial", "feature_matching", "edge_entropy"}
+    image = {"l1", "adversarial", "identity", "perceptual", "style"}
     wanted = {"edges": edge, "image": image, "drawn": image, "joint": edge | image}
     for stage, losses in seen.curve.values():
         assert set(losses) == wanted[stage]
