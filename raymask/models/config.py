@@ -65,8 +65,3 @@ class InpainterConfig:
     def side(self) -> int:
         """Pixels on each side of the faces that the generators fill."""
         return {"small": 112, "full": 256}[self.width]
-
-    @property
-    def edge_sigma(self) -> float:
-        """Pixels by which a face is smoothed before its edges are drawn: the published 2 at 256 pixels."""
-        return 2 * self.side / 256

@@ -62,7 +62,7 @@ class Inpainter(nn.Module):
         """
         hole = check_map(crop, mask_map)
         side = self.config.side
-        small, small_hole, edges = prepare_hole(crop, hole, side=side, sigma=self.config.edge_sigma)
+        small, small_hole, edges = prepare_hole(crop, hole, side=side)
         if not hole.any():
             return Filled(crop.copy(), (edges * 255).astype(np.uint8))
         parameter = next(self.parameters())
@@ -97,9 +97,7 @@ def check_map(crop: np.ndarray, mask_map: np.ndarray) -> np.ndarray:
     return hole
 
 
-def prepare_hole(
-    crop: np.ndarray, hole: np.ndarray, *, side: int, sigma: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def prepare_hole(crop: np.ndarray, hole: np.ndarray, *, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A crop and its hole at the generators' size.
 
     Args:
@@ -116,4 +114,4 @@ def prepare_hole(
         hole.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
     small_hole = spread > 0
-    return small, small_hole.astype(np.float32), draw_edges(small, sigma=sigma, known=~small_hole)
+    return small, small_hole.astype(np.float32), draw_edges(small, known=~small_hole)

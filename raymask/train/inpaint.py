@@ -120,14 +120,14 @@ class InpainterCourse(Course):
 
     def _hole_and_edges(self, drawn: Drawn, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Each (1, S, S) float32; and how the teacher will look at the face."""
-        side, sigma = self.config.model.side, self.config.model.edge_sigma
+        side = self.config.model.side
         reach = int(rng.integers(0, round(_WIDEST * side) + 1))
         hole = cv2.dilate(drawn.mask_map, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 127
         return {
             "grey": grey(drawn.bare)[None],
             "hole": hole.astype(np.float32)[None],
-            "known_edges": draw_edges(drawn.bare, sigma=sigma, known=~hole)[None],
-            "edges": draw_edges(drawn.bare, sigma=sigma)[None],
+            "known_edges": draw_edges(drawn.bare, known=~hole)[None],
+            "edges": draw_edges(drawn.bare)[None],
             "softness": rng.random((1, 1, 1), dtype=np.float32),
             "seen_landmarks": _moved(drawn.landmarks, side, rng),
         }

@@ -10,7 +10,7 @@ def square_on_grey():
 
 
 def test_a_squares_outline_is_drawn():
-    edges = draw_edges(square_on_grey(), sigma=1.0)
+    edges = draw_edges(square_on_grey())
     assert set(np.unique(edges)) == {0.0, 1.0}
     ys, xs = np.nonzero(edges)
     assert edges.sum() > 80
@@ -22,7 +22,7 @@ def test_no_edge_is_drawn_where_nothing_is_known_or_along_its_border():
     known = np.ones((64, 64), bool)
     known[32:, :] = False
     photo[32:] = 255  # what hides the lower half must not show
-    edges = draw_edges(photo, sigma=1.0, known=known)
+    edges = draw_edges(photo, known=known)
     assert edges[31:].sum() == 0
     assert edges[:30].sum() > 20
 

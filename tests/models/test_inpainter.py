@@ -126,7 +126,7 @@ def test_crops_of_another_type_are_refused(inpainter):
 def test_a_hole_takes_every_pixel_that_holds_some_of_it(crop):
     hole = np.zeros((224, 224), bool)
     hole[101, 51] = True
-    small, small_hole, edges = prepare_hole(crop, hole, side=112, sigma=0.9)
+    small, small_hole, edges = prepare_hole(crop, hole, side=112)
     assert small.shape == (112, 112, 3)
     assert np.argwhere(small_hole).tolist() == [[50, 25]]
     assert edges[50, 25] == 0
