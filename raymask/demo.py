@@ -166,7 +166,7 @@ def inpainter_training(config: DemoConfig, prepared: str) -> TrainInpainterConfi
         teacher=BASELINE,
         workers=config.workers,
         stages=StagesConfig(edges=steps // 6, image=steps // 6, drawn=steps // 2, joint=steps // 6),
-        learning_rate=1e-3,
+        learning_rate=3e-4,
         seed=config.seed,
         validation_photos=40,
     )

@@ -45,12 +45,12 @@ class InpaintLossConfig:
 
     l1: float = 1.0
     """Distance of pixels in the hole."""
-    edge_adversarial: float = 1.0
-    """The edge generator's game with its discriminator."""
-    feature_matching: float = 10.0
-    """Distance of the edge discriminator's inner maps."""
+    edge_adversarial: float = 0.05
+    """The edge generator's game with its discriminator. EdgeConnect, at 2 million batches, has 1."""
+    feature_matching: float = 0.5
+    """Distance of the edge discriminator's inner maps. EdgeConnect has 10."""
     edge_entropy: float = 5.0
-    """Cross-entropy of the drawn edges in the hole; not in EdgeConnect."""
+    """Cross-entropy of the drawn edges in the hole. EdgeConnect has none."""
     adversarial: float = 0.1
     """The image generator's game with its discriminator."""
     perceptual: float = 0.1
@@ -58,7 +58,8 @@ class InpaintLossConfig:
     style: float = 250.0
     """Distance of their Gram matrices, in the hole."""
     identity: float = 0.3
-    """1 minus the cosine similarity of the teacher's embeddings of the filled and the bare face; not in EdgeConnect."""
+    """1 minus the cosine similarity of the teacher's embeddings of the filled and the bare face. EdgeConnect has
+    none."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):
