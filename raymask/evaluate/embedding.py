@@ -12,6 +12,7 @@ import numpy as np
 from raymask.data.photos import Photo
 from raymask.errors import DataError, ImageError, ModelError
 from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.memory import spared_seconds
 from raymask.evaluate.probes import Probe, Probes
 from raymask.evaluate.recognisers import Recogniser
 from raymask.progress import Progress
@@ -39,7 +40,7 @@ class Embedded:
     """(N,) bool."""
     misses: list[Miss] = field(default_factory=list)
     seconds: float = 0.0
-    """Time it took without the detection, which recognisers share."""
+    """Time it took without the detection, which recognisers share, and as if they shared no more than that."""
 
 
 @dataclass(eq=False)
@@ -115,10 +116,10 @@ def _embed_chunk(
     chunk: _Chunk, wanted: Sequence[Probe], recognisers: Mapping[str, Recogniser], results: dict[str, Embedded]
 ) -> None:
     for name, recogniser in recognisers.items():
-        finding = shared_finder().seconds
+        shared = shared_finder().seconds - spared_seconds()
         started = time.perf_counter()
         embeddings, found = recogniser.embed(chunk.pixels)
-        elapsed = time.perf_counter() - started - (shared_finder().seconds - finding)
+        elapsed = time.perf_counter() - started - (shared_finder().seconds - spared_seconds() - shared)
         embeddings, found = _checked(name, embeddings, found, len(chunk.rows))
         if name not in results:
             empty = np.zeros((len(wanted), embeddings.shape[1]), np.float32)

@@ -11,9 +11,13 @@ import numpy as np
 from raymask.errors import ConfigError
 from raymask.evaluate.fetch import fetched
 from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.memory import PhotoMemory, shared_memory
 from raymask.evaluate.recognisers import Recogniser, load_recogniser
 from raymask.models.bundle import bundle_config
 from raymask.models.unmasker import Unmasked, Unmasker
+
+_PHOTOS = 32
+"""Photos that are remembered without their masks: recognisers are given no more at a time."""
 
 
 class MriiParts:
@@ -38,7 +42,7 @@ class MriiRecogniser:
         with tempfile.TemporaryDirectory() as copy:
             segmenter = fetched(named.segmenter, Path(copy) / "segmenter")
             inpainter = fetched(named.inpainter, Path(copy) / "inpainter")
-            self.unmasker = Unmasker.load(segmenter, inpainter)
+            self.unmask_face = _shared(segmenter, inpainter)
             self.training = bundle_config(inpainter)["training"]
         self.embedder: Recogniser = load_recogniser(named.embedder)
 
@@ -59,4 +63,11 @@ class MriiRecogniser:
     def unmask(self, photo: np.ndarray) -> Unmasked | None:
         """The photo without the mask on its subject; None if no face is found."""
         face = shared_finder()(photo)
-        return None if face is None else self.unmasker.unmask(photo, face.box)
+        return None if face is None else self.unmask_face(photo, face.box)
+
+
+def _shared(segmenter: Path, inpainter: Path) -> PhotoMemory[Unmasked]:
+    """One for the same two bundles wherever they lie; both are read and checked."""
+    unmasker = Unmasker.load(segmenter, inpainter)
+    digests = tuple(bundle_config(folder)["sha256"] for folder in (segmenter, inpainter))
+    return shared_memory(digests, unmasker.unmask, photos=_PHOTOS)

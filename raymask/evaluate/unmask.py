@@ -244,7 +244,7 @@ class _PhotoJudge:
         true_crop, hole = square.cut(bare), square.cut_map(true_map) > 0
         if not hole.any():
             return self._miss(photo, "the face found in the masked photo is another")
-        unmasked = {name: one.unmasker.unmask(masked, face.box) for name, one in self._recognisers.items()}
+        unmasked = {name: one.unmask_face(masked, face.box) for name, one in self._recognisers.items()}
         first = next(iter(unmasked.values()))
         self.tally.unfound += not first.had_mask
         crops = {name: fill(first.crop, first.hole) for name, fill in FILLERS.items()}

@@ -1,6 +1,7 @@
 """Recognisers: each embeds faces of invented people; every wrong spec and file ends in a sentence."""
 
 import sys
+import time
 from types import ModuleType
 
 import numpy as np
@@ -10,7 +11,8 @@ from tiny_onnx import average_pooling
 from raymask.data.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate import Recogniser, load_recogniser
-from raymask.evaluate.finder import FaceFinder, shared_finder
+from raymask.evaluate.finder import face_finder, shared_finder
+from raymask.evaluate.memory import PhotoMemory, shared_memory
 from raymask.faces.alignment import align
 from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
 
@@ -222,7 +224,7 @@ def test_a_users_own_that_is_none(own_module, name, said):
 def test_a_face_is_found_once_for_all(photos, monkeypatch):
     calls = []
     monkeypatch.setattr("raymask.evaluate.finder.detect", lambda photo: calls.append(1) or [])
-    finder = FaceFinder()
+    finder = face_finder()
     assert finder(photos[0]) is None
     assert finder(photos[0].copy()) is None
     assert len(calls) == 1
@@ -231,11 +233,33 @@ def test_a_face_is_found_once_for_all(photos, monkeypatch):
 
 
 def test_the_finders_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr("raymask.evaluate.finder.CACHED", 2)
+    monkeypatch.setattr("raymask.evaluate.finder._PHOTOS", 2)
     calls = []
     monkeypatch.setattr("raymask.evaluate.finder.detect", lambda photo: calls.append(1) or [])
-    finder = FaceFinder()
+    finder = face_finder()
     blank = [np.full((50, 50, 3), shade, np.uint8) for shade in range(3)]
     for photo in (*blank, blank[2], blank[0]):
         finder(photo)
     assert len(calls) == 4  # the first was forgotten, the last was not
+
+
+def test_what_memory_spares_is_counted():
+    calls = []
+
+    def slow(photo, more):
+        time.sleep(0.02)
+        calls.append(more)
+        return len(calls)
+
+    memory = PhotoMemory(slow, photos=2)
+    photo = np.zeros((8, 8, 3), np.uint8)
+    assert [memory(photo, "box"), memory(photo.copy(), "box"), memory(photo, "box")] == [1, 1, 1]
+    assert calls == ["box"]
+    assert memory.seconds >= 0.02
+    assert memory.spared == pytest.approx(2 * memory.seconds)
+
+
+def test_memories_are_shared_by_key():
+    one = shared_memory(("test", 1), lambda photo: "one", photos=1)
+    assert shared_memory(("test", 1), lambda photo: "two", photos=1) is one
+    assert shared_memory(("test", 2), lambda photo: "two", photos=1) is not one

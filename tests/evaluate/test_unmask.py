@@ -16,6 +16,7 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.fillers import FILLERS
 from raymask.evaluate.fuse import Scores, fit_weights, fuse, threshold_of
 from raymask.evaluate.fuse_config import FuseConfig
+from raymask.evaluate.memory import spared_seconds
 from raymask.evaluate.picture_measures import PictureJudge
 from raymask.evaluate.unmask import TITLES
 from raymask.faces import detect, draw_mask, subject
@@ -124,6 +125,13 @@ def test_a_fusion_weighs_the_better_part_and_moves_with_its_files(fused, photos,
     assert np.allclose(first @ first.T, wanted, atol=1e-5)
     assert load_bundle(moved, "Fusion").config["thresholds"] == pytest.approx(dict(fused.thresholds))
     moved.rename(fused.folder)
+
+
+def test_a_fusion_and_its_part_take_each_mask_off_once(fused, mrii, photos):
+    load_recogniser(f"{mrii},dlib").embed(photos[1])
+    before = spared_seconds()
+    load_recogniser(f"fused:{fused.folder}").embed(photos[1])
+    assert spared_seconds() > before
 
 
 def test_weights_follow_who_knows_people():
