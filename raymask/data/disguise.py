@@ -10,7 +10,7 @@ import numpy as np
 
 
 def recoloured(masked: np.ndarray, opaque: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The photo with its mask in any colour, half the time, and then now and then with a print.
+    """The photo with its mask in any colour, three times in four, and then with up to three prints.
 
     Light, folds and grain stay: colours are changed by one linear map over all of the mask.
 
@@ -19,7 +19,7 @@ def recoloured(masked: np.ndarray, opaque: np.ndarray, rng: np.random.Generator)
         opaque: (H, W) uint8, how opaque the mask is; its edge stays soft, and its shadow a shadow.
     """
     inside = opaque > 0
-    if rng.random() < 0.5 or not inside.any():
+    if rng.random() < 0.25 or not inside.any():
         return masked
     cloth = masked[inside].astype(np.float32)
     grey = cloth @ np.array([0.299, 0.587, 0.114], np.float32)
@@ -27,7 +27,7 @@ def recoloured(masked: np.ndarray, opaque: np.ndarray, rng: np.random.Generator)
     keep = rng.uniform(0, 1)
     shade = (grey / max(float(grey.mean()), 1.0))[:, None]
     changed = keep * cloth + (1 - keep) * shade * colour
-    if rng.random() < 0.4:
+    for _ in range(int(rng.integers(4))):
         amount = _print(opaque.shape, rng)[inside][:, None]
         changed = changed * (1 - amount) + amount * shade * rng.uniform(10, 250, 3).astype(np.float32)
     result = masked.copy()
@@ -55,14 +55,14 @@ def _print(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 
 
 def with_object(photo: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The photo with a hand, a microphone or a piece of cloth before the lower face, one time in three.
+    """The photo with a hand, a microphone or a piece of cloth before the lower face, one time in four.
 
     Args:
         photo: (H, W, 3) uint8 RGB.
         landmarks: (68, 2) in its pixels.
     """
     nothing = np.zeros(photo.shape[:2], np.uint8)
-    if rng.random() < 2 / 3:
+    if rng.random() < 3 / 4:
         return photo
     width = float(np.linalg.norm(landmarks[16] - landmarks[0]))
     mouth = landmarks[48:68].mean(0)

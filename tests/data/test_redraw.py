@@ -98,7 +98,7 @@ def test_recolouring_stays_inside_the_mask_and_off_its_shadow(face):
         made = recoloured(masked, opaque, np.random.default_rng(seed))
         assert np.array_equal(made[opaque == 0], masked[opaque == 0])
         changed += not np.array_equal(made, masked)
-    assert 2 <= changed <= 10
+    assert 6 <= changed <= 11
 
 
 def test_things_come_before_some_faces(face):
@@ -110,7 +110,7 @@ def test_things_come_before_some_faces(face):
         seen += bool(changed.any())
         assert changed.mean() < 0.6
         assert not changed[: int(landmarks[19:25, 1].min()) - 40].any()  # foreheads stay free
-    assert 5 <= seen <= 22
+    assert 3 <= seen <= 18
 
 
 def test_whole_photos_are_altered_in_every_way(face):
