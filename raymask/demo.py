@@ -20,8 +20,6 @@ from raymask.train.segment_config import TrainSegmenterConfig
 
 BASELINE = "dlib"
 """The bare-face recogniser that masks are taken off for, and that the inpainter learns from."""
-
-
 TEST_PHOTOS = 6
 """Photos of each test person, the fewest that a batch takes: each is embedded bare and masked, by every recogniser."""
 

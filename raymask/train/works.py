@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from raymask.data.storage import absolute
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
+from raymask.models.bundle import bundle_config
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.config import RunConfig, TrainConfig, loop_config
@@ -101,7 +102,7 @@ def _segmenter(config: TrainSegmenterConfig) -> Work:
         return network
 
     return Work(
-        settings=_reachable(config.course()),
+        settings=_reachable(config.course(), "MaskSegmenter"),
         loop=_train_segmenter,
         ended=lambda state: state["epoch"] >= 1,
         model=model,
@@ -110,9 +111,11 @@ def _segmenter(config: TrainSegmenterConfig) -> Work:
     )
 
 
-def _reachable(config: CourseConfig) -> dict[str, Any]:
-    """Settings with paths as workers in other folders need them."""
+def _reachable(config: CourseConfig, kind: str) -> dict[str, Any]:
+    """Settings with paths as workers in other folders need them. Raises ModelError if the start is no bundle."""
     start = config.start and absolute(config.start)
+    if start is not None:
+        bundle_config(start, kind)  # named before any worker starts
     return asdict(config) | {"data": absolute(config.data), "start": start}
 
 
@@ -137,7 +140,7 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
     if colon and not Path(absolute(file)).exists():
         raise ModelError(f"teacher {config.teacher}: there is no such file, or it is not on this machine")
     return Work(
-        settings=_reachable(config.course()) | {"teacher": teacher},
+        settings=_reachable(config.course(), "Inpainter") | {"teacher": teacher},
         loop=_train_inpainter,
         ended=lambda state: state["epoch"] >= len(config.stages.chosen()),
         model=model,

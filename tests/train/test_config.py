@@ -1,7 +1,7 @@
 import pytest
 
 from raymask.data.sampler import SamplerConfig
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, ModelError
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig, TrainConfig, loop_config
 
 
@@ -54,3 +54,12 @@ def test_settings_survive_a_checkpoint():
 def test_impossible_settings_are_refused_by_name(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_a_start_that_is_no_bundle_is_named_before_anything_starts(tmp_path):
+    from raymask.train.segment_config import TrainSegmenterConfig
+    from raymask.train.works import work_of
+
+    config = TrainSegmenterConfig(data="faces", storage="runs", name="more", start=str(tmp_path / "nowhere"))
+    with pytest.raises(ModelError, match=r"nowhere is no bundle: .*; make one with jobs/train_segmenter\.py"):
+        work_of(config)

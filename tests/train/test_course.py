@@ -284,10 +284,6 @@ def test_two_workers_come_to_the_gradients_of_one(kind, segment, inpaint):
 KILLED = """
 import sys, torch
 from raymask.data.storage import Folder
-from raymask.models.bundle import bundle_config, save_bundle
-from raymask.models.config import InpainterConfig, SegmenterConfig
-from raymask.models.inpainter import Inpainter
-from raymask.models.segmenter import MaskSegmenter
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.inpaint import train_inpainter
