@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from raymask.errors import ModelError
 from raymask.models.config import InpainterConfig, MaskFaceNetConfig, SegmenterConfig
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FORMAT = 1
 

@@ -35,7 +35,8 @@ STEPS = 2
 def config(prepared, tmp_path_factory) -> TrainConfig:
     """12 epochs of two steps of two chunks each, a checkpoint and a point of each curve after every step, no dropout.
 
-    The learning rate is so low that rounding, which the number of workers changes, does not grow into another curve.
+    The learning rate is so low that rounding, which the number of workers changes, does not grow into another curve:
+    by 0.0008 of a loss at most; without momentum it differs by 0.006, untrained by 0.013.
     """
     return TrainConfig(
         data=str(prepared),
@@ -49,7 +50,7 @@ def config(prepared, tmp_path_factory) -> TrainConfig:
         model=MaskFaceNetConfig(backbone="resnet18", input_size=64, embedding_size=16, dropout=0),
         batch=SamplerConfig(people=4),
         loss=LossConfig(mining="all"),
-        optimiser=OptimiserConfig(drop_every=0, learning_rate=1e-5, momentum=0.5),
+        optimiser=OptimiserConfig(drop_every=0, learning_rate=2e-6, momentum=0.5),
         watch=WatchConfig(every=1),
     )
 
@@ -83,7 +84,7 @@ def assert_same_curve(config: TrainConfig, undisturbed: list[tuple[int, float]])
     assert state["model"]["head.4.num_batches_tracked"] == len(undisturbed)
     found = loss_curve(run)
     assert [step for step, _ in found] == [step for step, _ in undisturbed]
-    assert [loss for _, loss in found] == pytest.approx([loss for _, loss in undisturbed], rel=0.02)
+    assert [loss for _, loss in found] == pytest.approx([loss for _, loss in undisturbed], rel=0.004)
 
 
 def wait_for_step(run: Path, step: int) -> None:
