@@ -1,4 +1,4 @@
-"""Show the whole main job on invented people: masks drawn, a MaskFaceNet trained, its accuracy table, a report."""
+"""Show the whole main job on invented people: faces, masks, both ways to recognise trained and fused, reports."""
 
 from raymask.cli import parse, run
 from raymask.demo import DemoConfig, run_demo

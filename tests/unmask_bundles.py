@@ -40,5 +40,5 @@ def inpainter_bundle(data: str, folder: Path, *, steps: int, teacher: str) -> Pa
         folder / "inpainter",
         work.model(Checkpoints(run).newest()[1]),
         preprocessing={},
-        training={"teacher_sha256": teacher_digest(teacher)},
+        training={"teachers_sha256": [teacher_digest(teacher)]},
     )

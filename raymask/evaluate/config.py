@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from raymask.data.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TEST_LOOKS, parse_look
+from raymask.models.parts import MriiParts
 
 ProtocolName = Literal["batch", "gallery", "pairs", "unmask"]
 PairMask = Literal["none", "one", "both"]
@@ -104,7 +105,7 @@ def _check_judged(spec: str) -> None:
     """Raise ConfigError if protocol unmask cannot judge the pictures of this recogniser."""
     if not spec.startswith("mrii:"):
         raise ConfigError(f"protocol unmask takes mrii:SEGMENTER,INPAINTER,EMBEDDER only, not {spec!r}")
-    judge = spec.split(",", 2)[-1]
+    judge = MriiParts.of(spec).embedder
     if judge.partition(":")[0] not in ("dlib", "onnx", "bundle") or "://" in judge:
         raise ConfigError(f"{spec}: protocol unmask is judged by dlib, a local onnx:FILE or bundle:DIR, not {judge}")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from raymask.errors import ConfigError
 from raymask.evaluate.config import people_split
 from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+from raymask.models.parts import check_movable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +19,8 @@ class FuseConfig:
     images: str
     """Folder (or URI) with whole photos as ROOT/IDENTITY/photo.jpg."""
     people: str
-    """JSON file of person to split, and which split to calibrate on: FILE[:train|val|test]; never the one that is
-    tested on."""
+    """JSON file of person to split, and val, the split to calibrate on: FILE:val. Of people who were trained on the
+    networks know too much, and those who are tested on must not have been asked about before."""
     out: str
     """Folder of the bundle to make."""
     masks: tuple[str, ...] = TRAIN_LOOKS
@@ -37,13 +38,12 @@ class FuseConfig:
         if len(set(self.recognisers)) < len(self.recognisers):
             raise ConfigError(f"a recogniser is named twice in {', '.join(self.recognisers)}; name each once")
         for spec in self.recognisers:
-            embedder = spec.split(",", 2)[-1] if spec.startswith("mrii:") else spec
-            if embedder.partition(":")[0] not in ("dlib", "facenet", "onnx", "bundle"):
-                raise ConfigError(f"{spec} cannot be part of a bundle; name dlib, facenet, onnx:, bundle: or mrii:")
+            check_movable(spec)
         if "://" in self.out:
             raise ConfigError(f"out must be a local folder, not {self.out}; copy the bundle when it is made")
-        if people_split(self.people)[1] == "test":
-            raise ConfigError(f"people {self.people!r}: test people are not calibrated on; name {self.people}:val")
+        file, split = people_split(self.people)
+        if split != "val":
+            raise ConfigError(f"people {self.people!r}: {split} people are not calibrated on; name {file}:val")
         if self.max_photos is not None and self.max_photos < 2:
             raise ConfigError(f"max_photos must be 2 or more, not {self.max_photos}")
         if self.draws < 1 or self.seed < 0:

@@ -15,6 +15,7 @@ from raymask.errors import DataError
 from raymask.evaluate.fetch import fetched
 from raymask.models.bundle import save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
+from raymask.models.parts import MriiParts
 
 
 def check_target(target: Path) -> None:
@@ -76,12 +77,10 @@ def collect(spec: str, folder: Path, name: str) -> str:
     """Copy a recogniser's files into FOLDER/NAME; returns its spec with paths relative to `folder`."""
     kind, _, rest = spec.partition(":")
     if kind == "mrii":
-        segmenter, inpainter, embedder = rest.split(",", 2)
-        bundles = [
-            collect(f"bundle:{part}", folder, f"{name}/{what}").removeprefix("bundle:")
-            for part, what in ((segmenter, "segmenter"), (inpainter, "inpainter"))
-        ]
-        return f"mrii:{','.join(bundles)},{collect(embedder, folder, f'{name}/embedder')}"
+        parts = MriiParts.of(spec)
+        segmenter = collect(f"bundle:{parts.segmenter}", folder, f"{name}/segmenter").removeprefix("bundle:")
+        inpainter = collect(f"bundle:{parts.inpainter}", folder, f"{name}/inpainter").removeprefix("bundle:")
+        return str(MriiParts(segmenter, inpainter, collect(parts.embedder, folder, f"{name}/embedder")))
     if kind == "bundle":
         with tempfile.TemporaryDirectory() as copy:
             shutil.copytree(fetched(rest, Path(copy)), folder / name, dirs_exist_ok=True)
@@ -97,6 +96,7 @@ def moved(spec: str, folder: Path) -> str:
     """A part's spec with its files where `collect` has put them, in the bundle's folder."""
     kind, _, rest = spec.partition(":")
     if kind == "mrii":
-        segmenter, inpainter, embedder = rest.split(",", 2)
-        return f"mrii:{folder / segmenter},{folder / inpainter},{moved(embedder, folder)}"
+        parts = MriiParts.of(spec)
+        segmenter, inpainter = folder / parts.segmenter, folder / parts.inpainter
+        return str(MriiParts(str(segmenter), str(inpainter), moved(parts.embedder, folder)))
     return f"{kind}:{folder / rest}" if rest.startswith("parts/") else spec

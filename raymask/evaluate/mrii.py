@@ -8,29 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from raymask.errors import ConfigError
 from raymask.evaluate.fetch import fetched
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.memory import PhotoMemory, shared_memory
 from raymask.evaluate.recognisers import Recogniser, load_recogniser
 from raymask.models.bundle import bundle_config
+from raymask.models.parts import MriiParts
 from raymask.models.unmasker import Unmasked, Unmasker
 
 _PHOTOS = 32
 """Photos that are remembered without their masks: recognisers are given no more at a time."""
-
-
-class MriiParts:
-    """What `mrii:SEGMENTER,INPAINTER,EMBEDDER` names."""
-
-    def __init__(self, parts: str) -> None:
-        """Raises ConfigError if they are not three."""
-        self.segmenter, _, rest = parts.partition(",")
-        self.inpainter, _, self.embedder = rest.partition(",")
-        if not (self.segmenter and self.inpainter and self.embedder):
-            raise ConfigError(
-                f"recogniser 'mrii:{parts}': it takes mrii:SEGMENTER,INPAINTER,EMBEDDER, two bundles and a recogniser"
-            )
 
 
 class MriiRecogniser:
@@ -38,7 +25,7 @@ class MriiRecogniser:
 
     def __init__(self, parts: str) -> None:
         """Raises ConfigError for another form, ModelError for a bundle that is missing or of another kind."""
-        named = MriiParts(parts)
+        named = MriiParts.of(f"mrii:{parts}")
         with tempfile.TemporaryDirectory() as copy:
             segmenter = fetched(named.segmenter, Path(copy) / "segmenter")
             inpainter = fetched(named.inpainter, Path(copy) / "inpainter")

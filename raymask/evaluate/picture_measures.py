@@ -17,7 +17,7 @@ _BEST_PSNR = 60.0
 
 
 class PictureMeasure(NamedTuple):
-    """What a key of `compare_pictures` means."""
+    """What a key of `PictureJudge.compare` means."""
 
     title: str
     higher_is_better: bool

@@ -13,6 +13,7 @@ import numpy as np
 
 from raymask.evaluate.bootstrap import Figure, Sampled
 from raymask.evaluate.measures import Measure, Scored
+from raymask.models.parts import MriiParts
 from raymask.progress import Progress
 
 WIDTH = 110
@@ -72,9 +73,9 @@ def short_names(specs: Sequence[str]) -> dict[str, str]:
 
 def _short_name(spec: str) -> str:
     kind, colon, rest = spec.partition(":")
-    if kind == "mrii" and rest.count(",") >= 2:
-        segmenter, inpainter, embedder = rest.split(",", 2)
-        return f"mrii:{_last(segmenter)},{_last(inpainter)},{_short_name(embedder)}"
+    if kind == "mrii":
+        parts = MriiParts.of(spec)
+        return str(MriiParts(_last(parts.segmenter), _last(parts.inpainter), _short_name(parts.embedder)))
     return f"{kind}{colon}{_last(rest)}"
 
 

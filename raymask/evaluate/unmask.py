@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Miss
 from raymask.evaluate.fillers import FILLERS, MASKED_PHOTO
 from raymask.evaluate.finder import shared_finder
-from raymask.evaluate.mrii import MriiParts, MriiRecogniser
+from raymask.evaluate.mrii import MriiRecogniser
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.picture_measures import MEASURES, PictureJudge
 from raymask.evaluate.probes import Probes
@@ -24,6 +24,7 @@ from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.table import as_json, blocks, short_names
 from raymask.evaluate.versions import versions
 from raymask.faces.crop import Square
+from raymask.models.parts import MriiParts
 from raymask.models.teacher import load_teacher, teacher_digest
 from raymask.progress import Progress
 
@@ -67,7 +68,7 @@ class _Tally:
     unseen: int = 0
     """Filled photos in which the judge found no face."""
     unfound: int = 0
-    """Photos in which no mask was found."""
+    """Photos in which no mask was found, or too large a one to take off."""
 
     def add(self, method: str, figures: Mapping[str, float]) -> None:
         for key, value in figures.items():
@@ -158,8 +159,11 @@ def evaluate_unmask(config: EvaluateConfig) -> UnmaskEvaluation:
     out = Folder(config.out)
     photos, _ = list_photos(Folder(config.images))
     chosen, _ = choose_photos(photos, config, least=1)
+    named = [MriiParts.of(spec) for spec in config.recognisers]
+    judge = _only("judge", (parts.embedder for parts in named))
+    _only("segmenter", (parts.segmenter for parts in named))  # the fillers fill what it finds
     recognisers = {spec: MriiRecogniser(spec.removeprefix("mrii:")) for spec in config.recognisers}
-    judge = _judge_of(recognisers)
+    _check_judge(judge, recognisers)
     out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
     out.delete_folder("_check")
     probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed)
@@ -183,20 +187,21 @@ def evaluate_unmask(config: EvaluateConfig) -> UnmaskEvaluation:
     return done
 
 
-def _judge_of(recognisers: Mapping[str, MriiRecogniser]) -> str:
-    """The one embedder that judges. Raises ConfigError if there are several, or an inpainter learned from it."""
-    judges = {MriiParts(spec.removeprefix("mrii:")).embedder for spec in recognisers}
-    if len(judges) > 1:
-        raise ConfigError(
-            f"protocol unmask has one judge, and these name {', '.join(sorted(judges))}; name one embedder"
-        )
-    (judge,) = judges
+def _only(what: str, names: Iterable[str]) -> str:
+    """The one name that there is. Raises ConfigError if there are several."""
+    different = sorted(set(names))
+    if len(different) > 1:
+        raise ConfigError(f"protocol unmask has one {what}, and these name {', '.join(different)}; name one")
+    return different[0]
+
+
+def _check_judge(judge: str, recognisers: Mapping[str, MriiRecogniser]) -> None:
+    """Raise ConfigError if an inpainter has learned from the judge."""
     for spec, recogniser in recognisers.items():
-        if recogniser.training.get("teacher_sha256") == teacher_digest(judge):
+        if teacher_digest(judge) in recogniser.training.get("teachers_sha256", []):
             raise ConfigError(
                 f"{spec}: the inpainter learned from {judge}, which cannot judge its pictures; name another"
             )
-    return judge
 
 
 def _judged(
@@ -301,7 +306,9 @@ def _notes(tally: _Tally) -> list[str]:
     if tally.misses:
         notes.append(f"{len(tally.misses)} photos could not be judged (see table.json)")
     if tally.unfound:
-        notes.append(f"in {tally.unfound} photos no mask was found; they came back as they were")
+        notes.append(
+            f"in {tally.unfound} photos no mask was found, or one over nearly all; they came back as they were"
+        )
     if tally.unseen:
         notes.append(f"in {tally.unseen} pictures the judge found no face; their similarity counts as 0")
     return notes

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raymask.errors import ModelError
+from raymask.errors import ConfigError, ModelError
 from raymask.models.config import InpainterConfig, MaskFaceNetConfig, SegmenterConfig
 
 if TYPE_CHECKING:
@@ -149,23 +149,32 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
         raise ModelError(
             f"{folder}/model.safetensors is damaged: its checksum does not match config.json; copy it again"
         )
-    model = _MAKERS[config["model"]](config["arguments"])
     try:
+        model = _MAKERS[config["model"]](config["arguments"])
         model.load_state_dict(load(weights))
+    except (TypeError, KeyError, ConfigError):
+        raise ModelError(
+            f"{folder} holds another architecture than the {config['model']} known here; update raymask, or make it "
+            f"again with {_made_by(config['model'])}"
+        ) from None
     except RuntimeError:  # a page of names
         raise ModelError(f"{folder}: the weights do not fit the arguments in config.json; make it again") from None
     return Bundle(model=model.eval(), config=config)
 
 
 def bundle_config(path: str | os.PathLike[str], kind: str | None = None) -> dict[str, Any]:
-    """What `config.json` of a bundle says, unchecked. Raises ModelError if it is missing or no JSON."""
+    """What `config.json` of a bundle says. Raises ModelError if it is missing, no JSON, or not all there."""
     folder = Path(path)
     try:
-        return dict(json.loads((folder / "config.json").read_text()))
+        config = dict(json.loads((folder / "config.json").read_text()))
     except OSError as error:
         raise _no_bundle(folder, "config.json", kind, error) from None
     except (ValueError, TypeError) as error:
         raise ModelError(f"{folder}/config.json cannot be read ({error})") from None
+    missing = [key for key in ("arguments", "sha256", "training") if key not in config]
+    if missing:
+        raise ModelError(f"{folder}/config.json is not whole: {', '.join(missing)} is missing; copy the bundle again")
+    return config
 
 
 def _no_bundle(folder: Path, name: str, kind: str | None, error: OSError) -> ModelError:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from raymask.errors import ConfigError
+from raymask.models.parts import check_movable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class FusionConfig:
     def __post_init__(self) -> None:
         if len(self.parts) < 2:
             raise ConfigError("a fusion has two parts or more")
+        for part in self.parts:
+            check_movable(part)
 
 
 class Fusion(nn.Module):

@@ -58,11 +58,12 @@ class Inpainter(nn.Module):
             mask_map: (H, W) uint8, over 127 where to fill. Where nothing is to be filled the crop comes back as it is.
 
         Raises:
-            ImageError: crop and map are of different sizes or other types, or the map covers everything.
+            ImageError: crop and map are of different sizes or other types, or the map leaves nothing to paint from.
         """
         hole = check_map(crop, mask_map)
-        side = self.config.side
-        small, small_hole, edges = prepare_hole(crop, hole, side=side)
+        small, small_hole, edges = prepare_hole(crop, hole, side=self.config.side)
+        if small_hole.all():
+            raise ImageError("the mask map covers the whole crop; nothing of the face is left to fill it from")
         if not hole.any():
             return Filled(crop.copy(), (edges * 255).astype(np.uint8))
         parameter = next(self.parameters())
@@ -83,7 +84,7 @@ class Inpainter(nn.Module):
 
 
 def check_map(crop: np.ndarray, mask_map: np.ndarray) -> np.ndarray:
-    """The hole as (H, W) bool. Raises ImageError if crop and map do not fit together, or all is covered."""
+    """The hole as (H, W) bool. Raises ImageError if crop and map do not fit together."""
     if crop.ndim != 3 or crop.shape[2] != 3 or crop.dtype != np.uint8:
         raise ImageError(f"a crop is an array (H, W, 3) of uint8 RGB, not {crop.dtype} {crop.shape}")
     if mask_map.shape != crop.shape[:2] or mask_map.dtype != np.uint8:
@@ -91,10 +92,16 @@ def check_map(crop: np.ndarray, mask_map: np.ndarray) -> np.ndarray:
             f"the mask map is {mask_map.dtype} {mask_map.shape}, the crop {crop.shape}; a map is uint8 of the crop's "
             f"height and width"
         )
-    hole = mask_map > 127
-    if hole.all():
-        raise ImageError("the mask map covers the whole crop; nothing of the face is left to fill it from")
-    return hole
+    return mask_map > 127
+
+
+def shrink_hole(hole: np.ndarray, side: int) -> np.ndarray:
+    """(H, W) bool to the generators' (S, S) bool: true wherever a pixel holds some of the hole."""
+    shrinks = hole.shape[0] > side
+    spread = cv2.resize(
+        hole.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return spread > 0
 
 
 def prepare_hole(crop: np.ndarray, hole: np.ndarray, *, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -109,9 +116,5 @@ def prepare_hole(crop: np.ndarray, hole: np.ndarray, *, side: int) -> tuple[np.n
         (S, S) float32, none in the hole or along its border.
     """
     small = resize_crop(crop, side)
-    shrinks = hole.shape[0] > side
-    spread = cv2.resize(
-        hole.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-    small_hole = spread > 0
+    small_hole = shrink_hole(hole, side)
     return small, small_hole.astype(np.float32), draw_edges(small, known=~small_hole)

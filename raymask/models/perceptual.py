@@ -51,7 +51,7 @@ class Vgg19(nn.Module):
         return maps
 
 
-def load_perceptual(name: str) -> Vgg19:
+def load_perceptual() -> Vgg19:
     """VGG-19 with torchvision's ImageNet weights, from its own download or from the file that it keeps of it.
 
     Raises:
@@ -59,7 +59,6 @@ def load_perceptual(name: str) -> Vgg19:
     """
     from torchvision.models import VGG19_Weights, vgg19
 
-    assert name == "vgg19"
     weights = VGG19_Weights.IMAGENET1K_V1
     file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
     try:

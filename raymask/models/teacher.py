@@ -29,8 +29,7 @@ from raymask.faces.alignment import (
     similarity,
 )
 from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
-
-KNOWN = ("dlib", "onnx:FILE", "bundle:DIR")
+from raymask.models.parts import check_teacher
 
 _DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 _SMALLEST_MAP = 7
@@ -97,10 +96,9 @@ class Teacher(nn.Module):
         """(B, C, S, S) to (B, C, T, T): as the network is used to see faces."""
         if self._points is None:
             return interpolate(face, size=(self.side, self.side), mode="area")
-        matrices = self._to_teacher(landmarks.cpu().numpy(), face.shape[-1])
-        shrinks = float(np.median(np.sqrt(np.abs(np.linalg.det(matrices))))) <= 0.5
-        if shrinks and face.shape[-1] % 2 == 0:  # bilinear sampling alone would skip pixels
+        if face.shape[-1] >= 2 * self.side and face.shape[-1] % 2 == 0:  # bilinear sampling alone would skip pixels
             return self.aligned(avg_pool2d(face, 2), (landmarks + 0.5) / 2 - 0.5)
+        matrices = self._to_teacher(landmarks.cpu().numpy(), face.shape[-1])
         return _warped(face, np.linalg.inv(matrices), self.side)
 
     def unaligned(self, seen: Tensor, landmarks: Tensor, size: int) -> Tensor:
@@ -133,6 +131,7 @@ def teacher_digest(spec: str) -> str:
     Raises:
         ConfigError, ModelError: as `load_teacher`.
     """
+    check_teacher(spec)
     kind, _, rest = spec.partition(":")
     if kind == "dlib":
         from raymask.faces.dlib_models import dlib_model
@@ -142,28 +141,21 @@ def teacher_digest(spec: str) -> str:
         if not Path(rest).is_file():
             raise ModelError(f"onnx:{rest}: there is no such file")
         return hashlib.sha256(Path(rest).read_bytes()).hexdigest()
-    if kind == "bundle":
-        from raymask.models.bundle import bundle_config
+    from raymask.models.bundle import bundle_config
 
-        return str(bundle_config(rest)["sha256"])
-    raise _unknown(spec)
-
-
-def _unknown(spec: str) -> ConfigError:
-    return ConfigError(f"teacher {spec!r} is unknown; it takes one of {', '.join(KNOWN)}")
+    return str(bundle_config(rest)["sha256"])
 
 
 def load_teacher(spec: str) -> Teacher:
-    """The teacher that `spec` names; see KNOWN.
+    """The teacher that `spec` names; see `raymask.models.parts.TEACHERS`.
 
     Raises:
         ConfigError: `spec` is of no known form, or names a file that needs a package which is not installed.
         ModelError: a file is missing, damaged, or of something else.
     """
+    check_teacher(spec)
     kind, _, rest = spec.partition(":")
     makers: Mapping[str, Callable[[str], Teacher]] = {"dlib": _dlib, "onnx": _onnx, "bundle": _bundle}
-    if kind not in makers or bool(rest) == (kind == "dlib"):
-        raise _unknown(spec)
     return makers[kind](rest)
 
 

@@ -12,12 +12,12 @@ import torch
 from raymask.errors import ImageError
 from raymask.faces.crop import Square
 from raymask.models.bundle import load_bundle
-from raymask.models.inpainter import Inpainter
+from raymask.models.inpainter import Inpainter, shrink_hole
 from raymask.models.segmenter import MaskSegmenter
 
 MASKED_FROM, MASKED_TO = 0.02, 0.8
-"""Share of a crop that a mask covers at least and at most. What covers less is no mask; where more is covered nothing
-is left of the face to paint it from. Both are left alone."""
+"""Share of a crop that a mask covers at least, and that is to be painted at most. What covers less is no mask; where
+more would be painted nothing is left of the face to paint it from. Both are left alone."""
 
 _MARGIN = 2
 """Pixels of the crop by which the hole is wider than the map that was found: a rim of mask left over would be painted
@@ -28,7 +28,7 @@ class Unmasked(NamedTuple):
     """A face with its mask taken off."""
 
     photo: np.ndarray
-    """(H, W, 3) uint8 RGB; outside the mask the pixels of before, bit for bit."""
+    """(H, W, 3) uint8 RGB; outside the hole the pixels of before, bit for bit."""
     crop: np.ndarray
     """(C, C, 3) uint8 RGB: the face as it came."""
     mask_map: np.ndarray
@@ -96,9 +96,10 @@ class Unmasker:
         square = Square.around(box)
         crop = square.cut(photo)
         mask_map = self.find(crop)
-        if not MASKED_FROM <= (mask_map > 0).mean() <= MASKED_TO:
-            return Unmasked(photo.copy(), crop, mask_map, np.zeros_like(mask_map), None, crop.copy())
         width = 2 * _MARGIN + 1
         hole = cv2.dilate(mask_map, np.ones((width, width), np.uint8))
+        painted = shrink_hole(hole > 0, self.inpainter.config.side).mean()
+        if (mask_map > 0).mean() < MASKED_FROM or painted > MASKED_TO:
+            return Unmasked(photo.copy(), crop, mask_map, np.zeros_like(mask_map), None, crop.copy())
         filled = self.inpainter.fill(crop, hole)
         return Unmasked(square.put_back(photo, filled.crop, hole), crop, mask_map, hole, filled.edges, filled.crop)

@@ -27,7 +27,7 @@ from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.health import runaway
 
 Network = TypeVar("Network", bound=nn.Module)
-_ADVICE = "lower --learning-rate"
+_ADVICE = "train under another --name with a lower --learning-rate"
 
 
 class Stage(NamedTuple):

@@ -55,13 +55,14 @@ class Health:
         if not self.good:
             raise TrainingError(
                 f"the embeddings have collapsed by {where}: two faces are {self._spread:.2g} apart on average "
-                f"(squared) and the loss sits at the margin of {self._margin:g}; lower --optimiser.learning-rate, or "
-                f"train with --loss.mining semihard or all before the hardest"
+                f"(squared) and the loss sits at the margin of {self._margin:g}; train under another --name with a "
+                f"lower --optimiser.learning-rate, or with --loss.mining semihard or all before the hardest"
             )
 
 
 def runaway(
-    found: str, advice: str = "lower --optimiser.learning-rate or raise --optimiser.warmup-steps"
+    found: str,
+    advice: str = "train under another --name with a lower --optimiser.learning-rate or more --optimiser.warmup-steps",
 ) -> TrainingError:
     """The error of a training whose numbers have become too large."""
     return TrainingError(f"{found}: the weights have run away; {advice}")

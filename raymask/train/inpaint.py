@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy, l1_loss
+from torch.nn.functional import l1_loss
 from torchvision.transforms.functional import gaussian_blur
 
 from raymask.data.crops import CropStore
@@ -27,10 +27,11 @@ from raymask.faces.edges import draw_edges, grey
 from raymask.losses.adversarial import adversarial_loss, discriminator_loss, feature_matching_loss
 from raymask.losses.identity import identity_loss
 from raymask.losses.perceptual import perceptual_loss, style_loss
+from raymask.models.bundle import bundle_config
 from raymask.models.edgeconnect import Discriminator
 from raymask.models.inpainter import Inpainter
 from raymask.models.perceptual import Vgg19, load_perceptual
-from raymask.models.teacher import load_teacher
+from raymask.models.teacher import load_teacher, teacher_digest
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.course import Course, Stage, run_course, settings_of, started
@@ -97,7 +98,7 @@ class InpainterCourse(Course):
         self.stages = [Stage(name, steps) for name, steps in config.stages.chosen().items()]
         torch.manual_seed(config.seed)
         self.inpainter = on_all_ranks(lambda: started(Inpainter(config.model), config.start)).to(device)
-        self.settings = settings_of(config)
+        self.settings = settings_of(config) | {"teacher": _teachers(config)}
         channels = config.model.channels
         self.edge_judge = Discriminator(taken=2, channels=channels).to(device)
         self.image_judge = Discriminator(taken=3, channels=channels).to(device)
@@ -109,7 +110,7 @@ class InpainterCourse(Course):
         self.teacher = on_all_ranks(lambda: load_teacher(config.teacher).to(device))
         self.perceptual: Vgg19 | None = None
         if config.perceptual != "teacher":
-            self.perceptual = on_all_ranks(lambda: load_perceptual(config.perceptual).to(device))
+            self.perceptual = on_all_ranks(lambda: load_perceptual().to(device))
 
     def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
         """A split's faces in masks, with the holes that these leave and their edges."""
@@ -287,6 +288,12 @@ class InpainterCourse(Course):
         return picture_grid([batch.bare, batch.masked, *made])
 
 
+def _teachers(config: InpaintConfig) -> list[str]:
+    """SHA-256 of the teacher's weights, and of those that taught the weights it starts with."""
+    earlier = bundle_config(config.start, "Inpainter")["training"] if config.start is not None else {}
+    return [teacher_digest(config.teacher), *earlier.get("teachers_sha256", [])]
+
+
 def _inputs(batch: DrawnBatch) -> Inputs:
     more = batch.more
     return Inputs(
@@ -316,7 +323,8 @@ def _in_hole(values: Tensor, hole: Tensor) -> Tensor:
 
 def _entropy(drawn: Tensor, edges: Tensor) -> Tensor:
     """Cross-entropy of each pixel's probability; an edge generator that is sure and wrong stays teachable."""
-    return binary_cross_entropy(drawn.clamp(1e-4, 1 - 1e-4), edges, reduction="none")
+    likely = drawn.clamp(1e-4, 1 - 1e-4)
+    return -(edges * likely.log() + (1 - edges) * (1 - likely).log())  # torch's own raises at the first nan
 
 
 def _softened(face: Tensor, softness: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from raymask.errors import ConfigError, check_choice
 from raymask.models.config import InpainterConfig
+from raymask.models.parts import check_teacher
 from raymask.train.config import RunConfig
 from raymask.train.course_config import CourseConfig
 
@@ -92,6 +93,7 @@ class InpaintConfig(CourseConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("perceptual", self.perceptual, get_args(Perceptual))
+        check_teacher(self.teacher)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +113,8 @@ class TrainInpainterConfig(RunConfig, InpaintConfig):
         RunConfig.__post_init__(self)
         if self.batch < self.workers:
             raise ConfigError(f"batch must be at least workers ({self.workers}), not {self.batch}")
-        if self.data and self.from_edgeconnect is not None:
-            raise ConfigError("data has no effect with from_edgeconnect, which trains nothing; leave one of them out")
+        if (self.data or self.start) and self.from_edgeconnect is not None:
+            raise ConfigError("data and start have no effect with from_edgeconnect, which trains nothing; leave it out")
         if not self.data and self.from_edgeconnect is None:
             raise ConfigError("data must name a folder made by jobs/prepare.py")
 

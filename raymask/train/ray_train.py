@@ -260,5 +260,5 @@ def _bundle(config: RunConfig, run: Folder, state: State) -> str:
         work.model(state),
         preprocessing=work.preprocessing,
         metrics=state["metrics"],
-        training={"settings": settings, **work.learned_from()},
+        training={"settings": settings, **work.learned_from(state)},
     )

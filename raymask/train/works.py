@@ -39,8 +39,8 @@ class Work:
     """How crops are made for the model."""
     sentence: Callable[[Metrics], str]
     """An epoch's or a stage's metrics as a line."""
-    learned_from: Callable[[], dict[str, Any]] = dict
-    """What the bundle says of the training beside its settings."""
+    learned_from: Callable[[State], dict[str, Any]] = lambda _: {}
+    """What the bundle says of the training of a checkpoint beside its settings."""
     free: tuple[str, ...] = ()
     """Settings that may change when the run goes on."""
 
@@ -146,14 +146,8 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
         sentence=_stage_sentence,
-        learned_from=lambda: {"teacher_sha256": _digest(teacher)},
+        learned_from=lambda state: {"teachers_sha256": state["settings"]["teacher"]},
     )
-
-
-def _digest(teacher: str) -> str:
-    from raymask.models.teacher import teacher_digest
-
-    return teacher_digest(teacher)
 
 
 def _train_inpainter(

@@ -58,3 +58,19 @@ def test_bundles_of_another_version_are_refused(bundle):
     (bundle / "config.json").write_text(json.dumps(config | {"format": 99}))
     with pytest.raises(ModelError, match="format 99"):
         load_bundle(bundle)
+
+
+@pytest.mark.parametrize("arguments", [None, {"channels": 24}, {"backbone": "resnet1"}])
+def test_bundles_of_another_architecture_are_refused(bundle, arguments):
+    config = json.loads((bundle / "config.json").read_text())
+    (bundle / "config.json").write_text(json.dumps(config | {"arguments": arguments}))
+    with pytest.raises(ModelError, match=r"another architecture than the MaskFaceNet known here; .* jobs/train\.py"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("key", ["arguments", "sha256", "training"])
+def test_bundles_that_are_not_whole_are_refused(bundle, key):
+    config = json.loads((bundle / "config.json").read_text())
+    (bundle / "config.json").write_text(json.dumps({name: value for name, value in config.items() if name != key}))
+    with pytest.raises(ModelError, match=f"is not whole: {key} is missing"):
+        load_bundle(bundle)

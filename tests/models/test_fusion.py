@@ -1,8 +1,10 @@
+import json
+
 import pytest
 import torch
 from torch.nn.functional import normalize
 
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, ModelError
 from raymask.models import load_bundle, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
 
@@ -47,3 +49,12 @@ def test_a_bundle_keeps_parts_and_scales(fusion, tmp_path):
 def test_one_part_is_no_fusion():
     with pytest.raises(ConfigError, match="two parts or more"):
         FusionConfig(parts=("dlib",))
+
+
+@pytest.mark.parametrize("part", ["python:os:path", "mrii:a,b,python:os:path", "fused:itself"])
+def test_a_bundle_runs_nobodys_code(fusion, tmp_path, part):
+    made = save_bundle(tmp_path / "b", fusion, preprocessing={})
+    config = json.loads((made / "config.json").read_text())
+    (made / "config.json").write_text(json.dumps(config | {"arguments": {"parts": ["dlib", part, "facenet"]}}))
+    with pytest.raises(ModelError, match="another architecture than the Fusion known here"):
+        load_bundle(made)

@@ -109,6 +109,7 @@ def test_an_empty_map_changes_nothing(inpainter, crop):
     ("mask_map", "said"),
     [
         (np.full((224, 224), 255, np.uint8), "covers the whole crop"),
+        (np.kron(np.ones((112, 112)), [[0, 0], [0, 255]]).astype(np.uint8), "covers the whole crop"),
         (np.zeros((112, 112), np.uint8), r"the mask map is uint8 \(112, 112\), the crop \(224, 224, 3\)"),
         (np.zeros((224, 224), np.float32), "the mask map is float32"),
     ],

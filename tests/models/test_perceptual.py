@@ -49,7 +49,7 @@ def test_weights_that_cannot_be_downloaded_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr("urllib.request.urlopen", refused)
     monkeypatch.setattr("torch.hub.urlopen", refused)
     with pytest.raises(ModelError, match=rf"cannot be downloaded here .*{FILE} into .*--perceptual teacher"):
-        load_perceptual("vgg19")
+        load_perceptual()
 
 
 @pytest.mark.parametrize("content", ["damaged", "other"])
@@ -61,4 +61,4 @@ def test_a_file_with_another_checksum_is_refused(monkeypatch, tmp_path, content)
     else:
         (tmp_path / "checkpoints" / FILE).write_bytes(b"half a file")
     with pytest.raises(ModelError, match=rf"{FILE} is damaged"):
-        load_perceptual("vgg19")
+        load_perceptual()

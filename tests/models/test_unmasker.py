@@ -64,21 +64,50 @@ def test_a_photo_without_a_mask_comes_back_as_it_is_and_it_is_said(unmasker, fac
     assert not result.hole.any()
 
 
+class FindsAll(Unmasker):
+    """Finds what it is told; how well a segmenter finds is not the matter here."""
+
+    true: np.ndarray
+
+    def find(self, crop):
+        return self.true
+
+
+def told(unmasker, true):
+    made = FindsAll(unmasker.segmenter, unmasker.inpainter)
+    made.true = true
+    return made
+
+
 @pytest.mark.parametrize("where", ["over the eyes", "two masks"])
-def test_masks_worn_otherwise_give_a_sound_result(unmasker, face, where):
+def test_masks_worn_otherwise_are_taken_off_whole(unmasker, face, where):
     photo, landmarks = face[0], face[1].landmarks.copy()
+    square = Square.around(face[1].box)
     if where == "over the eyes":
         landmarks[:, 1] -= 0.5 * (landmarks[8, 1] - landmarks[27, 1])
-        photo, _ = draw_mask(photo, landmarks, "cloth", 2)
+        masked, worn = draw_mask(photo, landmarks, "cloth", 2)
     else:
-        photo, _ = draw_mask(photo, landmarks, "n95", 2)
-        photo, _ = draw_mask(photo, landmarks, "cloth:tartan", 3)
-    result = unmasker.unmask(photo, face[1].box)
-    assert result.photo.shape == photo.shape
-    outside = np.ones(photo.shape[:2], bool)
-    square = Square.around(face[1].box)
-    outside[max(square.top, 0) : square.top + square.side, max(square.left, 0) : square.left + square.side] = False
-    assert np.array_equal(result.photo[outside], photo[outside])
+        once, inner = draw_mask(photo, landmarks, "n95", 2)
+        masked, outer = draw_mask(once, landmarks, "cloth:tartan", 3)
+        worn = np.maximum(inner, outer)
+    true = square.cut_map(worn)
+    result = told(unmasker, true).unmask(masked, face[1].box)
+    assert result.had_mask
+    assert result.hole[true > 0].all()
+    changed = (result.filled != result.crop).any(axis=2)
+    assert changed[true > 0].mean() > 0.9
+    assert not changed[~result.hole].any()
+
+
+@pytest.mark.parametrize("every", [3, 6])
+def test_a_map_that_leaves_nothing_to_paint_from_is_left_alone(unmasker, face, every):
+    """As a segmenter finds that has hardly learned: specks, which together, made wider, are everywhere."""
+    specks = np.zeros((224, 224), np.uint8)
+    specks[::every, ::every] = 255
+    result = told(unmasker, specks).unmask(face[0], face[1].box)
+    assert not result.had_mask
+    assert result.coverage == pytest.approx(1 / every**2, rel=0.05)
+    assert np.array_equal(result.photo, face[0])
 
 
 def test_faces_at_the_rim_are_unmasked_within_the_photo(unmasker, masked, face):

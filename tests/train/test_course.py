@@ -22,6 +22,7 @@ from raymask.models.bundle import bundle_config, save_bundle
 from raymask.models.config import InpainterConfig, SegmenterConfig
 from raymask.models.inpainter import Inpainter
 from raymask.models.segmenter import MaskSegmenter
+from raymask.models.teacher import teacher_digest
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.distributed import World
@@ -189,6 +190,29 @@ def test_numbers_that_run_away_end_the_training(segment, monkeypatch, what):
     with pytest.raises(TrainingError, match=match):
         train_segmenter(segment, Surroundings(save=states.append, save_every=1), device=CPU)
     assert states == []
+
+
+@pytest.mark.parametrize("part", ["edge_generator", "image_generator"])
+def test_an_inpainter_that_runs_away_ends_its_training(inpaint, monkeypatch, part):
+    learn = InpainterCourse.learn
+
+    def spoil(self, stage, step, batch):
+        with torch.no_grad():
+            getattr(self.inpainter, part).decoder[-1].bias[0] = torch.nan
+        return learn(self, stage, step, batch)
+
+    monkeypatch.setattr(InpainterCourse, "learn", spoil)
+    only = StagesConfig(edges=0, image=0, drawn=0, joint=2)
+    with pytest.raises(TrainingError, match=r"became nan in stage 1, step 1: .*under another --name with a lower"):
+        train_inpainter(replace(inpaint, stages=only), device=CPU)
+
+
+def test_an_inpainter_remembers_all_who_taught_it(inpaint, tmp_path):
+    taught = save_bundle(
+        tmp_path / "b", Inpainter(inpaint.model), preprocessing={}, training={"teachers_sha256": ["x"]}
+    )
+    course = InpainterCourse(replace(inpaint, start=str(taught)), CPU)
+    assert course.settings["teacher"] == [teacher_digest("dlib"), "x"]
 
 
 def test_a_teacher_that_cannot_be_had_is_named(inpaint):

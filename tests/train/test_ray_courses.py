@@ -60,7 +60,7 @@ def test_an_inpainter_goes_through_all_stages_without_pictures(prepared, storage
     address, metrics = train_on_ray(config.smoked())
     assert metrics["stage"] == 4
     bundle = load_bundle(address, "Inpainter")
-    assert bundle.config["training"]["teacher_sha256"] == teacher_digest("dlib")
+    assert bundle.config["training"]["teachers_sha256"] == [teacher_digest("dlib")]
     events = EventAccumulator(f"{storage}/inpainter/{TENSORBOARD}").Reload()
     assert {"edges/feature_matching", "image/identity", "drawn/style", "joint/l1"} <= set(events.Tags()["scalars"])
     assert events.Tags()["images"] == []

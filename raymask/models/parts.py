@@ -1,0 +1,48 @@
+"""How networks are named that others are made of or learn from. No torch here, so that names are checked at once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from raymask.errors import ConfigError
+
+MOVABLE = ("dlib", "facenet", "onnx", "bundle")
+"""Kinds of recognisers that a bundle can hold."""
+
+TEACHERS = ("dlib", "onnx:FILE", "bundle:DIR")
+
+
+class MriiParts(NamedTuple):
+    """What `mrii:SEGMENTER,INPAINTER,EMBEDDER` names: two bundles and a recogniser."""
+
+    segmenter: str
+    inpainter: str
+    embedder: str
+
+    @classmethod
+    def of(cls, spec: str) -> MriiParts:
+        """Raises ConfigError if `spec` is of another form."""
+        kind, _, rest = spec.partition(":")
+        parts = rest.split(",", 2)
+        if kind != "mrii" or len(parts) < 3 or not all(parts):
+            raise ConfigError(
+                f"recogniser {spec!r}: it takes mrii:SEGMENTER,INPAINTER,EMBEDDER, two bundles and a recogniser"
+            )
+        return cls(*parts)
+
+    def __str__(self) -> str:
+        return f"mrii:{','.join(self)}"
+
+
+def check_movable(spec: str) -> None:
+    """Raise ConfigError for a recogniser that cannot be part of a bundle, such as one that is code."""
+    embedder = MriiParts.of(spec).embedder if spec.startswith("mrii:") else spec
+    if embedder.partition(":")[0] not in MOVABLE:
+        raise ConfigError(f"{spec} cannot be part of a bundle; name dlib, facenet, onnx:, bundle: or mrii:")
+
+
+def check_teacher(spec: str) -> None:
+    """Raise ConfigError for what cannot teach an inpainter."""
+    kind, _, rest = spec.partition(":")
+    if kind not in ("dlib", "onnx", "bundle") or bool(rest) == (kind == "dlib"):
+        raise ConfigError(f"teacher {spec!r} is unknown; it takes one of {', '.join(TEACHERS)}")
