@@ -10,9 +10,9 @@ import numpy as np
 
 
 def recoloured(masked: np.ndarray, opaque: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The photo with its mask in any colour, three times in four, and then with up to three prints.
+    """The photo with its mask in any colour, three times in four; half of these are plain, the rest have prints.
 
-    Light, folds and grain stay: colours are changed by one linear map over all of the mask.
+    Light, folds and grain stay, though maybe fainter: cloth may be smooth.
 
     Args:
         masked: (H, W, 3) uint8 RGB.
@@ -23,17 +23,22 @@ def recoloured(masked: np.ndarray, opaque: np.ndarray, rng: np.random.Generator)
         return masked
     cloth = masked[inside].astype(np.float32)
     grey = cloth @ np.array([0.299, 0.587, 0.114], np.float32)
-    colour = rng.uniform(20, 245, 3).astype(np.float32)
     keep = rng.uniform(0, 1)
-    shade = (grey / max(float(grey.mean()), 1.0))[:, None]
-    changed = keep * cloth + (1 - keep) * shade * colour
-    for _ in range(int(rng.integers(4))):
+    shade = (grey / max(float(grey.mean()), 1.0))[:, None] ** np.float32(rng.uniform(0.2, 1))
+    changed = keep * cloth + (1 - keep) * shade * _dye(rng)
+    for _ in range(max(0, int(rng.integers(-2, 4)))):
         amount = _print(opaque.shape, rng)[inside][:, None]
-        changed = changed * (1 - amount) + amount * shade * rng.uniform(10, 250, 3).astype(np.float32)
+        changed = changed * (1 - amount) + amount * shade * _dye(rng)
     result = masked.copy()
     share = opaque[inside].astype(np.float32)[:, None] / 255
     result[inside] = np.clip(changed * share + cloth * (1 - share), 0, 255).astype(np.uint8)
     return result
+
+
+def _dye(rng: np.random.Generator) -> np.ndarray:
+    """(3,) float32, RGB: black and white as often as what lies between, grey as often as colours that glow."""
+    tint = 1 - rng.uniform(0, 1) * rng.uniform(0, 1, 3)
+    return (rng.uniform(8, 250) * tint / tint.max()).astype(np.float32)
 
 
 def _print(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
