@@ -107,7 +107,7 @@ def segmentation(unmasker: Unmasker, images: str, people: str) -> dict[str, Any]
     both = either = 0
     shares: list[float] = []
     worst: list[tuple[float, str]] = []
-    faces = 0
+    faces = others = 0
     with Progress("segmentation", total=len(photos), unit="photos", write=_to_stderr) as progress:
         for photo in photos:
             bare = probes.bare(photo)
@@ -122,12 +122,16 @@ def segmentation(unmasker: Unmasker, images: str, people: str) -> dict[str, Any]
                 continue
             square = Square.around(worn.box)
             found, true = unmasker.find(square.cut(masked)) > 0, square.cut_map(true_map) > 0
+            if not true.any():
+                others += 1  # masked, its face is no longer the first that is found in the photo
+                continue
             faces += 1
             both += int((found & true).sum())
             either += int((found | true).sum())
-            worst.append((float((found & true).sum() / max(1, (found | true).sum())), photo.image_id))
+            worst.append((float((found & true).sum() / (found | true).sum()), photo.image_id))
     return {
         "masked_faces": faces,
+        "other_faces": others,
         "iou_pooled": round(both / max(1, either), 4),
         "iou_median": round(statistics.median(iou for iou, _ in worst), 4),
         "worst": [f"{name}: {iou:.2f}" for iou, name in sorted(worst)[:5]],

@@ -94,7 +94,13 @@ def fuse(config: FuseConfig) -> Fused:
         fusion,
         thresholds=done.thresholds,
         metrics={"validation_rank1": ranked | {"fused": list(done.rank1["fused"])}},
-        training={"masks": list(config.masks), "seed": config.seed, "draws": config.draws},
+        training={
+            "people": len(trial.people),
+            "photos": len(trial.identities) // 2,
+            "masks": list(config.masks),
+            "seed": config.seed,
+            "draws": config.draws,
+        },
     )
     return done
 

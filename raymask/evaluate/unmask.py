@@ -20,7 +20,6 @@ from raymask.evaluate.mrii import MriiRecogniser
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.picture_measures import MEASURES, PictureJudge
 from raymask.evaluate.probes import Probes
-from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.table import as_json, blocks, short_names
 from raymask.evaluate.versions import versions
 from raymask.faces.crop import Square
@@ -225,7 +224,7 @@ class _PhotoJudge:
 
     def __init__(self, probes: Probes, recognisers: Mapping[str, MriiRecogniser], judge: str) -> None:
         self._probes, self._recognisers = probes, recognisers
-        self._embed = load_recogniser(judge).embed
+        self._embed = next(iter(recognisers.values())).embedder.embed  # the same in all
         self._pictures = PictureJudge(load_teacher(judge))
         self.tally, self.examples = _Tally(), list[Example]()
 
