@@ -6,8 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -89,35 +89,24 @@ def assert_same_curve(config: TrainConfig, undisturbed: list[tuple[int, float]])
 
 def wait_for_step(run: Path, step: int) -> None:
     """Until a checkpoint of this step (of all) or a later one is there."""
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
+
+    def is_there() -> bool:
         # Not by `Checkpoints.names`, which may stumble over a file that the run deletes meanwhile.
         found = [re.findall(r"\d+", file.name) for file in (run / "checkpoints").glob("epoch-*.pt")]
-        if any(int(epoch) * STEPS + int(in_epoch) >= step for epoch, in_epoch in found):
-            return
+        return any(int(epoch) * STEPS + int(in_epoch) >= step for epoch, in_epoch in found)
+
+    wait_until(is_there, f"step {step} in {run}")
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 180
+    while not true():
+        assert time.monotonic() < deadline, f"no {what}"
         time.sleep(0.05)
-    raise AssertionError(f"no step {step} in {run}: {sorted(run.rglob('*'))}")
 
 
 def first_worker(run: Path) -> int:
     return int((run / STARTED).read_text().split()[1])
-
-
-def test_a_worker_killed_amid_an_epoch_costs_no_step(config, undisturbed):
-    own, killed = replace(config, name="worker-killed"), []
-    run = Path(own.storage) / own.name
-
-    def kill() -> None:
-        wait_for_step(run, 4)
-        killed.append(first_worker(run))
-        os.kill(killed[0], signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    train_on_ray(own)
-    killer.join()
-    assert killed
-    assert_same_curve(own, undisturbed)
 
 
 def start_job(config: TrainConfig, folder: Path) -> subprocess.Popen[str]:
@@ -135,16 +124,22 @@ def start_job(config: TrainConfig, folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_a_driver_killed_with_two_workers_goes_on_with_three_and_when_stopped_with_one(config, undisturbed, tmp_path):
-    own = replace(config, name="driver")
+def test_a_killed_worker_a_killed_driver_and_a_stop_cost_no_step_on_two_three_and_one_worker(
+    config, undisturbed, tmp_path
+):
+    own = replace(config, name="killed")
     run = Path(own.storage) / own.name
     killed = start_job(own, tmp_path)
-    wait_for_step(run, 3)
+    wait_for_step(run, 2)
+    worker = first_worker(run)
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: first_worker(run) != worker, "another first worker")
+    wait_for_step(run, 5)
     killed.kill()
     killed.communicate()
 
     stopped = start_job(replace(own, workers=3, checkpoint_every=1000), tmp_path)
-    wait_for_step(run, 8)
+    wait_for_step(run, 10)
     stopped.send_signal(signal.SIGTERM)
     output, _ = stopped.communicate(timeout=120)
     assert stopped.returncode == 143, output
@@ -152,7 +147,7 @@ def test_a_driver_killed_with_two_workers_goes_on_with_three_and_when_stopped_wi
     assert "stopped after a checkpoint; the same command continues from it" in output
     assert "Traceback" not in output, output
     _, state = Checkpoints(Folder(run)).newest()
-    assert 8 <= state["epoch"] * STEPS + state["step"] < len(undisturbed)
+    assert 10 <= state["epoch"] * STEPS + state["step"] < len(undisturbed)
 
     train_on_ray(replace(own, workers=1))
     assert_same_curve(own, undisturbed)
