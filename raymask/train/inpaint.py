@@ -2,7 +2,8 @@
 
 Where EdgeConnect's losses look at the whole painted face, ours look at the filled one, whose known pixels are the
 photo's: that is what is used, and a seam should cost. The edge generator is also told, by cross-entropy, where the true
-edges lie: the adversarial game alone takes far longer to come to lines that mean something.
+edges lie: the adversarial game alone takes far longer to come to lines that mean something. The image generator is told
+how neighbouring pixels differ: else a pattern of single pixels stays for as long.
 
 Shapes: B faces, S pixels a side.
 """
@@ -26,6 +27,7 @@ from raymask.data.redraw import Drawn, Redraw
 from raymask.faces.edges import draw_edges, grey
 from raymask.losses.adversarial import adversarial_loss, discriminator_loss, feature_matching_loss
 from raymask.losses.identity import identity_loss
+from raymask.losses.image_gradient import image_gradient_loss
 from raymask.losses.perceptual import perceptual_loss, style_loss
 from raymask.models.bundle import bundle_config
 from raymask.models.edgeconnect import Discriminator
@@ -215,6 +217,7 @@ class InpainterCourse(Course):
         painted = self.inpainter.image_generator(given.image, lead, given.hole)
         filled = painted * given.hole + given.image * (1 - given.hole)
         losses = {"l1": weights.l1 * _in_hole(l1_loss(painted, given.image, reduction="none"), given.hole)}
+        losses["image_gradient"] = weights.image_gradient * image_gradient_loss(filled, given.image, given.hole)
         if weights.adversarial:
             self._judge_learns("image_judge", given.image, filled, batch.share)
             losses["adversarial"] = weights.adversarial * adversarial_loss(self.image_judge(filled)[-1], real=True)
@@ -291,7 +294,7 @@ class InpainterCourse(Course):
 def _teachers(config: InpaintConfig) -> list[str]:
     """SHA-256 of the teacher's weights, and of those that taught the weights it starts with."""
     earlier = bundle_config(config.start, "Inpainter")["training"] if config.start is not None else {}
-    return [teacher_digest(config.teacher), *earlier.get("teachers_sha256", [])]
+    return list(dict.fromkeys([teacher_digest(config.teacher), *earlier.get("teachers_sha256", [])]))
 
 
 def _inputs(batch: DrawnBatch) -> Inputs:

@@ -46,6 +46,8 @@ class InpaintLossConfig:
 
     l1: float = 1.0
     """Distance of pixels in the hole."""
+    image_gradient: float = 1.0
+    """Distance of the differences between neighbouring pixels. EdgeConnect has none."""
     edge_adversarial: float = 0.05
     """The edge generator's game with its discriminator. EdgeConnect, at 2 million batches, has 1."""
     feature_matching: float = 0.5

@@ -7,6 +7,7 @@ import torch
 
 from raymask.losses.adversarial import adversarial_loss, discriminator_loss, feature_matching_loss
 from raymask.losses.identity import identity_loss
+from raymask.losses.image_gradient import image_gradient_loss
 from raymask.losses.perceptual import gram_matrix, perceptual_loss, style_loss
 from raymask.losses.segmentation import segmentation_loss
 
@@ -88,3 +89,22 @@ def test_shards_add_up(loss):
     made, real = maps(), maps()
     parts = [loss([a[rows] for a in made], [b[rows] for b in real]) for rows in (slice(0, 1), slice(1, 3))]
     assert torch.allclose(torch.cat(parts), loss(made, real))
+
+
+def test_image_gradients_by_hand():
+    real = torch.rand(2, 3, 6, 6, dtype=torch.float64)
+    hole = torch.zeros(2, 1, 6, 6, dtype=torch.float64)
+    hole[:, :, 2:5, 1:5] = 1
+    brighter = real + 0.1 * hole
+    border = 2 * 4 + 2 * 3
+    assert image_gradient_loss(brighter, real, hole).tolist() == pytest.approx([0.1 * border / 12] * 2)
+    assert image_gradient_loss(real, real, hole).tolist() == [0, 0]
+
+
+def test_a_pattern_of_single_pixels_costs_more_than_an_error_of_its_height():
+    real = torch.rand(1, 3, 40, 40)
+    hole = torch.zeros(1, 1, 40, 40)
+    hole[:, :, 10:30, 10:30] = 1
+    columns = 0.1 * hole * (torch.arange(40) % 2 * 2 - 1)
+    flat = image_gradient_loss(real + 0.1 * hole, real, hole)
+    assert image_gradient_loss(real + columns, real, hole) > 5 * flat

@@ -121,7 +121,7 @@ def test_all_four_stages_of_the_inpainter_teach_what_they_should(inpaint, inpain
     stages = [seen.curve[step][0] for step in range(8)]
     assert stages == ["edges", "edges", "image", "image", "drawn", "drawn", "joint", "joint"]
     edge = {"edge_adversarial", "feature_matching", "edge_entropy"}
-    image = {"l1", "adversarial", "identity", "perceptual", "style"}
+    image = {"l1", "image_gradient", "adversarial", "identity", "perceptual", "style"}
     wanted = {"edges": edge, "image": image, "drawn": image, "joint": edge | image}
     for stage, losses in seen.curve.values():
         assert set(losses) == wanted[stage]
