@@ -13,7 +13,9 @@ def test_a_loss_at_the_margin_with_all_faces_in_one_point_is_a_collapse():
     health = Health(margin=0.2)
     judge(health, PATIENCE - 1)
     assert not health.good
-    with pytest.raises(TrainingError, match=r"collapsed by epoch 2, step 5: .*0\.001 apart.*margin of 0\.2; train under another --name"):
+    with pytest.raises(
+        TrainingError, match=r"collapsed by epoch 2, step 5: .*0\.001 apart.*margin of 0\.2; train under another --name"
+    ):
         judge(health, 1)
 
 
