@@ -27,6 +27,17 @@ def masked(face):
     return draw_mask(face[0], face[1].landmarks, "surgical", 1)
 
 
+class Told(Unmasker):
+    """Finds what it is told; how well a segmenter finds is not the matter."""
+
+    def __init__(self, unmasker, mask_map):
+        super().__init__(unmasker.segmenter, unmasker.inpainter)
+        self.mask_map = mask_map
+
+    def find(self, crop):
+        return self.mask_map
+
+
 def test_a_mask_is_found_and_taken_off(unmasker, face, masked):
     photo, mask_map = masked
     before = photo.copy()
@@ -48,35 +59,14 @@ def test_a_mask_is_found_and_taken_off(unmasker, face, masked):
 
 
 def test_a_photo_without_a_mask_comes_back_as_it_is_and_it_is_said(unmasker, face):
-    class FindsNothing(type(unmasker)):
-        """What the segmenter would find on this face does not matter here."""
-
-        def find(self, crop):
-            found = np.zeros(crop.shape[:2], np.uint8)
-            found[:20, :20] = 255  # less than counts as a mask
-            return found
-
-    result = FindsNothing(unmasker.segmenter, unmasker.inpainter).unmask(*face[:1], face[1].box)
+    found = np.zeros((224, 224), np.uint8)
+    found[:20, :20] = 255  # less than counts as a mask
+    result = Told(unmasker, found).unmask(face[0], face[1].box)
     assert not result.had_mask
     assert result.edges is None
     assert np.array_equal(result.photo, face[0])
     assert np.array_equal(result.filled, result.crop)
     assert not result.hole.any()
-
-
-class FindsAll(Unmasker):
-    """Finds what it is told; how well a segmenter finds is not the matter here."""
-
-    true: np.ndarray
-
-    def find(self, crop):
-        return self.true
-
-
-def told(unmasker, true):
-    made = FindsAll(unmasker.segmenter, unmasker.inpainter)
-    made.true = true
-    return made
 
 
 @pytest.mark.parametrize("where", ["over the eyes", "two masks"])
@@ -91,7 +81,7 @@ def test_masks_worn_otherwise_are_taken_off_whole(unmasker, face, where):
         masked, outer = draw_mask(once, landmarks, "cloth:tartan", 3)
         worn = np.maximum(inner, outer)
     true = square.cut_map(worn)
-    result = told(unmasker, true).unmask(masked, face[1].box)
+    result = Told(unmasker, true).unmask(masked, face[1].box)
     assert result.had_mask
     assert result.hole[true > 0].all()
     changed = (result.filled != result.crop).any(axis=2)
@@ -104,7 +94,7 @@ def test_a_map_that_leaves_nothing_to_paint_from_is_left_alone(unmasker, face, e
     """As a segmenter finds that has hardly learned: specks, which together, made wider, are everywhere."""
     specks = np.zeros((224, 224), np.uint8)
     specks[::every, ::every] = 255
-    result = told(unmasker, specks).unmask(face[0], face[1].box)
+    result = Told(unmasker, specks).unmask(face[0], face[1].box)
     assert not result.had_mask
     assert result.coverage == pytest.approx(1 / every**2, rel=0.05)
     assert np.array_equal(result.photo, face[0])
