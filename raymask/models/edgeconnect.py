@@ -93,7 +93,7 @@ class EdgeGenerator(Generator):
             (B, 1, S, S) in 0 to 1.
         """
         known = torch.cat([grey * (1 - hole) + hole, edges * (1 - hole), hole], dim=1)
-        return super().forward(known).sigmoid()
+        return super().forward(known).to(grey.dtype).sigmoid()  # which 16 bits would end at 0 and 1
 
 
 class ImageGenerator(Generator):
@@ -114,7 +114,7 @@ class ImageGenerator(Generator):
             (B, 3, S, S) in 0 to 1.
         """
         known = torch.cat([image * (1 - hole) + hole, edges], dim=1)
-        return (super().forward(known).tanh() + 1) / 2
+        return (super().forward(known).to(image.dtype).tanh() + 1) / 2
 
 
 class Discriminator(nn.Module):
@@ -135,10 +135,10 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, taken, S, S) to the maps of its five layers; over 0 in the last, (B, 1, h, w): looks real."""
-        maps = []
+        maps, dtype = [], x.dtype
         for layer in self.children():
             x = layer(x)
-            maps.append(x)
+            maps.append(x.to(dtype))
         return maps
 
 

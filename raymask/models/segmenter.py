@@ -47,7 +47,7 @@ class MaskSegmenter(nn.Module):
             skip = levels.pop()
             # Narrowed before it is enlarged: the same result at a quarter of the work.
             deep = up(skip + interpolate(narrow(deep), size=skip.shape[-2:], mode="bilinear", align_corners=False))
-        return pixel_shuffle(self.head(self.refine(deep)), 2)
+        return pixel_shuffle(self.head(self.refine(deep)), 2).to(scaled.dtype)
 
 
 def _convolution(before: int, after: int, *, stride: int = 1) -> nn.Sequential:

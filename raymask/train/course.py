@@ -40,6 +40,8 @@ class Stage(NamedTuple):
 class Course(ABC):
     """What a training teaches, and how its state is kept."""
 
+    config: CourseConfig
+    device: torch.device
     stages: Sequence[Stage]
     batch: int
     """Photos of all ranks in a step."""
@@ -65,6 +67,11 @@ class Course(ABC):
     @abstractmethod
     def pictures(self, stage: int) -> np.ndarray | None:
         """(H, W, 3) uint8: what it makes of some faces; called on rank 0."""
+
+    def run(self, network: nn.Module, *given: Tensor) -> Any:
+        """What a network gives, its convolutions in the precision that is set."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            return network(*given)
 
 
 def started(network: Network, bundle: str | None) -> Network:

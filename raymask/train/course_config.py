@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Self, get_args
 
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+from raymask.train.config import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +26,16 @@ class CourseConfig:
     """Decides initial weights, the order of photos, and every mask."""
     masks: tuple[str, ...] = TRAIN_LOOKS
     """Masks to draw, as kind or kind:texture."""
+    precision: Precision = "float32"
+    """Arithmetic of the convolutions that learn; bfloat16 is faster on processors that have it. Losses and measurements
+    are always float32."""
     validation_photos: int
     """Photos of the validation split that it is measured on, at most; 0: off."""
     measure_every: int = 500
     """Steps between two measurements and pictures."""
 
     def __post_init__(self) -> None:
+        check_choice("precision", self.precision, get_args(Precision))
         for name in ("batch", "measure_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}")

@@ -94,6 +94,8 @@ class Inputs(NamedTuple):
 class InpainterCourse(Course):
     """Teaches edges, then the image, then the image on drawn edges, then both."""
 
+    config: InpaintConfig
+
     def __init__(self, config: InpaintConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         self.batch, self.measure_every = config.batch, config.measure_every
@@ -162,11 +164,11 @@ class InpainterCourse(Course):
             network.train()
         losses: dict[str, Tensor] = {}
         if name in ("edges", "joint"):
-            drawn = self.inpainter.edge_generator(given.grey, given.known_edges, given.hole)
+            drawn = self.run(self.inpainter.edge_generator, given.grey, given.known_edges, given.hole)
             losses |= self._edge_losses(given, drawn, batch.share)
         elif name == "drawn":
             with torch.no_grad():
-                drawn = self.inpainter.edge_generator(given.grey, given.known_edges, given.hole)
+                drawn = self.run(self.inpainter.edge_generator, given.grey, given.known_edges, given.hole)
         if name != "edges":
             lead = given.edges if name == "image" else drawn * given.hole + given.known_edges * (1 - given.hole)
             losses |= self._image_losses(given, lead, batch)
@@ -190,7 +192,7 @@ class InpainterCourse(Course):
         judge, optimiser = self.learning[part], self.optimisers[part]
         judge.requires_grad_(True)
         optimiser.zero_grad()
-        loss = discriminator_loss(judge(real)[-1], judge(made.detach())[-1])
+        loss = discriminator_loss(self.run(judge, real)[-1], self.run(judge, made.detach())[-1])
         (loss.mean() * share).backward()
         sum_gradients(judge)
         optimiser.step()
@@ -199,28 +201,28 @@ class InpainterCourse(Course):
     def _edge_losses(self, given: Inputs, drawn: Tensor, share: float) -> dict[str, Tensor]:
         """The edge generator's; its discriminator sees the grey face too."""
         weights = self.config.loss
-        real, made = torch.cat([given.grey, given.edges], dim=1), torch.cat([given.grey, drawn], dim=1)
-        self._judge_learns("edge_judge", real, made, share)
-        judged = self.edge_judge(made)
-        with torch.no_grad():
-            judged_real = self.edge_judge(real)
-        losses = {
-            "edge_adversarial": weights.edge_adversarial * adversarial_loss(judged[-1], real=True),
-            "feature_matching": weights.feature_matching * feature_matching_loss(judged, judged_real),
-            "edge_entropy": weights.edge_entropy * _in_hole(_entropy(drawn, given.edges), given.hole),
-        }
+        losses = {"edge_entropy": weights.edge_entropy * _in_hole(_entropy(drawn, given.edges), given.hole)}
+        if weights.edge_adversarial or weights.feature_matching:
+            real, made = torch.cat([given.grey, given.edges], dim=1), torch.cat([given.grey, drawn], dim=1)
+            self._judge_learns("edge_judge", real, made, share)
+            judged = self.run(self.edge_judge, made)
+            with torch.no_grad():
+                judged_real = self.run(self.edge_judge, real)
+            losses["edge_adversarial"] = weights.edge_adversarial * adversarial_loss(judged[-1], real=True)
+            losses["feature_matching"] = weights.feature_matching * feature_matching_loss(judged, judged_real)
         return {key: value.mean() * share for key, value in losses.items()}
 
     def _image_losses(self, given: Inputs, lead: Tensor, batch: DrawnBatch) -> dict[str, Tensor]:
         """The image generator's."""
         weights = self.config.loss
-        painted = self.inpainter.image_generator(given.image, lead, given.hole)
+        painted = self.run(self.inpainter.image_generator, given.image, lead, given.hole)
         filled = painted * given.hole + given.image * (1 - given.hole)
         losses = {"l1": weights.l1 * _in_hole(l1_loss(painted, given.image, reduction="none"), given.hole)}
         losses["image_gradient"] = weights.image_gradient * image_gradient_loss(filled, given.image, given.hole)
         if weights.adversarial:
             self._judge_learns("image_judge", given.image, filled, batch.share)
-            losses["adversarial"] = weights.adversarial * adversarial_loss(self.image_judge(filled)[-1], real=True)
+            judged = self.run(self.image_judge, filled)[-1]
+            losses["adversarial"] = weights.adversarial * adversarial_loss(judged, real=True)
         made = self.teacher(_softened(filled, given.softness), given.seen_landmarks)
         with torch.no_grad():
             real = self.teacher(_softened(given.image, given.softness), given.seen_landmarks)

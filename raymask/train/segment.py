@@ -55,6 +55,8 @@ def train_segmenter(
 class SegmenterCourse(Course):
     """Teaches a segmenter to find masks."""
 
+    config: SegmentConfig
+
     def __init__(self, config: SegmentConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         self.batch, self.measure_every = config.batch, config.measure_every
@@ -77,7 +79,7 @@ class SegmenterCourse(Course):
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * _warm_cosine(step, self.config.steps)
         self.optimiser.zero_grad()
-        losses = segmentation_loss(self.network(batch.masked), (batch.mask_map > 127).float())
+        losses = segmentation_loss(self.run(self.network, batch.masked), (batch.mask_map > 127).float())
         share = losses.mean() * batch.share
         share.backward()
         sum_gradients(self.network)

@@ -3,6 +3,7 @@ import pytest
 from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, ModelError
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig, TrainConfig, loop_config
+from raymask.train.segment_config import SegmentConfig
 
 
 def test_the_papers_values_are_the_defaults():
@@ -43,6 +44,7 @@ def test_settings_survive_a_checkpoint():
         (lambda: LossConfig(margin=0), "margin must be positive"),
         (lambda: LossConfig(mining="hard"), "loss.mining 'hard' is unknown; choose one of hybrid"),
         (lambda: LoopConfig(data="x", precision="bf16"), "precision 'bf16' is unknown"),
+        (lambda: SegmentConfig(data="x", precision="bf16"), "precision 'bf16' is unknown"),
         (lambda: LoopConfig(data="x", seed=-1), "seed must be 0"),
         (lambda: OptimiserConfig(learning_rate=-1), "learning_rate must be positive"),
         (lambda: OptimiserConfig(momentum=1), "momentum must be"),

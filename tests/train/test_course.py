@@ -305,6 +305,21 @@ def test_two_workers_come_to_the_gradients_of_one(kind, segment, inpaint):
         assert np.linalg.norm(two - one) < 2e-3 * np.linalg.norm(one), part
 
 
+@pytest.mark.parametrize("kind", ["segment", "inpaint"])
+def test_bfloat16_teaches_nearly_the_same(kind, segment, inpaint):
+    answers = queue.Queue()
+    for precision in ("float32", "bfloat16"):
+        gradients(0, 1, "", kind, replace(segment if kind == "segment" else inpaint, precision=precision), answers)
+    (full, wanted), (low, losses) = answers.get(), answers.get()
+    assert losses == pytest.approx(wanted, rel=0.02)
+    for part in {name.split(".")[0] for name in full}:
+        one, two = (
+            np.concatenate([grads[n].ravel() for n in sorted(grads) if n.startswith(part)]) for grads in (full, low)
+        )
+        assert not np.array_equal(one, two), part  # else it was float32 all the same
+        assert one @ two > 0.95 * np.linalg.norm(one) * np.linalg.norm(two), part
+
+
 KILLED = """
 import sys, torch
 from raymask.data.storage import Folder
@@ -348,12 +363,11 @@ def test_a_process_killed_in_the_midst_goes_on_and_ends_in_the_same_weights(inpa
 
 
 def test_losses_that_are_off_are_left_out(inpaint):
-    quiet = replace(
-        inpaint, loss=InpaintLossConfig(adversarial=0), stages=StagesConfig(edges=0, image=1, drawn=0, joint=0)
-    )
+    off = InpaintLossConfig(adversarial=0, edge_adversarial=0, feature_matching=0)
+    quiet = replace(inpaint, loss=off, stages=StagesConfig(edges=0, image=0, drawn=0, joint=1))
     seen = Seen()
     assert train_inpainter(quiet, Surroundings(watch=seen), device=CPU)
-    assert "adversarial" not in seen.curve[0][1]
+    assert set(seen.curve[0][1]) == {"edge_entropy", "l1", "image_gradient", "identity", "perceptual", "style"}
 
 
 def test_people_without_a_validation_split_are_trained_without_measuring(segment, prepared, tmp_path):
