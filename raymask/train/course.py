@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from raymask.data.crops import CropStore
 from raymask.errors import DataError, ModelError
 from raymask.models.bundle import bundle_config, load_bundle
 from raymask.progress import Progress
@@ -42,6 +43,8 @@ class Course(ABC):
 
     config: CourseConfig
     device: torch.device
+    teaches: str
+    """What, with its article."""
     stages: Sequence[Stage]
     batch: int
     """Photos of all ranks in a step."""
@@ -51,6 +54,10 @@ class Course(ABC):
     """All that is trained, by name."""
     measure_every: int
     """Steps between two measurements, beside one after each stage."""
+
+    @abstractmethod
+    def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
+        """The faces of a split, as it learns from them."""
 
     @abstractmethod
     def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
@@ -95,26 +102,29 @@ def settings_of(config: CourseConfig) -> dict[str, Any]:
     return settings | {"masks": list(config.masks), "start": start}
 
 
-def run_course(course: Course, faces: FreshlyDrawn, around: Surroundings, *, resume: State | None) -> bool:
+def run_course(course: Course, around: Surroundings, *, resume: State | None) -> bool:
     """Teach all that is left of a course, or go on from a checkpoint's state.
 
     Returns:
         Whether it was taught to its end; False if it was asked to stop.
 
     Raises:
-        DataError: the state is of other settings.
+        DataError: no prepared faces, or the state is of other settings.
         TrainingError: a loss or a weight is no number any more.
         UnsavedError: a checkpoint cannot be kept.
     """
-    return _Run(course, faces, around, resume).run()
+    return _Run(course, around, resume).run()
 
 
 class _Run:
     """A course in its course."""
 
-    def __init__(self, course: Course, faces: FreshlyDrawn, around: Surroundings, resume: State | None) -> None:
-        self.course, self.faces, self.around = course, faces, around
+    def __init__(self, course: Course, around: Surroundings, resume: State | None) -> None:
+        self.course, self.around = course, around
         self.world = World.current()
+        self.faces = course.faces(CropStore(course.config.data, "train"), quiet=self.world.rank > 0)
+        if self.world.rank == 0:
+            print(f"training {course.teaches} on {len(self.faces):,} photos, masks drawn afresh", flush=True)
         self.metrics = Metrics()
         self.stage = self.step = 0
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {}

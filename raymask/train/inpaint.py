@@ -66,12 +66,7 @@ def train_inpainter(
         TrainingError: loss or weights are no longer numbers.
         UnsavedError: a checkpoint cannot be kept.
     """
-    course = InpainterCourse(config, device)
-    quiet = World.current().rank > 0
-    faces = course.faces(CropStore(config.data, "train"), quiet=quiet)
-    if not quiet:
-        print(f"training an inpainter on {len(faces):,} photos, masks drawn afresh", flush=True)
-    return run_course(course, faces, around or Surroundings(), resume=resume)
+    return run_course(InpainterCourse(config, device), around or Surroundings(), resume=resume)
 
 
 class Inputs(NamedTuple):
@@ -95,6 +90,7 @@ class InpainterCourse(Course):
     """Teaches edges, then the image, then the image on drawn edges, then both."""
 
     config: InpaintConfig
+    teaches = "an inpainter"
 
     def __init__(self, config: InpaintConfig, device: torch.device) -> None:
         self.config, self.device = config, device

@@ -43,19 +43,14 @@ def train_segmenter(
         TrainingError: loss or weights are no longer numbers.
         UnsavedError: a checkpoint cannot be kept.
     """
-    course = SegmenterCourse(config, device)
-    quiet = World.current().rank > 0
-    redraw = Redraw(side=CROP_SIZE, looks=config.masks, bare=config.bare, strong=True, turn=8.0, shift=0.06, zoom=0.15)
-    faces = FreshlyDrawn(CropStore(config.data, "train"), redraw, seed=config.seed, device=device, quiet=quiet)
-    if not quiet:
-        print(f"training a segmenter on {len(faces):,} photos, masks drawn afresh", flush=True)
-    return run_course(course, faces, around or Surroundings(), resume=resume)
+    return run_course(SegmenterCourse(config, device), around or Surroundings(), resume=resume)
 
 
 class SegmenterCourse(Course):
     """Teaches a segmenter to find masks."""
 
     config: SegmentConfig
+    teaches = "a segmenter"
 
     def __init__(self, config: SegmentConfig, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -67,6 +62,14 @@ class SegmenterCourse(Course):
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         prepare_batch_norm(self.network, chunked=False)
         self.networks: Mapping[str, nn.Module] = {"segmenter": self.network}
+
+    def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
+        """A split's faces, drawn as differently as can be."""
+        config = self.config
+        redraw = Redraw(
+            side=CROP_SIZE, looks=config.masks, bare=config.bare, strong=True, turn=8.0, shift=0.06, zoom=0.15
+        )
+        return FreshlyDrawn(store, redraw, seed=config.seed, device=self.device, quiet=quiet)
 
     def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
         """AdamW; weight decay as its authors set it."""

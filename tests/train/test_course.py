@@ -255,15 +255,8 @@ def gradients(rank: int, size: int, port: str, kind: str, config, sent) -> None:
         address = f"tcp://127.0.0.1:{port}"
         dist.init_process_group("gloo", init_method=address, rank=rank, world_size=size)
     course = SegmenterCourse(config, CPU) if kind == "segment" else InpainterCourse(config, CPU)
-    store = CropStore(config.data, "train")
-    if kind == "segment":
-        from raymask.data.redraw import Redraw
-        from raymask.train.drawn_batches import FreshlyDrawn
-
-        redraw = Redraw(side=224, looks=config.masks, bare=0.3)
-        faces, stage = FreshlyDrawn(store, redraw, seed=0, device=CPU, quiet=True), 0
-    else:
-        faces, stage = course.faces(store, quiet=True), 3
+    faces = course.faces(CropStore(config.data, "train"), quiet=True)
+    stage = len(course.stages) - 1
     course.begin(stage)
     (batch,) = faces.batches(config.batch, range(1), world=World(rank, size))
     losses = course.learn(stage, 0, batch)
