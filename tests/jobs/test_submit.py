@@ -183,7 +183,9 @@ def test_what_travels_is_small_and_is_what_runs(head, prepared_by_job):
     (package,) = head.folder.glob("session_latest/runtime_resources/working_dir_files/_ray_pkg_*/")
     assert (package / "raymask" / "__init__.py").is_file()
     assert not {".venv", ".git", "out"} & {path.name for path in package.iterdir()}
-    assert sum(path.stat().st_size for path in package.rglob("*")) < 5 * 2**20
+    weights = sum(path.stat().st_size for path in (package / "raymask" / "bundles").rglob("*"))
+    assert sum(path.stat().st_size for path in package.rglob("*")) - weights < 5 * 2**20
+    assert weights < 40 * 2**20
 
 
 def test_a_mistake_comes_back_as_its_sentence(head, place):
