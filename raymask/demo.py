@@ -36,9 +36,9 @@ class DemoConfig:
     """Photos of each person."""
     epochs: int = 16
     """Passes over the training photos."""
-    segmenter_steps: int = 100
+    segmenter_steps: int = 200
     """Batches of 16 photos that the segmenter learns from."""
-    inpainter_steps: int = 72
+    inpainter_steps: int = 120
     """Batches of 8 photos that the inpainter learns from, in four stages."""
     workers: int = 2
     """Training processes, and processes that prepare photos."""
