@@ -76,4 +76,4 @@ def test_what_is_painted_is_nearer_to_the_face_than_the_mask_and_than_its_mean_c
             [np.abs(bare - other).mean() for other in (result.filled[result.hole], result.crop[result.hole], around)]
         )
     painted, mask, mean_colour = np.mean(errors, axis=0)
-    assert painted < 0.7 * min(mask, mean_colour)
+    assert painted < 0.8 * min(mask, mean_colour)

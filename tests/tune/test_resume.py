@@ -13,7 +13,8 @@ from raymask.data.storage import Folder
 from raymask.tune.trials import Trial, Trials
 
 JOB = Path(__file__).parent.parent.parent / "jobs" / "tune.py"
-EPOCHS = 8
+EPOCHS = 12
+"""Enough that some are left however many go by before a signal is heard."""
 
 
 class Start:
@@ -68,7 +69,7 @@ def starts(prepared, search):
     options += " --batch.people 4 --loss.mining all --optimiser.drop-every 0"
     return [
         Start(options.split(), words=f"trial 001 epoch 2/{EPOCHS}", ended_by=signal.SIGTERM),
-        Start(options.split(), words=f"trial 001 epoch {EPOCHS - 3}/{EPOCHS}", ended_by=signal.SIGKILL),
+        Start(options.split(), words="trial 001 epoch ", ended_by=signal.SIGKILL),
         Start(options.split()),
     ]
 
