@@ -12,6 +12,7 @@ from raymask.data.splits import SplitConfig
 from raymask.errors import ConfigError
 from raymask.evaluate.config import EvaluateConfig, ProtocolName
 from raymask.evaluate.fuse_config import FuseConfig
+from raymask.models.bundle import SHIPPED
 from raymask.models.config import MaskFaceNetConfig
 from raymask.progress import Progress
 from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig
@@ -36,10 +37,10 @@ class DemoConfig:
     """Photos of each person."""
     epochs: int = 16
     """Passes over the training photos."""
-    segmenter_steps: int = 200
-    """Batches of 16 photos that the segmenter learns from."""
-    inpainter_steps: int = 120
-    """Batches of 8 photos that the inpainter learns from, in four stages."""
+    segmenter_steps: int = 60
+    """Batches of 16 photos that the segmenter goes on learning from."""
+    inpainter_steps: int = 72
+    """Batches of 8 photos that the inpainter goes on learning from, in four stages."""
     workers: int = 2
     """Training processes, and processes that prepare photos."""
     seed: int = 0
@@ -141,30 +142,33 @@ def training(config: DemoConfig, prepared: str) -> TrainConfig:
 
 
 def segmenter_training(config: DemoConfig, prepared: str) -> TrainSegmenterConfig:
-    """Long enough that most of a mask is found."""
+    """Begins with the segmenter that comes with raymask, so that a minute is enough."""
     return TrainSegmenterConfig(
         data=prepared,
         storage=f"{config.out}/runs",
         name="segmenter",
+        start=str(SHIPPED / "segmenter"),
         workers=config.workers,
         steps=config.segmenter_steps,
         batch=16,
+        learning_rate=5e-4,
         seed=config.seed,
         validation_photos=40,
     )
 
 
 def inpainter_training(config: DemoConfig, prepared: str) -> TrainInpainterConfig:
-    """A glimpse of each stage: what it paints is skin, not yet a mouth; hours make faces of it (README)."""
+    """A glimpse of each stage, for the inpainter that comes with raymask."""
     steps = config.inpainter_steps
     return TrainInpainterConfig(
         data=prepared,
         storage=f"{config.out}/runs",
         name="inpainter",
+        start=str(SHIPPED / "inpainter"),
         teacher=BASELINE,
         workers=config.workers,
         stages=StagesConfig(edges=steps // 6, image=steps // 6, drawn=steps // 2, joint=steps // 6),
-        learning_rate=3e-4,
+        learning_rate=1e-4,
         seed=config.seed,
         validation_photos=40,
     )

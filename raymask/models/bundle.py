@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = 1
+SHIPPED = Path(__file__).parent.parent / "bundles"
+"""The bundles that come with raymask, by name: segmenter, inpainter."""
 
 
 def _embedder(arguments: dict[str, Any]) -> nn.Module:

@@ -1,25 +1,20 @@
 """The bundles that ship with raymask: whole, light, and good at what they are for."""
 
 import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-import raymask
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.crop import Square
 from raymask.faces.images import decode_photo
 from raymask.faces.masks.looks import TEST_LOOKS
-from raymask.models.bundle import load_bundle
+from raymask.models.bundle import SHIPPED, load_bundle
 from raymask.models.unmasker import Unmasker
-
-BUNDLES = Path(raymask.__file__).parent / "bundles"
 
 
 @pytest.fixture(scope="module")
 def unmasker():
-    return Unmasker.load(BUNDLES / "segmenter", BUNDLES / "inpainter")
+    return Unmasker.load(SHIPPED / "segmenter", SHIPPED / "inpainter")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +28,7 @@ def faces(demo_faces):
 
 @pytest.mark.parametrize("kind", ["segmenter", "inpainter"])
 def test_a_bundle_loads_and_says_how_it_was_made(kind):
-    bundle = load_bundle(BUNDLES / kind)
+    bundle = load_bundle(SHIPPED / kind)
     assert all(value.isfinite().all() for value in bundle.model.state_dict().values())
     settings = bundle.config["training"]["settings"]
     assert {"data", "seed", "batch", "masks", "learning_rate"} <= settings.keys()
@@ -42,8 +37,8 @@ def test_a_bundle_loads_and_says_how_it_was_made(kind):
 
 @pytest.mark.parametrize("kind", ["segmenter", "inpainter"])
 def test_the_card_is_of_these_weights(kind):
-    sha256 = json.loads((BUNDLES / kind / "config.json").read_text())["sha256"]
-    assert f"| `{kind}` | `{sha256[:12]}` |" in (BUNDLES / "README.md").read_text()
+    sha256 = json.loads((SHIPPED / kind / "config.json").read_text())["sha256"]
+    assert f"| `{kind}` | `{sha256[:12]}` |" in (SHIPPED / "README.md").read_text()
 
 
 def test_masks_of_looks_that_were_never_trained_on_are_found(unmasker, faces):
