@@ -1,6 +1,7 @@
 """The bundles that ship with raymask: whole, light, and good at what they are for."""
 
 import json
+
 import numpy as np
 import pytest
 
