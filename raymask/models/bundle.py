@@ -145,8 +145,6 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
     if config.get("format") != FORMAT or config.get("model") not in _MAKERS:
         made_for = f"format {config.get('format')}, model {config.get('model')!r}"
         raise ModelError(f"{folder}: {made_for} is not known here; update raymask")
-    if kind is not None and config["model"] != kind:
-        raise ModelError(f"{folder} holds {config['model']}, not {kind}; make one with {_made_by(kind)}")
     if hashlib.sha256(weights).hexdigest() != config["sha256"]:
         raise ModelError(
             f"{folder}/model.safetensors is damaged: its checksum does not match config.json; copy it again"
@@ -165,7 +163,8 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
 
 
 def bundle_config(path: str | os.PathLike[str], kind: str | None = None) -> dict[str, Any]:
-    """What `config.json` of a bundle says. Raises ModelError if it is missing, no JSON, or not all there."""
+    """What `config.json` of a bundle says. Raises ModelError if it is missing, no JSON, not all there, or if the model
+    is of another kind than the one asked for."""
     folder = Path(path)
     try:
         config = dict(json.loads((folder / "config.json").read_text()))
@@ -176,6 +175,8 @@ def bundle_config(path: str | os.PathLike[str], kind: str | None = None) -> dict
     missing = [key for key in ("arguments", "sha256", "training") if key not in config]
     if missing:
         raise ModelError(f"{folder}/config.json is not whole: {', '.join(missing)} is missing; copy the bundle again")
+    if kind is not None and config.get("model") != kind:
+        raise ModelError(f"{folder} holds {config.get('model')}, not {kind}; make one with {_made_by(kind)}")
     return config
 
 

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
 from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, ModelError
+from raymask.models.bundle import SHIPPED
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig, TrainConfig, loop_config
-from raymask.train.segment_config import SegmentConfig
+from raymask.train.segment_config import SegmentConfig, TrainSegmenterConfig
+from raymask.train.works import work_of
 
 
 def test_the_papers_values_are_the_defaults():
@@ -58,10 +62,9 @@ def test_impossible_settings_are_refused_by_name(make, message):
         make()
 
 
-def test_a_start_that_is_no_bundle_is_named_before_anything_starts(tmp_path):
-    from raymask.train.segment_config import TrainSegmenterConfig
-    from raymask.train.works import work_of
-
+def test_a_start_that_is_no_bundle_or_of_another_kind_is_named_before_anything_starts(tmp_path):
     config = TrainSegmenterConfig(data="faces", storage="runs", name="more", start=str(tmp_path / "nowhere"))
     with pytest.raises(ModelError, match=r"nowhere is no bundle: .*; make one with jobs/train_segmenter\.py"):
         work_of(config)
+    with pytest.raises(ModelError, match="inpainter holds Inpainter, not MaskSegmenter"):
+        work_of(replace(config, start=str(SHIPPED / "inpainter")))
