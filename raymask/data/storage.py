@@ -13,7 +13,10 @@ from raymask.errors import DataError
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
-    from pyarrow.fs import FileSystem, FileType
+    from pyarrow.fs import FileInfo, FileSystem, FileType
+
+_LISTINGS = 20
+"""Times that a folder is listed which changes each time."""
 
 
 class UnreadableError(DataError):
@@ -58,7 +61,8 @@ class Folder:
 
         selector = FileSelector(self._root, recursive=True, allow_not_found=True)
         try:
-            files = [info.path for info in self._fs.get_file_info(selector) if info.type != FileType.Directory]
+            found = _undisturbed(lambda: self._fs.get_file_info(selector))
+            files = [info.path for info in found if info.type != FileType.Directory]
         except OSError as error:
             raise DataError(f"{self.uri} cannot be listed ({_reason(error)}); check the path and its rights") from None
         except UnicodeDecodeError as error:
@@ -213,6 +217,16 @@ def _sync_folder(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _undisturbed(listing: Callable[[], list[FileInfo]]) -> list[FileInfo]:
+    """A listing, made again when a file or folder in it came or went meanwhile, which pyarrow takes for an error."""
+    for _ in range(_LISTINGS - 1):
+        try:
+            return listing()
+        except FileNotFoundError:
+            continue
+    return listing()
 
 
 def _reason(error: OSError) -> str:

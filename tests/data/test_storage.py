@@ -20,6 +20,30 @@ def test_files_come_back(tmp_path, scheme):
     assert not folder.exists("x/one.bin")
 
 
+class Changing:
+    """A file system in which folders change while they are listed, as often as told; too rare a moment to wait for."""
+
+    def __init__(self, real, times):
+        self._real, self._left = real, times
+
+    def get_file_info(self, selector):
+        self._left -= 1
+        if self._left >= 0:
+            raise FileNotFoundError(2, "No such file or directory")
+        return self._real.get_file_info(selector)
+
+
+def test_a_folder_that_changes_while_it_is_listed_is_listed_again(tmp_path):
+    folder = Folder(tmp_path)
+    folder.write("stays", b"1")
+    real = folder._fs
+    folder._fs = Changing(real, 3)
+    assert folder.names() == ["stays"]
+    folder._fs = Changing(real, 1000)
+    with pytest.raises(DataError, match=r"cannot be listed \(No such file or directory\)"):
+        folder.names()
+
+
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     folder = Folder(tmp_path)
     folder.write("a", b"old")
