@@ -76,8 +76,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_checkpoints_only(tmp_path, c
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)])
         try:
             deadline = time.monotonic() + 60
-            # Not by `Checkpoints.names`, which may stumble over a file that the writer deletes meanwhile.
-            while len(list(folder.glob("checkpoints/epoch-*.pt"))) < 2 and time.monotonic() < deadline:
+            while len(Checkpoints(Folder(folder)).names()) < 2 and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(pause)
         finally:

@@ -91,8 +91,7 @@ def wait_for_step(run: Path, step: int) -> None:
     """Until a checkpoint of this step (of all) or a later one is there."""
 
     def is_there() -> bool:
-        # Not by `Checkpoints.names`, which may stumble over a file that the run deletes meanwhile.
-        found = [re.findall(r"\d+", file.name) for file in (run / "checkpoints").glob("epoch-*.pt")]
+        found = [re.findall(r"\d+", name) for name in Checkpoints(Folder(run)).names()]
         return any(int(epoch) * STEPS + int(in_epoch) >= step for epoch, in_epoch in found)
 
     wait_until(is_there, f"step {step} in {run}")
