@@ -202,12 +202,12 @@ def _write_local(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     """Put a new name on disk as well: without this a power cut can take back a file that was written."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

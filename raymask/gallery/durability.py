@@ -1,0 +1,96 @@
+"""What of a table on a local disk would be there after a power cut.
+
+Lance commits by linking a manifest, but syncs nothing. So a version counts only when all its files are synced and its
+number stands in DURABLE, which is synced last; what came later is dropped when the table is opened to be written, for
+nobody was told that it was there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from raymask.data.storage import Folder, sync_folder
+from raymask.errors import DataError
+
+DURABLE = "durable"
+"""File beside the table with the number of its last version that is on disk."""
+_LAST = 2**64 - 1
+"""Lance names the manifest of version v by this minus v, so that the latest is listed first."""
+
+
+class Stamp(NamedTuple):
+    """By which a file is known to have changed."""
+
+    size: int
+    changed: int
+    """Nanoseconds."""
+
+
+class Durability:
+    """Syncs the files of one table that came since it was last asked to. Not for several threads at a time."""
+
+    def __init__(self, folder: Folder, table: Path) -> None:
+        """`table` lies in `folder`, on a local disk."""
+        self._folder, self._table = folder, table
+        self._synced: dict[str, Stamp] = {}
+
+    def sync(self, version: int) -> None:
+        """Bring all files to disk, then note that `version` is there. Raises OSError, or DataError for the note."""
+        files = self._files()
+        new = [path for path, stamp in files.items() if self._synced.get(path) != stamp]
+        for path in new:
+            _sync_file(path)
+        folders = {parent for path in new for parent in Path(path).parents if parent.is_relative_to(self._table)}
+        for folder in sorted(folders, reverse=True):  # a folder after those in it
+            sync_folder(folder)
+        self._folder.write(DURABLE, f"{version}\n".encode())
+        self._synced = files
+
+    def noted(self) -> int | None:
+        """The last version that is on disk; None if no table ever was."""
+        if not self._folder.exists(DURABLE):
+            return None
+        text = self._folder.read(DURABLE).decode(errors="replace").strip()
+        if not text.isdecimal():
+            raise DataError(f"{self._folder / DURABLE} is damaged; restore the gallery from a backup")
+        return int(text)
+
+    def dropped(self) -> int:
+        """Forget versions that are not on disk; returns the number of the last of them, 0 if there were none."""
+        durable = self.noted()
+        later = [number for number in self._versions() if durable is None or number > durable]
+        for number in later:
+            (self._table / "_versions" / f"{_LAST - number:020}.manifest").unlink()
+        if later:
+            (self._table / "_versions" / "latest_version_hint.json").unlink(missing_ok=True)
+            sync_folder(self._table / "_versions")
+        return max(later, default=0)
+
+    def _versions(self) -> list[int]:
+        manifests = (self._table / "_versions").glob("*.manifest")
+        return [_LAST - int(path.stem) for path in manifests if path.stem.isdecimal()]
+
+    def _files(self) -> dict[str, Stamp]:
+        """Files as they are now; one that an index build is still writing will have another stamp when it is done."""
+        files = {}
+        for folder, _, names in os.walk(self._table):
+            for name in names:
+                path = os.path.join(folder, name)
+                with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
+                    status = os.stat(path)
+                    files[path] = Stamp(status.st_size, status.st_mtime_ns)
+        return files
+
+
+def _sync_file(path: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # replaced since it was listed, as the hint of the latest version is
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

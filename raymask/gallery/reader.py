@@ -1,0 +1,227 @@
+"""The searchers' side of a gallery: who is nearest, and who is enrolled. Fresh when asked to be."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from raymask.data.storage import Folder
+from raymask.errors import DataError
+from raymask.gallery.index import EXACT_ROWS, nearest
+from raymask.gallery.store import is_identity
+from raymask.gallery.table import Space, check_space, first_line, open_table
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+
+_ROWS_PER_PERSON = 8
+"""Rows fetched for each person wanted, at first; more while they are of too few people."""
+_TRIES = 3
+"""Times that a table is read whose files are deleted meanwhile."""
+
+
+class Candidate(NamedTuple):
+    """A person enrolled, and how near."""
+
+    identity: str
+    score: float
+    """Cosine similarity, -1 to 1, of the person's nearest embedding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnrolledPhoto:
+    """A photo of a person."""
+
+    key: bytes
+    added: datetime
+    looks: tuple[str, ...]
+    """Masks that were drawn on it to enrol it once more each, as kind or kind:texture."""
+    kept: bool
+    """Whether the photo itself lies in the gallery."""
+
+
+class _InMemory:
+    """All rows of a small gallery, and which files they came from."""
+
+    def __init__(self, size: int) -> None:
+        self.files: tuple[str, ...] = ()
+        self.names: list[str] = []
+        self._vectors = np.zeros((0, size), np.float32)
+
+    def extended(self, rows: Iterable[Any], files: tuple[str, ...]) -> _InMemory:
+        """With more rows: batches of identity and vector."""
+        more = _InMemory(self._vectors.shape[1])
+        batches = list(rows)
+        names = [name for batch in batches for name in batch["identity"].to_pylist()]
+        vectors = [batch["vector"].flatten().to_numpy().reshape(-1, self._vectors.shape[1]) for batch in batches]
+        more.files, more.names = files, self.names + names
+        more._vectors = np.concatenate([self._vectors, *vectors])
+        return more
+
+    def nearest(self, query: np.ndarray, rows: int) -> tuple[list[str], np.ndarray]:
+        scores = self._vectors @ query
+        if rows < len(scores):
+            top = np.argpartition(scores, -rows)[-rows:]
+            top = top[np.argsort(-scores[top], kind="stable")]
+        else:
+            top = np.argsort(-scores, kind="stable")
+        return [self.names[place] for place in top], scores[top]
+
+
+class GalleryReader:
+    """Searches a gallery that another process may be writing. Safe to share between threads."""
+
+    def __init__(self, uri: str, space: Space) -> None:
+        """Raises ModelError if the gallery holds another recogniser's embeddings, DataError if there is none."""
+        self.folder = Folder(uri)
+        self.space = space
+        check_space(self.folder, space)
+        self._turn = threading.Lock()
+        self._dataset = open_table(self.folder)
+        self._memory: _InMemory | None = None
+        self._load()
+
+    @property
+    def rows(self) -> int:
+        """Embeddings."""
+        return int(self._dataset.count_rows())
+
+    @property
+    def version(self) -> int:
+        """Of the table, as far as it is known."""
+        return int(self._dataset.version)
+
+    def refresh(self) -> bool:
+        """See what has been written since; returns whether there was something. Raises DataError."""
+        with self._turn:
+            try:
+                if self._dataset.latest_version == self._dataset.version:
+                    return False
+            except (OSError, ValueError) as error:
+                raise DataError(f"{self.folder.uri} cannot be read ({first_line(error)})") from None
+            self._load()
+            return True
+
+    def search(self, query: np.ndarray, people: int) -> list[Candidate]:
+        """The nearest people, nearest first.
+
+        Args:
+            query: (D,) float32 of length 1.
+            people: how many at most.
+
+        Raises:
+            DataError: the table cannot be read.
+        """
+        if not np.any(query) or not self.rows:
+            return []
+        rows = people * _ROWS_PER_PERSON
+        while True:
+            names, scores = self._nearest(query.astype(np.float32), rows)
+            best: dict[str, float] = {}
+            for name, score in zip(names, scores, strict=True):
+                best.setdefault(name, float(score))
+            if len(best) >= people or len(names) < rows:
+                return [Candidate(*item) for item in list(best.items())[:people]]
+            rows *= 4
+
+    def _nearest(self, query: np.ndarray, rows: int) -> tuple[list[str], np.ndarray]:
+        memory = self._memory
+        if memory is not None:
+            return memory.nearest(query, rows)
+
+        def scan(dataset: LanceDataset) -> Any:
+            return dataset.to_table(nearest=nearest(dataset, query, rows), columns=["identity", "_distance"])
+
+        found = self._read(scan)
+        return found["identity"].to_pylist(), 1 - found["_distance"].to_numpy()
+
+    def identities(self, *, after: str = "", limit: int = 100) -> list[tuple[str, int]]:
+        """People by name and how many photos of each, those that come after a name."""
+        quoted = after.replace("'", "''")
+        found = self._read(
+            lambda dataset: dataset.to_table(
+                columns=["identity"], filter=f"identity > '{quoted}' AND look = ''" if after else "look = ''"
+            )
+        )
+        counted = found["identity"].value_counts().to_pylist()
+        people = sorted((item["values"], item["counts"]) for item in counted)
+        return people[:limit]
+
+    def photos(self, identity: str) -> list[EnrolledPhoto]:
+        """A person's photos in the order in which they came; none if the person is unknown."""
+        found = self._read(
+            lambda dataset: dataset.to_table(
+                columns={"photo": "photo", "look": "look", "added": "added", "kept": "picture IS NOT NULL"},
+                filter=is_identity(identity),
+            )
+        )
+        photos: dict[bytes, EnrolledPhoto] = {}
+        for row in sorted(found.to_pylist(), key=lambda row: (row["added"], row["photo"], row["look"])):
+            known = photos.get(row["photo"])
+            if known is None:
+                photos[row["photo"]] = EnrolledPhoto(key=row["photo"], added=row["added"], looks=(), kept=row["kept"])
+            else:
+                looks = (*known.looks, row["look"])
+                photos[row["photo"]] = EnrolledPhoto(key=known.key, added=known.added, looks=looks, kept=known.kept)
+        return list(photos.values())
+
+    def picture(self, identity: str, key: bytes) -> bytes | None:
+        """A photo's file, if it was kept."""
+        found = self._read(
+            lambda dataset: dataset.to_table(
+                columns=["picture"], filter=f"{is_identity(identity)} AND photo = X'{key.hex()}' AND look = ''"
+            )
+        )
+        pictures = found["picture"].to_pylist()
+        return pictures[0] if pictures else None
+
+    def batches(self) -> Iterator[Any]:
+        """All rows of the version that is known, as Arrow batches."""
+        yield from self._dataset.to_batches(batch_size=4096)
+
+    def _read(self, act: Any) -> Any:
+        """Read the table; of its latest version, where files of the known one are gone."""
+        for attempt in range(_TRIES):
+            dataset = self._dataset
+            try:
+                return act(dataset)
+            except (OSError, ValueError) as error:
+                if attempt == _TRIES - 1:
+                    raise DataError(f"{self.folder.uri} cannot be read ({first_line(error)})") from None
+            with self._turn:
+                self._load()
+        raise AssertionError("unreachable")
+
+    def _load(self) -> None:
+        """The latest version, in memory if it is small; of the earlier one's files none is read again."""
+        for attempt in range(_TRIES):
+            try:
+                dataset = open_table(self.folder)
+                memory = self._extended(dataset) if dataset.count_rows() <= EXACT_ROWS else None
+                break
+            except (OSError, ValueError) as error:
+                if attempt == _TRIES - 1:
+                    raise DataError(f"{self.folder.uri} cannot be read ({first_line(error)})") from None
+        self._memory, self._dataset = memory, dataset
+
+    def _extended(self, dataset: LanceDataset) -> _InMemory:
+        fragments = dataset.get_fragments()
+        files = tuple(_file(fragment) for fragment in fragments)
+        before = self._memory or _InMemory(self.space.size)
+        known = len(before.files) if files[: len(before.files)] == before.files else 0
+        if known == 0:
+            before = _InMemory(self.space.size)
+        new = fragments[known:]
+        scanned = dataset.scanner(columns=["identity", "vector"], fragments=new).to_batches() if new else ()
+        return before.extended(scanned, files)
+
+
+def _file(fragment: Any) -> str:
+    """By which a fragment is known: its files, and what was deleted from it."""
+    meta = fragment.metadata
+    return "|".join([*(file.path for file in meta.files), str(meta.deletion_file)])

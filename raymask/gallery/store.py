@@ -1,0 +1,319 @@
+"""The writer's side of a gallery: enrolments and erasures that are on disk when they are acknowledged."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raymask.data.storage import Folder
+from raymask.errors import DataError, UnsavedError
+from raymask.gallery.durability import Durability
+from raymask.gallery.erasures import Erasures, read_erasures, write_erasures
+from raymask.gallery.index import compact, drop_deleted, extend_index, forget_versions, needs_index
+from raymask.gallery.rows import Enrolment, as_table, gallery_schema
+from raymask.gallery.table import Space, check_space, first_line, open_table, read_space, table_uri, write_space
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from lance import LanceDataset
+
+_log = logging.getLogger(__name__)
+
+LOCK = "lock"
+COMPACT_AFTER = 128
+"""Commits after which small data files are joined."""
+_KEPT = timedelta(seconds=60)
+"""How long versions are kept for searches that still read them."""
+
+
+class GalleryStore:
+    """The only writer of a gallery. Its methods take turns; an index is built beside them, in a thread of its own.
+
+    A call that returns has left its rows on disk; one that raises may have left them, and may be made again.
+    """
+
+    def __init__(self, uri: str | os.PathLike[str], space: Space) -> None:
+        """Open the gallery, or make it.
+
+        Raises:
+            ModelError: it holds another recogniser's embeddings.
+            DataError: it is damaged, cannot be written, or another process writes it.
+        """
+        self.folder = Folder(uri)
+        self.space = space
+        self._turn = threading.RLock()
+        self._dataset: Any = None
+        """The table as it is on disk; None after a failure, until it is opened again."""
+        self._indexing: threading.Thread | None = None
+        self._commits = 0
+        check_space(self.folder, space)
+        self._lock = _locked(self.folder)
+        try:
+            if read_space(self.folder) is None:
+                write_space(self.folder, space)
+            self._erasures = read_erasures(self.folder) or self._no_erasures()
+            self._reopen()
+            self._finish_erasures()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let another process write; the gallery stays as it is."""
+        if self._indexing is not None:
+            self._indexing.join()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> GalleryStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __contains__(self, key: bytes) -> bool:
+        """Whether the photo of this key is enrolled."""
+        return key in self._keys
+
+    def __len__(self) -> int:
+        """Enrolled photos."""
+        return len(self._keys)
+
+    @property
+    def erasures(self) -> Erasures:
+        """Who was erased."""
+        return self._erasures
+
+    def photos(self) -> set[bytes]:
+        """Keys of the photos that are enrolled now."""
+        return set(self._keys)
+
+    def enrol(self, enrolments: Sequence[Enrolment]) -> list[bool]:
+        """Enrol photos in one commit; for each, whether it is new: one whose key is known changes nothing.
+
+        Raises:
+            ConfigError: an embedding does not fit.
+            UnsavedError: the disk is full or fails; nothing of this call is enrolled.
+        """
+        with self._turn:
+            chosen: dict[bytes, Enrolment] = {}
+            new = []
+            for one in enrolments:
+                new.append(one.key not in self._keys and one.key not in chosen)
+                if new[-1]:
+                    chosen[one.key] = one
+            if chosen:
+                self.append(as_table(list(chosen.values()), self.space.size))
+            return new
+
+    def append(self, rows: pa.Table) -> None:
+        """Add rows of `gallery_schema` in one commit, whose keys are new. Raises UnsavedError."""
+        import lance
+
+        def act(dataset: LanceDataset) -> LanceDataset:
+            fragments = lance.fragment.write_fragments(
+                rows, dataset, schema=rows.schema, max_rows_per_file=100_000, mode="append"
+            )
+            append = lance.LanceOperation.Append(fragments)
+            return lance.LanceDataset.commit(dataset, append, read_version=dataset.version)
+
+        with self._turn:
+            self._commit(act)
+            self._keys.update(rows["photo"].to_pylist())
+            self._commits += 1
+
+    def erase(self, identity: str) -> int:
+        """Erase a person: embeddings and photos are in no file any more, old versions' included.
+
+        Returns:
+            How many photos were erased.
+
+        Raises:
+            UnsavedError: the disk fails; the erasure goes on when it is asked for again, or the gallery is opened.
+        """
+        with self._turn:
+            if not self._rows_of(identity):
+                return 0
+            self._erasures = self._erasures.begun(identity)
+            write_erasures(self.folder, self._erasures)
+            return self._finish_erasure(identity)
+
+    def remember(self, erasures: Erasures) -> None:
+        """Add another list's erasures to this one's, of people who are not enrolled now. Raises UnsavedError."""
+        with self._turn:
+            self._erasures = self._erasures.joined(erasures)
+            write_erasures(self.folder, self._erasures)
+
+    def maintain(self) -> None:
+        """Join small files when there are many, and begin to index what waits for it. Raises UnsavedError."""
+        with self._turn:
+            if self._commits >= COMPACT_AFTER:
+                self._commits = 0
+                self._commit(_compacted)
+                self._forget(_KEPT)
+            if self._indexing is not None and not self._indexing.is_alive():
+                self._indexing = None
+                self._commit(lambda _: open_table(self.folder))
+            if self._indexing is None and self._dataset is not None and needs_index(self._dataset):
+                self._indexing = threading.Thread(target=self._index, name="gallery-index", daemon=True)
+                self._indexing.start()
+
+    def finish_index(self) -> None:
+        """Wait until what should be indexed is. Raises UnsavedError."""
+        self.maintain()
+        if self._indexing is not None:
+            self._indexing.join()
+            self.maintain()
+
+    def _index(self) -> None:
+        """On a dataset of its own, for enrolments go on meanwhile; it is synced with the next commit."""
+        try:
+            extend_index(open_table(self.folder))
+        except (OSError, ValueError, RuntimeError, DataError) as error:  # searches go on without, and it is tried again
+            _log.warning("the gallery's index could not be extended: %s", first_line(error))
+
+    def _commit(self, act: Callable[[LanceDataset], LanceDataset]) -> None:
+        """Change the table and sync it; where that fails, the table is as it was before."""
+        try:
+            if self._dataset is None:
+                self._reopen()
+            dataset = act(self._dataset)
+            if self._durability is not None:
+                self._durability.sync(dataset.version)
+            self._dataset = dataset
+        except (OSError, ValueError, RuntimeError, DataError) as error:
+            self._dataset = None  # after a failed sync nobody knows what is on disk: what is noted is
+            reason = getattr(error, "strerror", None) or first_line(error)
+            raise UnsavedError(
+                f"the gallery {self.folder.uri} cannot be written ({reason}); check its disk's free space and rights"
+            ) from error
+
+    def _reopen(self) -> None:
+        """The last version that is on disk; leftovers of later ones are dropped."""
+        import lance
+
+        local = self.folder.is_local
+        table = Path(table_uri(self.folder))
+        self._durability = Durability(self.folder, table) if local else None
+        dropped = self._durability.dropped() if self._durability else 0
+        if self._durability and self._durability.noted() is None:
+            shutil.rmtree(table, ignore_errors=True)  # it was being made
+        self._dataset = None
+        if self._exists():
+            self._dataset = open_table(self.folder)
+            while dropped and self._dataset.version <= dropped:  # numbers that a search has seen are not used again
+                self._dataset.restore()
+                self._dataset = open_table(self.folder)
+            if self._durability:
+                self._durability.sync(self._dataset.version)
+            if self._indexing is None:  # files of a write that was cut short take up room; an index being built is none
+                forget_versions(self._dataset, older_than=timedelta(0))
+        else:
+            empty = gallery_schema(self.space.size).empty_table()
+            self._dataset = lance.write_dataset(empty, table_uri(self.folder))
+            if self._durability:
+                self._durability.sync(self._dataset.version)
+        keys = self._dataset.to_table(columns=["photo"])["photo"]
+        self._keys: set[bytes] = set(keys.to_pylist())
+
+    def _exists(self) -> bool:
+        import lance
+
+        try:
+            lance.dataset(table_uri(self.folder))
+        except ValueError as error:
+            if "not found" in str(error).lower():
+                return False
+            raise DataError(f"{self.folder.uri} is damaged ({first_line(error)}); restore it from a backup") from None
+        return True
+
+    def _no_erasures(self) -> Erasures:
+        none = Erasures()
+        write_erasures(self.folder, none)
+        return none
+
+    def _finish_erasures(self) -> None:
+        """Go on with erasures that were cut short."""
+        if not self._erasures.unfinished:
+            return
+        column = self._dataset.to_table(columns=["identity"])["identity"]
+        for identity in column.unique().to_pylist():
+            if self._erasures.digest(identity) in self._erasures.unfinished:
+                self._finish_erasure(identity)
+        self._erasures = Erasures(self._erasures.times)  # rows of the others were gone already
+        self._scrub()
+        write_erasures(self.folder, self._erasures)
+
+    def _finish_erasure(self, identity: str) -> int:
+        keys = self._rows_of(identity)
+        if keys:
+            self._commit(lambda dataset: _deleted(dataset, identity))
+        self._scrub()
+        self._keys -= keys
+        self._erasures = self._erasures.finished([identity])
+        write_erasures(self.folder, self._erasures)
+        return len(keys)
+
+    def _scrub(self) -> None:
+        """Leave deleted rows out of every file, the index's too, and delete the files that had them."""
+        if self._indexing is not None:
+            self._indexing.join()  # it reads what is to go
+        self._commit(_without_deleted)
+        self._forget(timedelta(0))
+
+    def _forget(self, older_than: timedelta) -> None:
+        forget_versions(self._dataset, older_than=older_than)
+        if self._durability is not None:
+            self._durability.sync(self._dataset.version)
+
+    def _rows_of(self, identity: str) -> set[bytes]:
+        if self._dataset is None:
+            self._reopen()
+        found = self._dataset.to_table(columns=["photo"], filter=is_identity(identity))
+        return set(found["photo"].to_pylist())
+
+
+def is_identity(identity: str) -> str:
+    """Lance's filter for a person's rows."""
+    quoted = identity.replace("'", "''")
+    return f"identity = '{quoted}'"
+
+
+def _compacted(dataset: LanceDataset) -> LanceDataset:
+    compact(dataset)
+    return dataset
+
+
+def _without_deleted(dataset: LanceDataset) -> LanceDataset:
+    drop_deleted(dataset)
+    return dataset
+
+
+def _deleted(dataset: LanceDataset, identity: str) -> LanceDataset:
+    dataset.delete(is_identity(identity))
+    return dataset
+
+
+def _locked(folder: Folder) -> int | None:
+    """Take the gallery's lock, where it lies on a disk; on remote storage it is for the caller to be the only one."""
+    if not folder.is_local:
+        return None
+    try:
+        Path(folder.uri).mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DataError(f"{folder.uri} cannot be written ({error.strerror}); check its rights") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise DataError(f"{folder.uri} is being written by another process; stop that one first") from None
+    return descriptor

@@ -1,0 +1,81 @@
+"""The gallery's folder: a Lance table, what is known of its versions, and whose embeddings it holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raymask.data.storage import Folder
+from raymask.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+
+TABLE = "faces.lance"
+ABOUT = "gallery.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """Where embeddings live that can be compared: those that one recogniser makes."""
+
+    digest: str
+    """SHA-256 of the networks, and of what fuses them."""
+    size: int
+    """Values of an embedding."""
+    recogniser: str
+    """How the recogniser was named, for messages."""
+
+
+def table_uri(folder: Folder) -> str:
+    """Where Lance finds the table."""
+    return folder / TABLE
+
+
+def open_table(folder: Folder) -> LanceDataset:
+    """The table's latest version. Raises DataError if there is none that can be read."""
+    import lance
+
+    try:
+        return lance.dataset(table_uri(folder))
+    except (ValueError, OSError) as error:
+        raise DataError(f"{folder.uri} holds no gallery that can be read ({first_line(error)})") from None
+
+
+def first_line(error: Exception) -> str:
+    """What Lance says, without its source's lines."""
+    return str(error).splitlines()[0].split(", /home/")[0][:300] if str(error) else type(error).__name__
+
+
+def read_space(folder: Folder) -> Space | None:
+    """Whose embeddings the folder's gallery holds; None if there is no gallery. Raises DataError if that is damaged."""
+    if not folder.exists(ABOUT):
+        return None
+    try:
+        about = json.loads(folder.read(ABOUT))
+        known = about["format"] == FORMAT
+        space = Space(digest=about["digest"], size=int(about["size"]), recogniser=about["recogniser"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / ABOUT} is damaged ({error!r}); restore the gallery from a backup") from None
+    if not known:
+        raise DataError(f"{folder.uri} is a gallery of another version of raymask")
+    return space
+
+
+def write_space(folder: Folder, space: Space) -> None:
+    """Make the folder one for these embeddings."""
+    about = {"format": FORMAT, "digest": space.digest, "size": space.size, "recogniser": space.recogniser}
+    folder.write(ABOUT, (json.dumps(about, indent=1) + "\n").encode())
+
+
+def check_space(folder: Folder, space: Space) -> None:
+    """Raise ModelError if the gallery holds another recogniser's embeddings."""
+    held = read_space(folder)
+    if held is not None and (held.digest, held.size) != (space.digest, space.size):
+        raise ModelError(
+            f"{folder.uri} holds embeddings of {held.recogniser} ({held.digest[:12]}), which cannot be compared with "
+            f"those of {space.recogniser} ({space.digest[:12]}); serve that recogniser, or enrol into another folder "
+            f"with jobs/enroll.py"
+        )

@@ -1,0 +1,84 @@
+"""Backup and restore."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from raymask.errors import DataError, ModelError
+from raymask.gallery import backup as backup_module
+from raymask.gallery.backup import BackupConfig, RestoreConfig, backup, restore
+from raymask.gallery.reader import GalleryReader
+from raymask.gallery.store import GalleryStore
+from raymask.gallery.table import Space
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_store import SPACE, enrolment, unit
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch) -> Path:
+    """A gallery of three people, backed up; ann's photo has three rows."""
+    monkeypatch.setattr(backup_module, "_ROWS", 2)
+    with GalleryStore(tmp_path / "gallery", SPACE) as store:
+        store.enrol([enrolment("ann", 1, looks=("", "kn95", "cloth:plain"), picture=b"JPEG"), enrolment("bob", 2)])
+        store.enrol([enrolment("cyd", 3)])
+        about = backup(BackupConfig(gallery=str(tmp_path / "gallery"), out=str(tmp_path / "backup")))
+    assert about["embeddings"] == 5
+    assert len(about["files"]) > 1
+    return tmp_path
+
+
+def test_a_backup_brings_everything_back(saved):
+    config = RestoreConfig(backup=str(saved / "backup"), gallery=str(saved / "new"))
+    assert restore(config) == (3, 0, 0)
+    assert restore(config) == (0, 3, 0), "run again, it changes nothing"
+    before, after = (GalleryReader(str(saved / name), SPACE) for name in ("gallery", "new"))
+    for identity in ("ann", "bob", "cyd"):
+        assert after.photos(identity) == before.photos(identity)
+        assert after.search(unit(2), 3) == before.search(unit(2), 3)
+    photo = after.photos("ann")[0]
+    assert photo.looks == ("cloth:plain", "kn95")
+    assert after.picture("ann", photo.key) == b"JPEG"
+
+
+def test_a_restore_does_not_bring_back_the_erased(saved):
+    with GalleryStore(saved / "gallery", SPACE) as store:
+        store.erase("ann")
+        store.erase("bob")
+        store.enrol([enrolment("bob", 22)])  # enrolled anew since
+    assert restore(RestoreConfig(backup=str(saved / "backup"), gallery=str(saved / "gallery"))) == (0, 1, 2)
+    assert GalleryReader(str(saved / "gallery"), SPACE).identities() == [("bob", 1), ("cyd", 1)]
+    assert not any(b"ann" in path.read_bytes() for path in (saved / "gallery").rglob("*") if path.is_file())
+    erasures = saved / "erasures.json"
+    shutil.copy(saved / "gallery" / "erasures.json", erasures)
+    elsewhere = RestoreConfig(backup=str(saved / "backup"), gallery=str(saved / "lost"), erasures=str(erasures))
+    assert restore(elsewhere) == (1, 0, 2), "the gallery is lost, its list of erasures is not"
+    backup(BackupConfig(gallery=str(saved / "lost"), out=str(saved / "second")))
+    assert len(json.loads((saved / "second" / "erasures.json").read_text())["erased"]) == 2
+
+
+def test_damage_is_named(saved):
+    config = RestoreConfig(backup=str(saved / "backup"), gallery=str(saved / "new"))
+    first = sorted((saved / "backup").glob("rows-*.parquet"))[0]
+    data = first.read_bytes()
+    first.write_bytes(data[:-9] + b"123456789")
+    with pytest.raises(DataError, match=rf"{first.name} is damaged"):
+        restore(config)
+    first.write_bytes(data)
+    assert restore(config).photos == 3
+    (saved / "backup" / "backup.json").unlink()
+    with pytest.raises(DataError, match="is no backup"):
+        restore(config)
+    with pytest.raises(DataError, match="not empty"):
+        backup(BackupConfig(gallery=str(saved / "gallery"), out=str(saved / "backup")))
+    with pytest.raises(DataError, match="holds no gallery"):
+        backup(BackupConfig(gallery=str(saved / "nowhere"), out=str(saved / "x")))
+
+
+def test_a_backup_does_not_mix_with_another_recognisers(saved):
+    GalleryStore(saved / "other", Space(digest="b" * 64, size=16, recogniser="other")).close()
+    with pytest.raises(ModelError, match="cannot be compared"):
+        restore(RestoreConfig(backup=str(saved / "backup"), gallery=str(saved / "other")))

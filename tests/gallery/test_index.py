@@ -1,0 +1,85 @@
+"""The index of a large gallery, on a small one."""
+
+import numpy as np
+import pytest
+
+from raymask.gallery import index, reader
+from raymask.gallery.reader import GalleryReader
+from raymask.gallery.rows import Enrolment, photo_key
+from raymask.gallery.store import GalleryStore
+from raymask.gallery.table import Space
+
+SPACE = Space(digest="c" * 64, size=64, recogniser="dlib")
+
+
+def people(count: int, seed: int, noise: float) -> np.ndarray:
+    centres = np.random.default_rng(0).standard_normal((count, 64))
+    rows = centres + noise * np.random.default_rng(seed).standard_normal((count, 64))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def enrol(store: GalleryStore, rows: np.ndarray, tag: str) -> None:
+    store.enrol(
+        [
+            Enrolment(identity=f"p{n:05}", key=photo_key(f"p{n:05}", tag), embeddings=row[None], looks=("",))
+            for n, row in enumerate(rows)
+        ]
+    )
+
+
+def recall(gallery: GalleryReader, queries: np.ndarray, every: int = 1) -> float:
+    asked = range(0, len(queries), every)
+    return float(np.mean([gallery.search(queries[n], 1)[0].identity == f"p{n:05}" for n in asked]))
+
+
+@pytest.fixture
+def small_limits(monkeypatch):
+    for module in (index, reader):
+        monkeypatch.setattr(module, "EXACT_ROWS", 1500)
+    monkeypatch.setattr(index, "UNINDEXED_ROWS", 200)
+    monkeypatch.setattr(index, "FRAGMENT_ROWS", 200)
+
+
+def test_a_gallery_that_grows_is_indexed_and_stays_searched_whole(tmp_path, small_limits):
+    queries = people(3000, 9, 0.4)
+    with GalleryStore(tmp_path, SPACE) as store:
+        enrol(store, people(1200, 1, 0.3), "first")
+        store.finish_index()
+        gallery = GalleryReader(str(tmp_path), SPACE)
+        assert not gallery._dataset.has_index
+        exact = recall(gallery, queries[:1200])
+        assert exact > 0.99
+
+        enrol(store, people(2000, 2, 0.3), "second")
+        store.finish_index()
+        gallery.refresh()
+        assert gallery._dataset.has_index
+        assert recall(gallery, queries[:300]) >= 0.99
+        found = gallery.search(queries[7], 3)
+        rows = np.concatenate([people(1200, 1, 0.3)[7:8], people(2000, 2, 0.3)[7:8]])
+        assert found[0].score == pytest.approx(float((rows @ queries[7]).max()), abs=1e-5), "scores are exact"
+
+        enrol(store, people(3000, 3, 0.3), "third")  # not indexed yet, and found
+        gallery.refresh()
+        assert index._unindexed(gallery._dataset) == 3000
+        assert recall(gallery, queries, every=10) >= 0.99
+        store.finish_index()
+        gallery.refresh()
+        assert index._unindexed(gallery._dataset) == 0
+        assert recall(gallery, queries, every=10) >= 0.99
+
+
+def test_the_erased_leave_the_index(tmp_path, small_limits):
+    rows = people(2000, 1, 0.3)
+    with GalleryStore(tmp_path, SPACE) as store:
+        enrol(store, rows, "first")
+        store.finish_index()
+        assert store.erase("p00007") == 1
+        gallery = GalleryReader(str(tmp_path), SPACE)
+        assert gallery._dataset.has_index
+        assert gallery.search(rows[7], 1)[0].identity != "p00007"
+        assert gallery.search(rows[8], 1)[0].identity == "p00008"
+        assert index._unindexed(gallery._dataset) == 0
+    data = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(rows[7].tobytes() in one or b"p00007" in one for one in data)
+    assert any(rows[8].tobytes() in one for one in data)
