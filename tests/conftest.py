@@ -58,6 +58,29 @@ def unmask_bundles(prepared, tmp_path_factory) -> tuple[Path, Path]:
     )
 
 
+@pytest.fixture(scope="session")
+def fused_bundle(tmp_path_factory) -> Path:
+    """A fusion of a small MaskFaceNet, which has learned nothing, and MRII of what comes with raymask, and dlib's."""
+    import torch
+
+    from raymask.evaluate.fused_bundle import write_fused
+    from raymask.models.bundle import SHIPPED, save_bundle
+    from raymask.models.config import MaskFaceNetConfig
+    from raymask.models.embedder import MaskFaceNet
+    from raymask.models.fusion import Fusion, FusionConfig
+
+    folder = tmp_path_factory.mktemp("fused")
+    torch.manual_seed(0)
+    model = MaskFaceNet(MaskFaceNetConfig(backbone="resnet18", input_size=64))
+    embedder = save_bundle(folder / "embedder", model, preprocessing={})
+    unmasked = f"mrii:{SHIPPED / 'segmenter'},{SHIPPED / 'inpainter'},dlib"
+    fusion = Fusion(FusionConfig(parts=(f"bundle:{embedder}", unmasked)))
+    fusion.scales.copy_(torch.tensor([0.2, 0.8]).sqrt())
+    thresholds = {"bare_1e-2": 0.93, "bare_1e-3": 0.95, "masked_1e-2": 0.92, "masked_1e-3": 0.94}
+    write_fused(folder / "fused", fusion, thresholds=thresholds, metrics={}, training={})
+    return folder / "fused"
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 8 MiB; mounting one takes the rights of root."""

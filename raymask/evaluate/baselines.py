@@ -25,6 +25,12 @@ class TorchRecogniser(SubjectRecogniser):
     """A torch network that takes (B, 3, S, S)."""
 
     network: Any
+    _device = "cpu"
+
+    def to_device(self, device: str) -> None:
+        """Compute on this device, as torch names it."""
+        self._device = device
+        self.network.to(device)
 
     def embed_cut(self, faces: np.ndarray) -> np.ndarray:
         """(N, S, S, 3) to (N, D)."""
@@ -32,7 +38,12 @@ class TorchRecogniser(SubjectRecogniser):
 
         batches = torch.from_numpy(faces).permute(0, 3, 1, 2).split(BATCH)
         with torch.inference_mode():
-            return torch.cat([self.network(batch.contiguous()) for batch in batches]).float().numpy()
+            return (
+                torch.cat([self.network(batch.contiguous().to(self._device)) for batch in batches])
+                .float()
+                .cpu()
+                .numpy()
+            )
 
 
 class DlibRecogniser(TorchRecogniser):

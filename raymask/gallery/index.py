@@ -19,7 +19,7 @@ EXACT_ROWS = 100_000
 """Rows up to which all are compared: about 4 ms of one core at 512 values, as much as the index then takes."""
 FRAGMENT_ROWS = 8192
 """Rows of a data file that is left alone by compaction."""
-UNINDEXED_ROWS = 8192
+UNINDEXED_ROWS = 2048
 """Rows that may wait to be indexed; each search compares all of these."""
 _KIND = "IVF_RQ"
 _PROBED = 0.2
@@ -32,6 +32,11 @@ def needs_index(dataset: LanceDataset) -> bool:
     """Whether some rows wait to be indexed that should not."""
     waiting = _unindexed(dataset)
     return dataset.count_rows() > EXACT_ROWS and waiting > (UNINDEXED_ROWS if dataset.has_index else 0)
+
+
+def fits_memory(dataset: LanceDataset) -> bool:
+    """Whether searches compare all rows in memory: in a small gallery, and in one that is about to be indexed."""
+    return bool(dataset.count_rows() <= (EXACT_ROWS if dataset.has_index else 2 * EXACT_ROWS))
 
 
 def extend_index(dataset: LanceDataset) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from raymask.data.storage import Folder
 from raymask.errors import DataError
-from raymask.gallery.index import EXACT_ROWS, nearest
+from raymask.gallery.index import fits_memory, nearest
 from raymask.gallery.store import is_identity
 from raymask.gallery.table import Space, check_space, first_line, open_table
 
@@ -202,7 +202,7 @@ class GalleryReader:
         for attempt in range(_TRIES):
             try:
                 dataset = open_table(self.folder)
-                memory = self._extended(dataset) if dataset.count_rows() <= EXACT_ROWS else None
+                memory = self._extended(dataset) if fits_memory(dataset) else None
                 break
             except (OSError, ValueError) as error:
                 if attempt == _TRIES - 1:

@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 LOCK = "lock"
 COMPACT_AFTER = 128
 """Commits after which small data files are joined."""
+_INDEX_TRIES = 5
 _KEPT = timedelta(seconds=60)
 """How long versions are kept for searches that still read them."""
 
@@ -155,21 +156,25 @@ class GalleryStore:
     def maintain(self) -> None:
         """Join small files when there are many, and begin to index what waits for it. Raises UnsavedError."""
         with self._turn:
+            if self._indexing is not None:
+                if self._indexing.is_alive():
+                    return  # joining files would make its work void
+                self._indexing = None
+                self._commit(lambda _: open_table(self.folder))
             if self._commits >= COMPACT_AFTER:
                 self._commits = 0
                 self._commit(_compacted)
                 self._forget(_KEPT)
-            if self._indexing is not None and not self._indexing.is_alive():
-                self._indexing = None
-                self._commit(lambda _: open_table(self.folder))
-            if self._indexing is None and self._dataset is not None and needs_index(self._dataset):
+            if self._dataset is not None and needs_index(self._dataset):
                 self._indexing = threading.Thread(target=self._index, name="gallery-index", daemon=True)
                 self._indexing.start()
 
     def finish_index(self) -> None:
         """Wait until what should be indexed is. Raises UnsavedError."""
         self.maintain()
-        if self._indexing is not None:
+        for _ in range(_INDEX_TRIES):
+            if self._indexing is None:
+                return
             self._indexing.join()
             self.maintain()
 

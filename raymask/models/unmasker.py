@@ -56,20 +56,18 @@ class Unmasked(NamedTuple):
         return self.edges is not None
 
 
-class Unmasker:
-    """A segmenter and an inpainter."""
+class MaskFinder:
+    """A segmenter."""
 
-    def __init__(self, segmenter: MaskSegmenter, inpainter: Inpainter) -> None:
+    def __init__(self, segmenter: MaskSegmenter) -> None:
         self.segmenter = segmenter.eval().to(memory_format=torch.channels_last)
-        self.inpainter = inpainter.eval()
 
     @classmethod
-    def load(cls, segmenter: str | os.PathLike[str], inpainter: str | os.PathLike[str]) -> Unmasker:
-        """From two bundles. Raises ModelError if one is missing, damaged or of another kind."""
-        found, painted = load_bundle(segmenter, "MaskSegmenter").model, load_bundle(inpainter, "Inpainter").model
-        assert isinstance(found, MaskSegmenter)
-        assert isinstance(painted, Inpainter)
-        return cls(found, painted)
+    def load(cls, bundle: str | os.PathLike[str]) -> MaskFinder:
+        """Raises ModelError if the bundle is missing, damaged or of another kind."""
+        model = load_bundle(bundle, "MaskSegmenter").model
+        assert isinstance(model, MaskSegmenter)
+        return cls(model)
 
     @torch.inference_mode()
     def find(self, crop: np.ndarray) -> np.ndarray:
@@ -86,6 +84,63 @@ class Unmasker:
         batch = torch.from_numpy(np.ascontiguousarray(crop)).to(device).permute(2, 0, 1)[None]
         return ((self.segmenter(batch)[0, 0] > 0).to(torch.uint8) * 255).cpu().numpy()
 
+
+class MaskRemover:
+    """An inpainter."""
+
+    def __init__(self, inpainter: Inpainter) -> None:
+        self.inpainter = inpainter.eval()
+
+    @classmethod
+    def load(cls, bundle: str | os.PathLike[str]) -> MaskRemover:
+        """Raises ModelError if the bundle is missing, damaged or of another kind."""
+        model = load_bundle(bundle, "Inpainter").model
+        assert isinstance(model, Inpainter)
+        return cls(model)
+
+    def remove(
+        self, photo: np.ndarray, box: np.ndarray, mask_map: np.ndarray, *, onto: np.ndarray | None = None
+    ) -> Unmasked:
+        """Take the mask off the face in `box`, if the map shows one that can be taken off.
+
+        Args:
+            photo: (H, W, 3) uint8 RGB.
+            box: (4,) left, top, right, bottom, pixels of the photo.
+            mask_map: (C, C) uint8 of the face's crop, 255 where a mask is.
+            onto: the photo without the masks of other faces in it; None: none was taken off before.
+        """
+        square = Square.around(box)
+        crop = square.cut(photo)
+        below = photo if onto is None else onto
+        width = 2 * _MARGIN + 1
+        hole = cv2.dilate(mask_map, np.ones((width, width), np.uint8))
+        painted = shrink_hole(hole > 0, self.inpainter.config.side).mean()
+        if not is_mask(mask_map) or painted > MASKED_TO:
+            return Unmasked(below.copy(), crop, mask_map, np.zeros_like(mask_map), None, crop.copy())
+        filled = self.inpainter.fill(crop, hole)
+        return Unmasked(square.put_back(below, filled.crop, hole), crop, mask_map, hole, filled.edges, filled.crop)
+
+
+def is_mask(mask_map: np.ndarray) -> bool:
+    """Whether a map covers enough of a crop to be a mask's."""
+    return bool((mask_map > 0).mean() >= MASKED_FROM)
+
+
+class Unmasker:
+    """A segmenter and an inpainter."""
+
+    def __init__(self, segmenter: MaskSegmenter, inpainter: Inpainter) -> None:
+        self.finder, self.remover = MaskFinder(segmenter), MaskRemover(inpainter)
+
+    @classmethod
+    def load(cls, segmenter: str | os.PathLike[str], inpainter: str | os.PathLike[str]) -> Unmasker:
+        """From two bundles. Raises ModelError if one is missing, damaged or of another kind."""
+        return cls(MaskFinder.load(segmenter).segmenter, MaskRemover.load(inpainter).inpainter)
+
+    def find(self, crop: np.ndarray) -> np.ndarray:
+        """The mask map of a crop, as `MaskFinder.find`."""
+        return self.finder.find(crop)
+
     def unmask(self, photo: np.ndarray, box: np.ndarray) -> Unmasked:
         """Take the mask off the face in `box`, if it wears one.
 
@@ -93,13 +148,4 @@ class Unmasker:
             photo: (H, W, 3) uint8 RGB.
             box: (4,) left, top, right, bottom, pixels of the photo.
         """
-        square = Square.around(box)
-        crop = square.cut(photo)
-        mask_map = self.find(crop)
-        width = 2 * _MARGIN + 1
-        hole = cv2.dilate(mask_map, np.ones((width, width), np.uint8))
-        painted = shrink_hole(hole > 0, self.inpainter.config.side).mean()
-        if (mask_map > 0).mean() < MASKED_FROM or painted > MASKED_TO:
-            return Unmasked(photo.copy(), crop, mask_map, np.zeros_like(mask_map), None, crop.copy())
-        filled = self.inpainter.fill(crop, hole)
-        return Unmasked(square.put_back(photo, filled.crop, hole), crop, mask_map, hole, filled.edges, filled.crop)
+        return self.remover.remove(photo, box, self.find(Square.around(box).cut(photo)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raymask.gallery import index, reader
+from raymask.gallery import index
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.rows import Enrolment, photo_key
 from raymask.gallery.store import GalleryStore
@@ -34,8 +34,7 @@ def recall(gallery: GalleryReader, queries: np.ndarray, every: int = 1) -> float
 
 @pytest.fixture
 def small_limits(monkeypatch):
-    for module in (index, reader):
-        monkeypatch.setattr(module, "EXACT_ROWS", 1500)
+    monkeypatch.setattr(index, "EXACT_ROWS", 1500)
     monkeypatch.setattr(index, "UNINDEXED_ROWS", 200)
     monkeypatch.setattr(index, "FRAGMENT_ROWS", 200)
 

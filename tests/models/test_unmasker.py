@@ -31,7 +31,7 @@ class Told(Unmasker):
     """Finds what it is told; how well a segmenter finds is not the matter."""
 
     def __init__(self, unmasker, mask_map):
-        super().__init__(unmasker.segmenter, unmasker.inpainter)
+        super().__init__(unmasker.finder.segmenter, unmasker.remover.inpainter)
         self.mask_map = mask_map
 
     def find(self, crop):

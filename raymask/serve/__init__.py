@@ -1,0 +1,1 @@
+"""Serving: recognition over HTTP, by Ray Serve deployments that are one graph."""

@@ -1,0 +1,54 @@
+"""All stages in one process, one photo after another on each thread: what the graph is compared with, and tested by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from raymask.faces import Face
+from raymask.serve.plan import Plan
+from raymask.serve.stages import Detector, Embedder, Inpainter, MaskFound, Segmenter
+
+
+class LocalStages:
+    """Loads every model of a plan."""
+
+    def __init__(self, plan: Plan, *, threads: int = 1) -> None:
+        """`threads`: pieces of work done at a time. Raises ModelError if a model is missing or damaged."""
+        self._detector = Detector()
+        self._segmenter, self._inpainter = Segmenter(plan.segmenter), Inpainter(plan.inpainter)
+        self._masked_embedder = Embedder([plan.embedders[place] for place in plan.masked_parts])
+        self._bare_embedder = Embedder([plan.embedders[place] for place in plan.bare_parts])
+        self._threads = ThreadPoolExecutor(threads)
+
+    async def detect(self, photo: np.ndarray) -> list[Face]:
+        """As `Stages.detect`."""
+        return await self._run(self._detector, await _there(photo))
+
+    async def segment(self, photo: np.ndarray, boxes: np.ndarray) -> list[MaskFound]:
+        """As `Stages.segment`."""
+        return await self._run(self._segmenter, photo, boxes)
+
+    def inpaint(
+        self, photo: np.ndarray, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]
+    ) -> asyncio.Future[np.ndarray]:
+        """As `Stages.inpaint`."""
+        return asyncio.ensure_future(self._run(self._inpainter, photo, boxes, mask_maps))
+
+    async def embed_masked(self, photo: np.ndarray, faces: Sequence[Face]) -> list[np.ndarray]:
+        """As `Stages.embed_masked`."""
+        return await self._run(self._masked_embedder, photo, faces)
+
+    async def embed_bare(self, photo: np.ndarray, faces: Sequence[Face]) -> list[np.ndarray]:
+        """As `Stages.embed_bare`."""
+        return await self._run(self._bare_embedder, await _there(photo), faces)
+
+    async def _run(self, act, *arguments):  # type: ignore[no-untyped-def]  # whatever the stage takes and gives
+        return await asyncio.get_running_loop().run_in_executor(self._threads, act, *arguments)
+
+
+async def _there(photo: np.ndarray | asyncio.Future[np.ndarray]) -> np.ndarray:
+    return await photo if isinstance(photo, asyncio.Future) else photo

@@ -1,0 +1,154 @@
+"""The way of a photo through the stages: one composition, whether the stages are deployments or plain objects.
+
+    detector -> segmenter -> inpainter -> detector -> bare-face embedder  \\
+             \\-> masked-face embedder -------------------------------------> fusion -> gallery
+
+Only masked faces go through the inpainter, after which the photo is searched for faces once more, as the recogniser
+`mrii:` does. A face that is not found again is embedded as it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from raymask.errors import NoFaceError
+from raymask.faces import Face
+from raymask.serve.plan import Plan
+from raymask.serve.stages import Fuser, MaskFound, same_face
+
+Photo = Any
+"""Whatever the stages take for a photo: an array, or a reference to one that lies elsewhere."""
+
+
+class Stages(Protocol):
+    """What the pipeline asks; each returns when the stage has answered."""
+
+    async def detect(self, photo: Photo) -> list[Face]:
+        """All faces of a photo."""
+
+    async def segment(self, photo: Photo, boxes: np.ndarray) -> list[MaskFound]:
+        """The mask on each of (F, 4) boxes."""
+
+    def inpaint(self, photo: Photo, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> Photo:
+        """The photo without these masks, or a reference to what it will be."""
+
+    async def embed_masked(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
+        """(F, D) of each network for faces as they come."""
+
+    async def embed_bare(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
+        """(F, D) of each network for faces without masks."""
+
+
+@dataclass(kw_only=True)
+class Seen:
+    """What the stages have found in a photo."""
+
+    faces: list[Face]
+    masks: list[MaskFound]
+    unmasked: Photo | None = None
+    """The photo without masks; None if nobody wears one."""
+    embeddings: np.ndarray | None = None
+    """(F, D) float32, fused."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time until each stage had answered, by name; stages that run side by side overlap."""
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(F, 4) float32."""
+        return np.stack([face.box for face in self.faces])
+
+
+class Pipeline:
+    """Asks the stages in order, side by side where nothing hangs on the order."""
+
+    def __init__(self, plan: Plan, stages: Stages) -> None:
+        self._plan, self._stages, self._fuse = plan, stages, Fuser(plan.fused)
+
+    async def find(self, photo: Photo, most: int) -> Seen:
+        """Faces, the largest first, and their masks.
+
+        Args:
+            photo: what the stages take.
+            most: faces to look at.
+
+        Raises:
+            NoFaceError: there is none.
+        """
+        seen = Seen(faces=[], masks=[])
+        with _timed(seen.seconds, "detector"):
+            found = await self._stages.detect(photo)
+        if not found:
+            raise NoFaceError("no face was found; use a larger, sharper or more frontal photo")
+        seen.faces = sorted(found, key=lambda face: face.area, reverse=True)[:most]
+        return seen
+
+    async def segment(self, photo: Photo, seen: Seen) -> None:
+        """Adds the masks."""
+        with _timed(seen.seconds, "segmenter"):
+            seen.masks = await self._stages.segment(photo, seen.boxes)
+
+    def unmask(self, photo: Photo, seen: Seen) -> None:
+        """Adds the photo without the masks, if somebody wears one."""
+        masked = [place for place, mask in enumerate(seen.masks) if mask.masked]
+        if masked:
+            maps = [seen.masks[place].mask_map for place in masked]
+            seen.unmasked = self._stages.inpaint(photo, seen.boxes[masked], maps)
+
+    async def embed(self, photo: Photo, seen: Seen) -> np.ndarray:
+        """Adds masks, the photo without them, and embeddings (F, D)."""
+        as_they_come, bare = await asyncio.gather(self._masked_parts(photo, seen), self._bare_parts(photo, seen))
+        parts: dict[int, np.ndarray] = {
+            **dict(zip(self._plan.masked_parts, as_they_come, strict=True)),
+            **dict(zip(self._plan.bare_parts, bare, strict=True)),
+        }
+        seen.embeddings = self._fuse([parts[place] for place in sorted(parts)])
+        return seen.embeddings
+
+    async def _masked_parts(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
+        if not self._plan.masked_parts:
+            return []
+        with _timed(seen.seconds, "masked_embedder"):
+            return await self._stages.embed_masked(photo, seen.faces)
+
+    async def _bare_parts(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
+        await self.segment(photo, seen)
+        self.unmask(photo, seen)
+        if not self._plan.bare_parts:
+            return []
+        again: dict[int, Face] = {}
+        if seen.unmasked is not None:
+            with _timed(seen.seconds, "inpainter"):  # and the search of what it has painted
+                found = await self._stages.detect(seen.unmasked)
+            masked = [place for place, mask in enumerate(seen.masks) if mask.masked]
+            refound = {place: same_face(seen.faces[place].box, found) for place in masked}
+            again = {place: face for place, face in refound.items() if face is not None}
+        with _timed(seen.seconds, "bare_embedder"):
+            return await self._embed_bare(photo, seen, again)
+
+    async def _embed_bare(self, photo: Photo, seen: Seen, again: Mapping[int, Face]) -> list[np.ndarray]:
+        """Faces found again from the photo without masks, all others from the photo as it came."""
+        others = [place for place in range(len(seen.faces)) if place not in again]
+        asked = []
+        if again:
+            asked.append((list(again), self._stages.embed_bare(seen.unmasked, list(again.values()))))
+        if others:
+            asked.append((others, self._stages.embed_bare(photo, [seen.faces[place] for place in others])))
+        answers = await asyncio.gather(*(answer for _, answer in asked))
+        order = np.argsort([place for places, _ in asked for place in places])
+        return [np.concatenate(rows)[order] for rows in zip(*answers, strict=True)]
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    begun = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - begun

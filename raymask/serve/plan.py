@@ -1,0 +1,103 @@
+"""Which models serve: those of a fusion, and others in their place where a configuration says so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raymask.errors import ConfigError, ModelError
+from raymask.evaluate.fused_bundle import moved
+from raymask.evaluate.space import embedding_digest
+from raymask.models.bundle import SHIPPED, bundle_config
+from raymask.models.parts import MriiParts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsConfig:
+    """The graph's models."""
+
+    fused: str
+    """Bundle that jobs/fuse.py has made; it names all others, and holds the thresholds."""
+    segmenter: str | None = None
+    """Bundle of another segmenter; null: the fusion's."""
+    inpainter: str | None = None
+    """Bundle of another inpainter; null: the fusion's."""
+    masked_embedder: str | None = None
+    """Another network for faces as they come, as dlib, onnx:FILE or bundle:DIR; null: the fusion's. The thresholds do
+    not hold for it, and have to be given."""
+    bare_embedder: str | None = None
+    """Another network for faces without their masks, likewise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Which model runs where."""
+
+    fused: str
+    segmenter: str
+    inpainter: str
+    masked_parts: tuple[int, ...]
+    """Which of the fusion's parts see the face as it came."""
+    bare_parts: tuple[int, ...]
+    """Which of them see it without its mask."""
+    embedders: tuple[str, ...]
+    """The network of each part, in the fusion's order."""
+    thresholds: Mapping[str, float]
+    """By state of the face and false-accept rate, such as masked_1e-3: the fusion's; none, if they do not hold."""
+    digest: str
+    """By which embeddings of these networks are known."""
+
+    @classmethod
+    def of(cls, config: ModelsConfig) -> Plan:
+        """Read what the fusion is made of.
+
+        Raises:
+            ModelError: a bundle is missing or of another kind; says which command makes one.
+            ConfigError: a fusion that is not served, or an embedder of another form.
+        """
+        folder = Path(config.fused)
+        fusion = _fusion(folder)
+        specs = [moved(part, folder) for part in fusion["arguments"]["parts"]]
+        mrii = {place: MriiParts.of(spec) for place, spec in enumerate(specs) if spec.startswith("mrii:")}
+        segmenter = config.segmenter or _only({parts.segmenter for parts in mrii.values()}, "segmenter")
+        inpainter = config.inpainter or _only({parts.inpainter for parts in mrii.values()}, "inpainter")
+        bundle_config(segmenter, "MaskSegmenter")
+        bundle_config(inpainter, "Inpainter")
+        embedders = tuple(
+            (config.bare_embedder or mrii[place].embedder) if place in mrii else (config.masked_embedder or spec)
+            for place, spec in enumerate(specs)
+        )
+        digests = [embedding_digest(spec) for spec in embedders]
+        own = [embedding_digest(spec) for spec in specs] == digests
+        return cls(
+            fused=config.fused,
+            segmenter=segmenter,
+            inpainter=inpainter,
+            masked_parts=tuple(place for place in range(len(specs)) if place not in mrii),
+            bare_parts=tuple(mrii),
+            embedders=embedders,
+            thresholds=dict(fusion["thresholds"]) if own else {},
+            digest=embedding_digest(f"fused:{config.fused}") if own else _mixed(fusion["sha256"], digests),
+        )
+
+
+def _fusion(folder: Path) -> dict[str, Any]:
+    try:
+        return bundle_config(folder, "Fusion")
+    except ModelError as error:
+        raise ModelError(f"{error}; `make demo` makes out/demo/fused, on invented people") from None
+
+
+def _only(named: set[str], kind: str) -> str:
+    """The one bundle that the fusion names; raymask's own if it names none."""
+    if len(named) > 1:
+        raise ConfigError(f"the fusion names {len(named)} bundles as {kind} ({', '.join(sorted(named))}); name one")
+    return named.pop() if named else str(SHIPPED / kind)
+
+
+def _mixed(fusion: str, digests: list[str]) -> str:
+    return hashlib.sha256(json.dumps([fusion, *digests]).encode()).hexdigest()

@@ -1,0 +1,135 @@
+"""The work of each stage, without Ray: what a replica does with what it is given, and what a plain process would do.
+
+Photos are (H, W, 3) uint8 RGB and read-only; F faces of a photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from raymask.errors import ConfigError
+from raymask.evaluate.baselines import TorchRecogniser
+from raymask.evaluate.found import SubjectRecogniser, unit_rows
+from raymask.evaluate.recognisers import load_recogniser
+from raymask.faces import Face
+from raymask.faces.crop import Square
+from raymask.faces.detection import FaceDetector
+from raymask.models.bundle import load_bundle
+from raymask.models.fusion import Fusion
+from raymask.models.unmasker import MaskFinder, MaskRemover, is_mask
+
+SAME_FACE = 0.3
+"""Intersection over union of two boxes from which they are of one face, found before and after its mask was taken off.
+The inpainter leaves eyes and outline where they are, so a face found again overlaps by far more."""
+
+
+class MaskFound(NamedTuple):
+    """What the segmenter says of a face."""
+
+    mask_map: np.ndarray
+    """(C, C) uint8 of its crop, 255 where a mask covers it."""
+    coverage: float
+    """Share of the crop that is covered, 0 to 1."""
+    masked: bool
+    """Whether that is a mask."""
+
+
+class Detector:
+    """Finds faces."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._detector = FaceDetector(device=device)
+
+    def __call__(self, photo: np.ndarray) -> list[Face]:
+        """All faces, surest first."""
+        return self._detector(np.ascontiguousarray(photo))
+
+
+class Segmenter:
+    """Finds masks."""
+
+    def __init__(self, bundle: str, device: str = "cpu") -> None:
+        """Raises ModelError if the bundle is missing, damaged or of another kind."""
+        self._finder = MaskFinder.load(bundle)
+        self._finder.segmenter.to(device)
+
+    def __call__(self, photo: np.ndarray, boxes: np.ndarray) -> list[MaskFound]:
+        """For each of (F, 4) boxes."""
+        maps = [self._finder.find(Square.around(box).cut(photo)) for box in boxes]
+        return [MaskFound(one, float((one > 0).mean()), is_mask(one)) for one in maps]
+
+
+class Inpainter:
+    """Takes masks off."""
+
+    def __init__(self, bundle: str, device: str = "cpu") -> None:
+        """Raises ModelError as `Segmenter`."""
+        self._remover = MaskRemover.load(bundle)
+        self._remover.inpainter.to(device)
+
+    def __call__(self, photo: np.ndarray, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> np.ndarray:
+        """The photo without these faces' masks."""
+        result = photo
+        for box, mask_map in zip(boxes, mask_maps, strict=True):
+            result = self._remover.remove(photo, box, mask_map, onto=result).photo
+        return result
+
+
+class Embedder:
+    """Embeds faces with one network or several."""
+
+    def __init__(self, recognisers: Sequence[str], device: str = "cpu") -> None:
+        """`recognisers`: as dlib, onnx:FILE or bundle:DIR. Raises ModelError if a file is missing or damaged."""
+        self._networks = [_face_network(spec, device) for spec in recognisers]
+
+    def __call__(self, photo: np.ndarray, faces: Sequence[Face]) -> list[np.ndarray]:
+        """(F, D) float32 of each network, rows of length 1."""
+        photo = np.ascontiguousarray(photo)
+        return [
+            unit_rows(network.embed_cut(np.stack([network.cut(photo, face) for face in faces])))
+            for network in self._networks
+        ]
+
+
+class Fuser:
+    """Makes one embedding of those of all networks."""
+
+    def __init__(self, bundle: str) -> None:
+        """Raises ModelError if the fusion is missing or damaged."""
+        model = load_bundle(bundle, "Fusion").model
+        assert isinstance(model, Fusion)
+        self._fusion = model
+
+    def __call__(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """P parts (F, D_p) in the fusion's order to (F, sum of D_p), rows of length 1."""
+        import torch
+
+        with torch.inference_mode():
+            return self._fusion([torch.from_numpy(np.array(part)) for part in parts]).numpy()
+
+
+def same_face(box: np.ndarray, faces: Sequence[Face]) -> Face | None:
+    """The face that overlaps most with a box, if it is the same; None if none is."""
+    overlaps = [(_overlap(box, face.box), place) for place, face in enumerate(faces)]
+    most, place = max(overlaps, default=(0.0, 0))
+    return faces[place] if most >= SAME_FACE else None
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two boxes."""
+    corner, far = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    common = float(np.prod(np.maximum(far - corner, 0)))
+    areas = float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]))
+    return common / max(areas - common, 1e-9)
+
+
+def _face_network(spec: str, device: str) -> SubjectRecogniser:
+    network = load_recogniser(spec)
+    if not isinstance(network, SubjectRecogniser):
+        raise ConfigError(f"embedder {spec!r} is no network on faces; name dlib, onnx:FILE or bundle:DIR")
+    if isinstance(network, TorchRecogniser):  # others stay on the processor
+        network.to_device(device)
+    return network

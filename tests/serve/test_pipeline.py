@@ -1,0 +1,125 @@
+"""The way of a photo through the stages gives what evaluation gives."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from raymask.errors import ConfigError, ModelError, NoFaceError
+from raymask.evaluate import load_recogniser
+from raymask.faces import detect, draw_mask, subject
+from raymask.faces.images import decode_photo
+from raymask.models.bundle import SHIPPED
+from raymask.serve.local import LocalStages
+from raymask.serve.pipeline import Pipeline
+from raymask.serve.plan import ModelsConfig, Plan
+from raymask.serve.stages import same_face
+
+
+@pytest.fixture(scope="module")
+def photos(demo_faces) -> list[np.ndarray]:
+    paths = [sorted(person.glob("*.jpg"))[0] for person in sorted(demo_faces.iterdir())[:4]]
+    return [decode_photo(path.read_bytes(), path.name) for path in paths]
+
+
+@pytest.fixture(scope="module")
+def masked(photos) -> list[np.ndarray]:
+    faces = [subject(detect(photo), photo.shape) for photo in photos]
+    return [
+        draw_mask(photo, face.landmarks, "surgical", seed)[0]
+        for seed, (photo, face) in enumerate(zip(photos, faces, strict=True))
+    ]
+
+
+@pytest.fixture(scope="module")
+def plan(fused_bundle) -> Plan:
+    return Plan.of(ModelsConfig(fused=str(fused_bundle)))
+
+
+def embed(plan: Plan, photo: np.ndarray):
+    async def ask():
+        pipeline = Pipeline(plan, LocalStages(plan))
+        seen = await pipeline.find(photo, 8)
+        return seen, await pipeline.embed(photo, seen)
+
+    return asyncio.run(ask())
+
+
+def test_every_photo_is_embedded_as_evaluation_embeds_it(plan, fused_bundle, photos, masked):
+    recogniser = load_recogniser(f"fused:{fused_bundle}")
+    compared = {True: 0, False: 0}
+    for photo, is_masked in [*((one, False) for one in photos), *((one, True) for one in masked)]:
+        expected, found = recogniser.embed([photo])
+        if not found[0]:
+            with pytest.raises(NoFaceError):
+                embed(plan, photo)
+            continue
+        seen, embeddings = embed(plan, photo)
+        assert np.abs(embeddings[0] - expected[0]).max() < 1e-4
+        assert seen.masks[0].masked == is_masked
+        assert (seen.unmasked is not None) == is_masked, "bare faces skip the inpainter"
+        assert ("inpainter" in seen.seconds) == is_masked
+        compared[is_masked] += 1
+    assert min(compared.values()) >= 2
+
+
+def test_several_faces_of_a_photo_are_embedded_each_as_if_alone(plan, photos, masked):
+    height = min(photos[0].shape[0], masked[1].shape[0])
+    together = np.concatenate([photos[0][:height], masked[1][:height]], axis=1)
+    seen, embeddings = embed(plan, together)
+    assert len(seen.faces) == 2
+    left_first = sorted(range(2), key=lambda place: seen.faces[place].box[0])
+    assert [seen.masks[place].masked for place in left_first] == [False, True]
+    for place, alone in zip(left_first, (photos[0], masked[1]), strict=True):
+        assert embeddings[place] @ embed(plan, alone)[1][0] > 0.99
+
+
+def test_a_photo_without_a_face_is_said(plan):
+    async def ask():
+        await Pipeline(plan, LocalStages(plan)).find(np.zeros((100, 100, 3), np.uint8), 8)
+
+    with pytest.raises(NoFaceError, match="no face was found"):
+        asyncio.run(ask())
+
+
+def test_a_plan_names_every_model(plan, fused_bundle):
+    assert plan.masked_parts == (0,)
+    assert plan.bare_parts == (1,)
+    assert plan.embedders[1] == "dlib"
+    assert set(plan.thresholds) == {"bare_1e-2", "bare_1e-3", "masked_1e-2", "masked_1e-3"}
+    other = Plan.of(ModelsConfig(fused=str(fused_bundle), segmenter=str(SHIPPED / "segmenter")))
+    assert other.digest == plan.digest, "a segmenter changes no embedding of a bare face"
+    assert other.thresholds == plan.thresholds
+    changed = Plan.of(ModelsConfig(fused=str(fused_bundle), masked_embedder="dlib"))
+    assert changed.digest != plan.digest
+    assert changed.thresholds == {}, "thresholds hold for the networks that they were found with"
+
+
+@pytest.mark.parametrize(
+    ("field", "command"),
+    [("fused", "jobs/fuse.py"), ("segmenter", "jobs/train_segmenter.py"), ("inpainter", "jobs/train_inpainter.py")],
+)
+def test_a_missing_model_is_named_with_the_command_that_makes_it(fused_bundle, tmp_path, field, command):
+    models = {"fused": str(fused_bundle), field: str(tmp_path / "nothing")}
+    with pytest.raises(ModelError, match=rf"nothing is no bundle.*{command}"):
+        Plan.of(ModelsConfig(**models))
+    with pytest.raises(ModelError, match=r"jobs/train\.py"):
+        Plan.of(ModelsConfig(fused=str(fused_bundle), bare_embedder=f"bundle:{tmp_path}"))
+    with pytest.raises(ConfigError, match="is not served"):
+        Plan.of(ModelsConfig(fused=str(fused_bundle), bare_embedder="facenet"))
+
+
+def test_a_fusion_that_wants_two_segmenters_is_refused(fused_bundle, tmp_path):
+    config = json.loads((fused_bundle / "config.json").read_text())
+    config["arguments"]["parts"] = ["mrii:a,b,dlib", "mrii:c,b,dlib"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="2 bundles as segmenter"):
+        Plan.of(ModelsConfig(fused=str(tmp_path)))
+
+
+def test_the_same_face_is_the_one_that_overlaps(photos):
+    face = subject(detect(photos[0]), photos[0].shape)
+    assert same_face(face.box, [face]) is face
+    assert same_face(face.box + face.box[2] - face.box[0], [face]) is None
+    assert same_face(face.box, []) is None
