@@ -45,3 +45,39 @@ class UnsavedError(DataError):
 
 class ModelError(RaymaskError):
     """A model file is missing, damaged (checksum), or made for something else."""
+
+
+class TooLargeError(ImageError):
+    """A photo, or the request that brings it, is over a limit."""
+
+
+class TooSlowError(RaymaskError):
+    """A request that did not arrive in time."""
+
+
+class UnauthorisedError(RaymaskError):
+    """A request without a key that is known."""
+
+
+class ForbiddenError(RaymaskError):
+    """A request that its key's role does not allow."""
+
+
+class UnknownIdentityError(RaymaskError):
+    """A person who is not enrolled."""
+
+
+class BusyError(RaymaskError):
+    """More is asked than can be done now; `retry_after` says when to ask again, in seconds."""
+
+    retry_after = 1
+
+
+class RateError(BusyError):
+    """More than this key may ask."""
+
+
+class UnavailableError(BusyError):
+    """A part of the service is away, and comes back by itself."""
+
+    retry_after = 5

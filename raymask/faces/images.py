@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from raymask.errors import ImageError
+from raymask.errors import ImageError, TooLargeError
 
 MIN_SIDE = 24
 """Pixels; photos with a shorter side are refused, for no face in them could be told from another."""
@@ -17,7 +17,7 @@ MAX_PIXELS = 64_000_000
 """Pixels; larger photos are refused before they are decoded, so that no file can exhaust a worker's memory."""
 
 
-def decode_photo(data: bytes, name: str) -> np.ndarray:
+def decode_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a JPEG, PNG or WebP file to an upright RGB photo.
 
     Grey, CMYK, palette and 16-bit pictures become RGB, transparency becomes white, EXIF orientation is applied.
@@ -25,22 +25,24 @@ def decode_photo(data: bytes, name: str) -> np.ndarray:
     Args:
         data: the file's bytes.
         name: what errors call the file.
+        max_pixels: larger photos are refused before they are decoded.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ImageError: not an image, truncated, under MIN_SIDE on a side, or over MAX_PIXELS.
+        ImageError: not an image, truncated, or under MIN_SIDE on a side.
+        TooLargeError: over `max_pixels`.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
             image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
-        _check_size(image.size, name)
+        _check_size(image.size, name, max_pixels)
         upright = ImageOps.exif_transpose(image)
         return np.array(_to_rgb(upright))
     except Image.DecompressionBombError:
-        raise ImageError(f"{name}: over {MAX_PIXELS / 1e6:.0f} megapixels; scale the photo down") from None
+        raise TooLargeError(f"{name}: over {max_pixels / 1e6:.0f} megapixels; scale the photo down") from None
     except UnidentifiedImageError:
         raise ImageError(f"{name}: not a JPEG, PNG or WebP image; convert it or remove it") from None
     except ImageError:
@@ -49,14 +51,14 @@ def decode_photo(data: bytes, name: str) -> np.ndarray:
         raise ImageError(f"{name}: damaged image ({error}); fetch or export it again") from None
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     width, height = size
     if min(size) < MIN_SIDE:
         raise ImageError(f"{name}: {width}x{height} pixels is too small for a face; use a larger photo")
-    if width * height > MAX_PIXELS:
-        raise ImageError(
+    if width * height > max_pixels:
+        raise TooLargeError(
             f"{name}: {width}x{height} is {width * height / 1e6:.0f} megapixels, over the limit of "
-            f"{MAX_PIXELS / 1e6:.0f}; scale the photo down"
+            f"{max_pixels / 1e6:.0f}; scale the photo down"
         )
 
 

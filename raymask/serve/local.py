@@ -9,6 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from raymask.faces import Face
+from raymask.gallery.committer import GroupCommitter
+from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
+from raymask.gallery.rows import Enrolment
+from raymask.gallery.store import GalleryStore
+from raymask.gallery.table import Space
 from raymask.serve.plan import Plan
 from raymask.serve.stages import Detector, Embedder, Inpainter, MaskFound, Segmenter
 
@@ -46,8 +51,63 @@ class LocalStages:
         """As `Stages.embed_bare`."""
         return await self._run(self._bare_embedder, await _there(photo), faces)
 
+    def put(self, photo: np.ndarray) -> np.ndarray:
+        """As `PhotoStages.put`."""
+        return photo
+
+    async def get(self, photo: np.ndarray | asyncio.Future[np.ndarray]) -> np.ndarray:
+        """As `PhotoStages.get`."""
+        return await _there(photo)
+
+    async def states(self) -> dict[str, str]:
+        """As `PhotoStages.states`."""
+        names = ("Detector", "Segmenter", "Inpainter", "MaskedEmbedder", "BareEmbedder")
+        return dict.fromkeys(names, "ready")
+
     async def _run(self, act, *arguments):  # type: ignore[no-untyped-def]  # whatever the stage takes and gives
         return await asyncio.get_running_loop().run_in_executor(self._threads, act, *arguments)
+
+
+class LocalGallery:
+    """A gallery that this process writes and searches; what is enrolled is found at once."""
+
+    def __init__(self, uri: str, space: Space) -> None:
+        """Raises as `GalleryStore`."""
+        self._store = GalleryStore(uri, space)
+        self._committer = GroupCommitter(self._store)
+        self._reader = GalleryReader(uri, space)
+
+    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
+        """As `GalleryClient.search`."""
+
+        def find() -> list[list[Candidate]]:
+            self._reader.refresh()
+            return [self._reader.search(row, people) for row in embeddings]
+
+        return await asyncio.to_thread(find)
+
+    async def enrol(self, enrolment: Enrolment) -> bool:
+        """As `GalleryClient.enrol`."""
+        return await asyncio.wrap_future(self._committer.enrol(enrolment))
+
+    async def erase(self, identity: str) -> int:
+        """As `GalleryClient.erase`."""
+        return await asyncio.wrap_future(self._committer.erase(identity))
+
+    async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
+        """As `GalleryClient.identities`."""
+        self._reader.refresh()
+        return await asyncio.to_thread(lambda: self._reader.identities(after=after, limit=limit))
+
+    async def photos(self, identity: str) -> list[EnrolledPhoto]:
+        """As `GalleryClient.photos`."""
+        self._reader.refresh()
+        return await asyncio.to_thread(self._reader.photos, identity)
+
+    def close(self) -> None:
+        """Write what waits, and let another process write."""
+        self._committer.close()
+        self._store.close()
 
 
 async def _there(photo: np.ndarray | asyncio.Future[np.ndarray]) -> np.ndarray:

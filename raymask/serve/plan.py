@@ -15,11 +15,15 @@ from raymask.evaluate.space import embedding_digest
 from raymask.models.bundle import SHIPPED, bundle_config
 from raymask.models.parts import MriiParts
 
+STRICT = {"extra": "forbid"}
+"""For `__pydantic_config__`: a field that is not known is refused by name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsConfig:
     """The graph's models."""
 
+    __pydantic_config__ = STRICT
     fused: str
     """Bundle that jobs/fuse.py has made; it names all others, and holds the thresholds."""
     segmenter: str | None = None

@@ -1,0 +1,237 @@
+"""What the service answers: the models behind its OpenAPI document."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Decision = Literal["match", "review", "unknown"]
+
+
+def example(**values: Any) -> ConfigDict:
+    """An answer as the document shows it."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
+
+
+Box = Annotated[
+    list[float], Field(min_length=4, max_length=4, description="Left, top, right, bottom, pixels of the photo.")
+]
+
+
+class Candidate(BaseModel):
+    """A person enrolled, and how near."""
+
+    identity: str
+    score: float = Field(description="Cosine similarity, -1 to 1, of the person's nearest photo.")
+
+
+class FaceFound(BaseModel):
+    """A face in a photo."""
+
+    box: Box
+    detection_score: float = Field(description="The detector's confidence, 0 to 1.")
+
+
+class FaceSegmented(FaceFound):
+    """A face, and what covers it."""
+
+    masked: bool
+    coverage: float = Field(description="Share of the face's square that a mask covers, 0 to 1.")
+
+
+class FaceMap(FaceSegmented):
+    """A face, and where a mask covers it."""
+
+    square: list[int] = Field(
+        min_length=3, max_length=3, description="Left, top and side of the map's square, pixels of the photo."
+    )
+    mask_png: str = Field(description="The map, PNG of 0 and 255 in base64, to be drawn over the square.")
+
+
+class FaceEmbedded(FaceSegmented):
+    """A face as numbers."""
+
+    embedding: list[float] = Field(description="Length 1; the cosine of two is their similarity.")
+
+
+class FaceIdentified(FaceSegmented):
+    """A face, and who it may be."""
+
+    decision: Decision
+    score: float | None = Field(description="Of the first candidate; null if nobody is enrolled.")
+    threshold: float = Field(description="Score from which the decision is match.")
+    review_threshold: float = Field(description="Score from which it is review, and below which it is unknown.")
+    candidates: list[Candidate] = Field(description="The nearest people, nearest first.")
+
+
+_FACE = {
+    "box": [96.2, 70.1, 160.9, 152.4],
+    "detection_score": 0.9998,
+    "masked": True,
+    "coverage": 0.31,
+}
+
+
+class Timed(BaseModel):
+    """An answer that says where its time went."""
+
+    seconds: dict[str, float] = Field(
+        description="Time until each stage had answered, waiting included; stages that run side by side overlap."
+    )
+
+
+class Identified(Timed):
+    """Who is in a photo."""
+
+    model_config = example(
+        faces=[
+            {
+                **_FACE,
+                "decision": "match",
+                "score": 0.71,
+                "threshold": 0.31,
+                "review_threshold": 0.23,
+                "candidates": [{"identity": "person_003", "score": 0.71}, {"identity": "person_011", "score": 0.2}],
+            }
+        ],
+        seconds={"detector": 0.061, "segmenter": 0.008, "inpainter": 0.09, "bare_embedder": 0.02, "gallery": 0.003},
+    )
+    faces: list[FaceIdentified]
+
+
+class Segmented(Timed):
+    """Which faces of a photo wear masks, and where."""
+
+    model_config = example(
+        faces=[{**_FACE, "square": [79, 62, 99], "mask_png": "iVBORw0KGgo..."}],
+        seconds={"detector": 0.061, "segmenter": 0.008},
+    )
+    faces: list[FaceMap]
+
+
+class Embedded(Timed):
+    """The faces of a photo as numbers."""
+
+    model_config = example(
+        faces=[{**_FACE, "embedding": [0.013, -0.044]}],
+        model="5d0b4c1f9e3a",
+        seconds={"detector": 0.061, "segmenter": 0.008, "masked_embedder": 0.02, "bare_embedder": 0.02},
+    )
+    faces: list[FaceEmbedded]
+    model: str = Field(description="Digest of the networks; embeddings of another cannot be compared with these.")
+
+
+class Verified(Timed):
+    """Whether two photos show one person."""
+
+    model_config = example(
+        decision="match",
+        score=0.66,
+        threshold=0.31,
+        review_threshold=0.23,
+        first=_FACE,
+        second={**_FACE, "masked": False, "coverage": 0.0},
+        seconds={"detector": 0.12},
+    )
+    decision: Decision
+    score: float = Field(description="Cosine similarity of the two photos' subjects, -1 to 1.")
+    threshold: float
+    review_threshold: float
+    first: FaceSegmented
+    second: FaceSegmented
+
+
+class Enrolled(BaseModel):
+    """A photo that is enrolled; it is on disk."""
+
+    model_config = example(
+        identity="person_003",
+        photo="6f1ed002ab5595859014ebf0951522d9",
+        new=True,
+        looks=[],
+        kept=False,
+        face=_FACE,
+        other_faces=0,
+    )
+    identity: str
+    photo: str = Field(description="By which the photo is known: a digest of its bytes, or of its Idempotency-Key.")
+    new: bool = Field(description="Whether it was not enrolled before; if it was, nothing has changed.")
+    looks: list[str] = Field(description="Masks that were drawn on it to enrol it once more each.")
+    kept: bool = Field(description="Whether the photo itself is kept.")
+    face: FaceSegmented
+    other_faces: int = Field(description="Faces of the photo that were passed over.")
+
+
+class Person(BaseModel):
+    """Somebody enrolled."""
+
+    identity: str
+    photos: int = Field(description="How many are enrolled.")
+
+
+class People(BaseModel):
+    """Who is enrolled, by name."""
+
+    model_config = example(people=[{"identity": "person_003", "photos": 2}], next="person_003")
+    people: list[Person]
+    next: str | None = Field(description="Where the next page begins: give it as `after`; null on the last page.")
+
+
+class PhotoEnrolled(BaseModel):
+    """A photo of somebody enrolled."""
+
+    photo: str
+    added: datetime
+    looks: list[str]
+    kept: bool
+
+
+class PersonPhotos(BaseModel):
+    """Somebody enrolled, photo by photo."""
+
+    model_config = example(
+        identity="person_003",
+        photos=[
+            {
+                "photo": "6f1ed002ab5595859014ebf0951522d9",
+                "added": "2026-01-01T12:00:00Z",
+                "looks": [],
+                "kept": False,
+            }
+        ],
+    )
+    identity: str
+    photos: list[PhotoEnrolled]
+
+
+class Erased(BaseModel):
+    """Somebody who is in no file of the gallery any more."""
+
+    model_config = example(identity="person_003", photos=2)
+    identity: str
+    photos: int
+
+
+class Ready(BaseModel):
+    """Whether every stage can answer."""
+
+    model_config = example(ready=True, stages={"detector": "ready", "gallery": "ready"})
+    ready: bool
+    stages: dict[str, str]
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    model_config = example(
+        type="about:blank",
+        title="No face",
+        status=422,
+        detail="no face was found; use a larger, sharper or more frontal photo",
+    )
+    type: str
+    title: str
+    status: int
+    detail: str

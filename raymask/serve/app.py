@@ -1,0 +1,226 @@
+"""The HTTP API: routes, their documentation, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+
+from raymask import __version__
+from raymask.errors import ConfigError, ImageError, RaymaskError
+from raymask.faces.images import encode_jpeg, encode_png
+from raymask.gallery.erasures import Erasures
+from raymask.gallery.rows import MAX_IDENTITY
+from raymask.serve import answers
+from raymask.serve.guard import Guard
+from raymask.serve.keys import Key
+from raymask.serve.problems import problem, problem_of
+from raymask.serve.service import Service
+
+audit = logging.getLogger("raymask.audit")
+
+_PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
+_BINARY = {"type": "string", "format": "binary"}
+
+
+def _takes(*fields: str) -> dict[str, Any]:
+    """OpenAPI's description of a body: the photos as form fields, or a single one by itself."""
+    form = {"type": "object", "properties": dict.fromkeys(fields, _BINARY), "required": list(fields)}
+    content: dict[str, Any] = {"multipart/form-data": {"schema": form}}
+    if len(fields) == 1:
+        content |= {kind: {"schema": _BINARY} for kind in _PHOTO_TYPES}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {"model": answers.Problem, "content": {"application/problem+json": {}}}
+        for status in (400, 401, 403, *statuses)
+    }
+
+
+_SEES = _problems(413, 422, 429, 500, 503)
+
+
+async def one_photo(request: Request) -> bytes:
+    """The bytes of the one photo of a request: its form field `photo`, or its whole body."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return (await _form_photos(request, "photo"))[0]
+    if kind in _PHOTO_TYPES or kind == "application/octet-stream":
+        return await request.body()
+    raise ImageError(
+        f"a photo comes as form field `photo` (multipart/form-data), or as a body of type {', '.join(_PHOTO_TYPES)}"
+    )
+
+
+async def two_photos(request: Request) -> tuple[bytes, bytes]:
+    """The bytes of the form fields `first` and `second`."""
+    first, second = await _form_photos(request, "first", "second")
+    return first, second
+
+
+async def _form_photos(request: Request, *fields: str) -> list[bytes]:
+    try:
+        async with request.form(max_files=len(fields), max_fields=8) as form:
+            found = [form.get(field) for field in fields]
+            missing = [field for field, value in zip(fields, found, strict=True) if value is None]
+            if missing:
+                raise ImageError(f"the form has no field {' and no field '.join(missing)}; put a photo there")
+            return [value.encode() if isinstance(value, str) else await value.read() for value in found if value]
+    except (MultiPartException, HTTPException) as error:
+        detail = error.message if isinstance(error, MultiPartException) else error.detail
+        raise ImageError(f"the form cannot be read ({detail})") from None
+
+
+OnePhoto = Annotated[bytes, Depends(one_photo)]
+TwoPhotos = Annotated[tuple[bytes, bytes], Depends(two_photos)]
+
+
+def create_app(service: Service, keys: tuple[Key, ...] | None) -> Guard:
+    """The ASGI application; `keys` None: this machine alone is answered."""
+    app = FastAPI(
+        title="raymask",
+        version=__version__,
+        summary="Recognises people in photos, masked or not.",
+        description="Faces are biometric data. Photos are neither logged nor kept, unless an enrolment asks for it; no "
+        "address is ever fetched.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_exception_handler(RaymaskError, _problem_handler)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _problem_handler)
+    _photo_routes(app, service)
+    _people_routes(app, service)
+    _other_routes(app, service)
+    return Guard(app, keys=keys, policy=lambda: service.policy)
+
+
+def _photo_routes(app: FastAPI, service: Service) -> None:
+    @app.post("/v1/identify", tags=["photos"], responses=_SEES, openapi_extra=_takes("photo"))
+    async def identify(photo: OnePhoto) -> answers.Identified:
+        """Who is this? For every face, the people enrolled who are nearest to it, and a decision."""
+        return await service.identify(photo)
+
+    @app.post("/v1/verify", tags=["photos"], responses=_SEES, openapi_extra=_takes("first", "second"))
+    async def verify(photos: TwoPhotos) -> answers.Verified:
+        """Do two photos show the same person? Of each its subject is taken: the largest face near the middle."""
+        return await service.verify(*photos)
+
+    @app.post("/v1/segment", tags=["stages"], responses=_SEES, openapi_extra=_takes("photo"))
+    async def segment(photo: OnePhoto) -> answers.Segmented:
+        """Which faces wear masks, and where."""
+        return await service.segment(photo)
+
+    @app.post(
+        "/v1/unmask",
+        tags=["stages"],
+        responses={**_SEES, 200: {"content": {"image/png": {}, "image/jpeg": {}}}},
+        response_class=Response,
+        openapi_extra=_takes("photo"),
+    )
+    async def unmask(photo: OnePhoto, picture: Literal["png", "jpeg"] = "png") -> Response:
+        """The photo with all masks taken off. As PNG, what was not painted is unchanged, bit by bit."""
+        pixels, masks = await service.unmask(photo)
+        data = encode_png(pixels) if picture == "png" else encode_jpeg(pixels)
+        return Response(data, media_type=f"image/{picture}", headers={"X-Masks": str(masks)})
+
+    @app.post("/v1/embed", tags=["stages"], responses=_SEES, openapi_extra=_takes("photo"))
+    async def embed(photo: OnePhoto) -> answers.Embedded:
+        """The faces of a photo as numbers, the cosine of which is the score of `identify`."""
+        return await service.embed(photo)
+
+
+def _people_routes(app: FastAPI, service: Service) -> None:
+    @app.post(
+        "/v1/identities/{identity}/photos",
+        tags=["people"],
+        status_code=201,
+        responses={
+            **_problems(413, 422, 429, 500, 503, 507),
+            200: {"model": answers.Enrolled, "description": "Enrolled before; nothing has changed."},
+        },
+        openapi_extra=_takes("photo"),
+    )
+    async def enrol(
+        request: Request,
+        response: Response,
+        identity: str,
+        photo: OnePhoto,
+        with_masks: Annotated[bool, Query(description="Enrol it with masks drawn on it, too.")] = False,
+        keep: Annotated[bool, Query(description="Keep the photo itself in the gallery.")] = False,
+        idempotency_key: Annotated[
+            str | None, Header(max_length=200, description="By which the photo is known; by default its bytes.")
+        ] = None,
+    ) -> answers.Enrolled:
+        """Enrol a photo of a person, who need not be known before. Once it is answered, it is on disk."""
+        done = await service.enrol(identity, photo, key=idempotency_key, with_masks=with_masks, keep=keep)
+        response.status_code = 201 if done.new else 200
+        _audit(request, "enrol", done.identity, photo=done.photo, new=done.new)
+        return done
+
+    @app.get("/v1/identities", tags=["people"], responses=_problems(429, 503))
+    async def identities(
+        after: Annotated[str, Query(max_length=MAX_IDENTITY, description="Names after this one.")] = "",
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> answers.People:
+        """Who is enrolled, by name."""
+        return await service.people(after, limit)
+
+    @app.get("/v1/identities/{identity}", tags=["people"], responses=_problems(404, 429, 503))
+    async def person(identity: str) -> answers.PersonPhotos:
+        """A person's photos."""
+        return await service.person(identity)
+
+    @app.delete("/v1/identities/{identity}", tags=["people"], responses=_problems(404, 429, 503, 507))
+    async def erase(request: Request, identity: str) -> answers.Erased:
+        """Erase a person. Once it is answered, no file of the gallery holds them, old versions included."""
+        done = await service.erase(identity)
+        _audit(request, "erase", done.identity, photos=done.photos)
+        return done
+
+
+def _other_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz", tags=["health"])
+    async def healthz() -> dict[str, str]:
+        """Whether this process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"], responses={503: {"model": answers.Ready}})
+    async def readyz(response: Response) -> answers.Ready:
+        """Whether every stage can answer."""
+        states = await service.stages.states()
+        ready = all(state == "ready" for state in states.values())
+        response.status_code = 200 if ready else 503
+        return answers.Ready(ready=ready, stages=states)
+
+
+def _audit(request: Request, event: str, identity: str, **more: object) -> None:
+    """A line for who may ask later; the person is in it as a digest, which outlives an erasure and names nobody."""
+    state = request.state
+    line = {"event": event, "person": Erasures.digest(identity), "key": state.key, "request": state.request_id, **more}
+    audit.info(json.dumps(line))
+
+
+async def _problem_handler(_: Request, error: Exception) -> JSONResponse:
+    return problem_of(error)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return problem_of(ConfigError(f"{'.'.join(str(part) for part in first['loc'][1:])}: {first['msg']}"))
+
+
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    titles = {404: "No such page", 405: "Not this method"}
+    return problem(error.status_code, titles.get(error.status_code, "Refused"), str(error.detail))

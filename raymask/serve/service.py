@@ -1,0 +1,294 @@
+"""What the service does with photos and people, apart from how it is asked over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from raymask.errors import ConfigError, ImageError, NoFaceError, UnknownIdentityError
+from raymask.faces import Face, draw_mask, subject
+from raymask.faces.crop import Square
+from raymask.faces.images import decode_photo, encode_png
+from raymask.gallery.reader import Candidate, EnrolledPhoto
+from raymask.gallery.rows import Enrolment, check_identity, photo_key
+from raymask.serve import answers
+from raymask.serve.config import Policy, ThresholdPair
+from raymask.serve.pipeline import Photo, Pipeline, Seen, Stages
+from raymask.serve.plan import Plan
+
+ENROLLED_LOOKS = ("surgical", "kn95", "cloth:plain")
+"""Masks drawn on a photo that is enrolled with masks."""
+
+
+class GalleryClient(Protocol):
+    """The gallery, wherever it is."""
+
+    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
+        """For each of (F, D) embeddings the nearest people."""
+
+    async def enrol(self, enrolment: Enrolment) -> bool:
+        """Whether the photo is new, once it is on disk."""
+
+    async def erase(self, identity: str) -> int:
+        """How many photos of the person are gone from every file."""
+
+    async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
+        """People by name, and how many photos of each."""
+
+    async def photos(self, identity: str) -> list[EnrolledPhoto]:
+        """A person's photos."""
+
+
+class PhotoStages(Stages, Protocol):
+    """Stages, and the way of a photo to them."""
+
+    def put(self, photo: np.ndarray) -> Photo:
+        """The photo as stages take it."""
+
+    async def get(self, photo: Photo) -> np.ndarray:
+        """The photo behind it."""
+
+    async def states(self) -> dict[str, str]:
+        """Each stage by name: ready, or what it is instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """By state of the face."""
+
+    bare: ThresholdPair
+    masked: ThresholdPair
+
+    @classmethod
+    def of(cls, plan: Plan, policy: Policy) -> Thresholds:
+        """The policy's, or the fusion's. Raises ConfigError if there are none that hold."""
+        pairs = {}
+        for state in ("bare", "masked"):
+            given: ThresholdPair | None = getattr(policy, state)
+            names = (f"{state}_{policy.match_at}", f"{state}_{policy.review_at}")
+            if given is None and not all(name in plan.thresholds for name in names):
+                raise ConfigError(
+                    f"{plan.fused} has no thresholds for these embedders on {state} faces; calibrate a fusion of them "
+                    f"with jobs/fuse.py, or give {state}: {{match: ..., review: ...}} in Api's user_config"
+                )
+            match, review = (plan.thresholds.get(name, 0.0) for name in names)
+            pairs[state] = given or ThresholdPair(match=match, review=min(review, match))
+        return cls(**pairs)
+
+    def decide(self, score: float | None, masked: bool) -> tuple[answers.Decision, ThresholdPair]:
+        """The decision on a face's best score, and the thresholds behind it."""
+        pair = self.masked if masked else self.bare
+        if score is None or score < pair.review:
+            return "unknown", pair
+        return ("match" if score >= pair.match else "review"), pair
+
+
+class Service:
+    """Answers with the models of `raymask.serve.answers`; raises the errors of `raymask.errors`."""
+
+    def __init__(self, plan: Plan, stages: PhotoStages, gallery: GalleryClient, policy: Policy) -> None:
+        self.plan, self.stages, self.gallery = plan, stages, gallery
+        self._pipeline = Pipeline(plan, stages)
+        self.set_policy(policy)
+
+    def set_policy(self, policy: Policy) -> None:
+        """Change thresholds and limits; requests under way go on. Raises ConfigError if no thresholds hold."""
+        self.thresholds = Thresholds.of(self.plan, policy)
+        self.policy = policy
+
+    async def identify(self, data: bytes) -> answers.Identified:
+        """Who is in a photo."""
+        _, seen = await self._embedded(data)
+        assert seen.embeddings is not None
+        begun = asyncio.get_running_loop().time()
+        found = await self.gallery.search(seen.embeddings, self.policy.candidates)
+        seen.seconds["gallery"] = asyncio.get_running_loop().time() - begun
+        return answers.Identified(
+            faces=[self._identified(seen, place, people) for place, people in enumerate(found)], seconds=seen.seconds
+        )
+
+    async def verify(self, first: bytes, second: bytes) -> answers.Verified:
+        """Whether the subjects of two photos are one person."""
+        (one, place), (other, other_place) = await asyncio.gather(self._subject(first), self._subject(second))
+        assert one.embeddings is not None
+        assert other.embeddings is not None
+        score = float(one.embeddings[place] @ other.embeddings[other_place])
+        masked = one.masks[place].masked or other.masks[other_place].masked
+        decision, pair = self.thresholds.decide(score, masked)
+        return answers.Verified(
+            decision=decision,
+            score=score,
+            threshold=pair.match,
+            review_threshold=pair.review,
+            first=answers.FaceSegmented(**_segmented(one, place)),
+            second=answers.FaceSegmented(**_segmented(other, other_place)),
+            seconds={name: max(one.seconds.get(name, 0), other.seconds.get(name, 0)) for name in one.seconds},
+        )
+
+    async def segment(self, data: bytes) -> answers.Segmented:
+        """Which faces wear masks, and where."""
+        photo = self.stages.put(await self._decoded(data))
+        seen = await self._pipeline.find(photo, self.policy.faces)
+        await self._pipeline.segment(photo, seen)
+        return answers.Segmented(
+            faces=[answers.FaceMap(**_segmented(seen, place), **_map(seen, place)) for place in range(len(seen.faces))],
+            seconds=seen.seconds,
+        )
+
+    async def unmask(self, data: bytes) -> tuple[np.ndarray, int]:
+        """The photo, (H, W, 3) uint8 RGB, with all masks taken off, and how many masks were found."""
+        pixels = await self._decoded(data)
+        photo = self.stages.put(pixels)
+        seen = await self._pipeline.find(photo, self.policy.faces)
+        await self._pipeline.segment(photo, seen)
+        self._pipeline.unmask(photo, seen)
+        masks = sum(mask.masked for mask in seen.masks)
+        return (pixels if seen.unmasked is None else await self.stages.get(seen.unmasked)), masks
+
+    async def embed(self, data: bytes) -> answers.Embedded:
+        """The faces of a photo as numbers."""
+        _, seen = await self._embedded(data)
+        assert seen.embeddings is not None
+        return answers.Embedded(
+            faces=[
+                answers.FaceEmbedded(**_segmented(seen, place), embedding=row.tolist())
+                for place, row in enumerate(seen.embeddings)
+            ],
+            model=self.plan.digest[:12],
+            seconds=seen.seconds,
+        )
+
+    async def enrol(
+        self, identity: str, data: bytes, *, key: str | None, with_masks: bool, keep: bool
+    ) -> answers.Enrolled:
+        """Enrol the subject of a photo; answered when it is on disk."""
+        identity = check_identity(identity)
+        pixels = await self._decoded(data)
+        seen, place = await self._subject_of(pixels)
+        assert seen.embeddings is not None
+        rows, looks = [seen.embeddings[place]], [""]
+        if with_masks:
+            for look, row in await self._with_masks(pixels, seen.faces[place]):
+                rows.append(row)
+                looks.append(look)
+        enrolment = Enrolment(
+            identity=identity,
+            key=photo_key(identity, data if key is None else key),
+            embeddings=np.stack(rows),
+            looks=tuple(looks),
+            picture=data if keep else None,
+        )
+        new = await self.gallery.enrol(enrolment)
+        return answers.Enrolled(
+            identity=identity,
+            photo=enrolment.key.hex(),
+            new=new,
+            looks=looks[1:],
+            kept=keep,
+            face=answers.FaceSegmented(**_segmented(seen, place)),
+            other_faces=len(seen.faces) - 1,
+        )
+
+    async def people(self, after: str, limit: int) -> answers.People:
+        """Who is enrolled."""
+        found = await self.gallery.identities(after, limit + 1)
+        page = [answers.Person(identity=name, photos=count) for name, count in found[:limit]]
+        return answers.People(people=page, next=page[-1].identity if len(found) > limit else None)
+
+    async def person(self, identity: str) -> answers.PersonPhotos:
+        """Somebody enrolled."""
+        identity = check_identity(identity)
+        photos = await self.gallery.photos(identity)
+        if not photos:
+            raise _unknown(identity)
+        shown = [
+            answers.PhotoEnrolled(photo=one.key.hex(), added=one.added, looks=list(one.looks), kept=one.kept)
+            for one in photos
+        ]
+        return answers.PersonPhotos(identity=identity, photos=shown)
+
+    async def erase(self, identity: str) -> answers.Erased:
+        """Erase somebody; answered when no file holds them any more."""
+        identity = check_identity(identity)
+        photos = await self.gallery.erase(identity)
+        if not photos:
+            raise _unknown(identity)
+        return answers.Erased(identity=identity, photos=photos)
+
+    async def _decoded(self, data: bytes) -> np.ndarray:
+        if not data:
+            raise ImageError("the photo is empty; send a JPEG, PNG or WebP file")
+        return await asyncio.to_thread(decode_photo, data, "the photo", max_pixels=self.policy.pixels)
+
+    async def _embedded(self, data: bytes) -> tuple[np.ndarray, Seen]:
+        pixels = await self._decoded(data)
+        return pixels, await self._embed(pixels)
+
+    async def _embed(self, pixels: np.ndarray) -> Seen:
+        photo = self.stages.put(pixels)
+        seen = await self._pipeline.find(photo, self.policy.faces)
+        await self._pipeline.embed(photo, seen)
+        return seen
+
+    async def _subject(self, data: bytes) -> tuple[Seen, int]:
+        return await self._subject_of(await self._decoded(data))
+
+    async def _subject_of(self, pixels: np.ndarray) -> tuple[Seen, int]:
+        """What is seen in a photo, and which of its faces is its subject."""
+        seen = await self._embed(pixels)
+        chosen = subject(seen.faces, pixels.shape)
+        return seen, next(place for place, face in enumerate(seen.faces) if face is chosen)
+
+    async def _with_masks(self, pixels: np.ndarray, face: Face) -> list[tuple[str, np.ndarray]]:
+        """The photo's embedding with each look drawn on it; without those under which no face is found."""
+
+        async def one(seed: int, look: str) -> tuple[str, np.ndarray] | None:
+            masked, drawn = await asyncio.to_thread(draw_mask, pixels, face.landmarks, look, seed)
+            if not drawn.any():
+                return None
+            try:
+                seen, place = await self._subject_of(masked)
+            except NoFaceError:
+                return None
+            assert seen.embeddings is not None
+            return look, seen.embeddings[place]
+
+        made = await asyncio.gather(*(one(seed, look) for seed, look in enumerate(ENROLLED_LOOKS)))
+        return [pair for pair in made if pair is not None]
+
+    def _identified(self, seen: Seen, place: int, people: Sequence[Candidate]) -> answers.FaceIdentified:
+        score = people[0].score if people else None
+        decision, pair = self.thresholds.decide(score, seen.masks[place].masked)
+        return answers.FaceIdentified(
+            **_segmented(seen, place),
+            decision=decision,
+            score=score,
+            threshold=pair.match,
+            review_threshold=pair.review,
+            candidates=[answers.Candidate(identity=name, score=near) for name, near in people],
+        )
+
+
+def _segmented(seen: Seen, place: int) -> dict[str, Any]:
+    face, mask = seen.faces[place], seen.masks[place]
+    return {
+        "box": [round(float(value), 2) for value in face.box],
+        "detection_score": face.score,
+        "masked": mask.masked,
+        "coverage": mask.coverage,
+    }
+
+
+def _map(seen: Seen, place: int) -> dict[str, Any]:
+    square = Square.around(seen.faces[place].box)
+    png = encode_png(seen.masks[place].mask_map)
+    return {"square": [square.left, square.top, square.side], "mask_png": base64.b64encode(png).decode()}
+
+
+def _unknown(identity: str) -> UnknownIdentityError:
+    return UnknownIdentityError(f"nobody is enrolled as {identity}")

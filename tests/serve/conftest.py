@@ -1,0 +1,85 @@
+"""A service in this process: the real models, the real gallery, the real HTTP application; no Ray."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from raymask.faces import detect, draw_mask, subject
+from raymask.faces.images import decode_photo, encode_png
+from raymask.gallery.table import Space
+from raymask.serve.app import create_app
+from raymask.serve.config import Policy
+from raymask.serve.local import LocalGallery, LocalStages
+from raymask.serve.plan import ModelsConfig, Plan
+from raymask.serve.service import Service
+
+
+@pytest.fixture(scope="session")
+def plan(fused_bundle) -> Plan:
+    return Plan.of(ModelsConfig(fused=str(fused_bundle)))
+
+
+@pytest.fixture(scope="session")
+def stages(plan) -> LocalStages:
+    return LocalStages(plan)
+
+
+@pytest.fixture(scope="session")
+def space(plan, fused_bundle) -> Space:
+    return Space(digest=plan.digest, size=512 + 128, recogniser="fused")
+
+
+@pytest.fixture(scope="session")
+def faces_of(demo_faces):
+    """A person's photo files by number."""
+
+    def files(person: int) -> list[Path]:
+        return sorted(sorted(demo_faces.iterdir())[person].glob("*.jpg"))
+
+    return files
+
+
+@pytest.fixture(scope="session")
+def masked_png(faces_of):
+    """A person's photo with a mask drawn on it, as PNG; one in which a face is still found."""
+
+    def make(person: int, photo: int) -> bytes:
+        path = faces_of(person)[photo]
+        pixels = decode_photo(path.read_bytes(), path.name)
+        face = subject(detect(pixels), pixels.shape)
+        for seed in range(10):
+            masked, _ = draw_mask(pixels, face.landmarks, "surgical", seed)
+            if detect(masked):
+                return encode_png(masked)
+        raise AssertionError("no face is found under any mask")
+
+    return make
+
+
+class Client:
+    """Asks an ASGI application as HTTP would."""
+
+    def __init__(self, app, client: str = "127.0.0.1", host: str = "localhost") -> None:
+        self._app, self._client, self._host = app, client, host
+
+    def __call__(self, method: str, path: str, **options) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app, client=(self._client, 1234), raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{self._host}") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def service(plan, stages, space, tmp_path):
+    gallery = LocalGallery(str(tmp_path / "gallery"), space)
+    yield Service(plan, stages, gallery, Policy())
+    gallery.close()
+
+
+@pytest.fixture
+def ask(service) -> Client:
+    return Client(create_app(service, None))

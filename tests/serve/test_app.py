@@ -1,0 +1,256 @@
+"""The HTTP API."""
+
+import base64
+import io
+import json
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from raymask.evaluate import load_recogniser
+from raymask.faces.images import decode_photo, encode_jpeg
+from raymask.serve.app import create_app
+from raymask.serve.config import Policy, ThresholdPair
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import Client
+
+
+def jpeg(photo: bytes, **options) -> dict:
+    return {"files": {"photo": ("me.jpg", photo, "image/jpeg")}, **options}
+
+
+def problem_of(answer, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == {"type", "title", "status", "detail"}
+    assert body["status"] == status
+    return body["detail"]
+
+
+def test_someone_is_enrolled_identified_masked_and_erased(ask, faces_of, masked_png):
+    for person in range(3):
+        answer = ask("POST", f"/v1/identities/p{person}/photos", **jpeg(faces_of(person)[0].read_bytes()))
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["new"]
+    again = ask("POST", "/v1/identities/p1/photos", **jpeg(faces_of(1)[0].read_bytes()))
+    assert (again.status_code, again.json()["new"]) == (200, False)
+
+    bare = ask("POST", "/v1/identify", content=faces_of(1)[0].read_bytes(), headers={"content-type": "image/jpeg"})
+    assert bare.status_code == 200, bare.text
+    face = bare.json()["faces"][0]
+    assert (face["masked"], face["decision"], face["candidates"][0]["identity"]) == (False, "match", "p1")
+    assert face["score"] == pytest.approx(1, abs=1e-4)
+    assert face["threshold"] == 0.95
+    assert len(face["candidates"]) == 3
+
+    masked = ask("POST", "/v1/identify", **jpeg(masked_png(1, 1))).json()
+    face = masked["faces"][0]
+    assert face["masked"]
+    assert (face["threshold"], face["review_threshold"]) == (0.94, 0.92), "masked faces have thresholds of their own"
+    assert {"detector", "segmenter", "inpainter", "masked_embedder", "bare_embedder", "gallery"} == set(
+        masked["seconds"]
+    )
+
+    listed = ask("GET", "/v1/identities?limit=2").json()
+    assert listed == {"people": [{"identity": "p0", "photos": 1}, {"identity": "p1", "photos": 1}], "next": "p1"}
+    assert ask("GET", "/v1/identities?after=p1").json() == {"people": [{"identity": "p2", "photos": 1}], "next": None}
+    assert ask("GET", "/v1/identities/p1").json()["photos"][0]["photo"] == again.json()["photo"]
+
+    assert ask("DELETE", "/v1/identities/p1").json() == {"identity": "p1", "photos": 1}
+    assert "nobody is enrolled as p1" in problem_of(ask("DELETE", "/v1/identities/p1"), 404)
+    assert "nobody" in problem_of(ask("GET", "/v1/identities/p1"), 404)
+    face = ask("POST", "/v1/identify", **jpeg(faces_of(1)[0].read_bytes())).json()["faces"][0]
+    assert "p1" not in {one["identity"] for one in face["candidates"]}
+
+
+def test_the_decision_is_evaluations(ask, service, fused_bundle, faces_of, masked_png):
+    ask("POST", "/v1/identities/ann/photos", **jpeg(faces_of(0)[0].read_bytes()))
+    recogniser = load_recogniser(f"fused:{fused_bundle}")
+    enrolled, _ = recogniser.embed([decode_photo(faces_of(0)[0].read_bytes(), "enrolled")])
+    for photo in (faces_of(0)[1].read_bytes(), masked_png(0, 1)):
+        probe, found = recogniser.embed([decode_photo(photo, "probe")])
+        assert found[0]
+        face = ask("POST", "/v1/identify", **jpeg(photo)).json()["faces"][0]
+        score = float(probe[0] @ enrolled[0])
+        assert face["score"] == pytest.approx(score, abs=1e-4)
+        state = "masked" if face["masked"] else "bare"
+        expected = [service.plan.thresholds[f"{state}_{rate}"] for rate in ("1e-3", "1e-2")]
+        assert [face["threshold"], face["review_threshold"]] == expected
+        decisions = ("unknown", "review", "match")
+        assert face["decision"] == decisions[sum(face["score"] >= one for one in expected)]
+
+
+def test_thresholds_change_in_place(ask, service, faces_of):
+    ask("POST", "/v1/identities/ann/photos", **jpeg(faces_of(0)[0].read_bytes()))
+    photo = jpeg(faces_of(0)[0].read_bytes())
+    assert ask("POST", "/v1/identify", **photo).json()["faces"][0]["decision"] == "match"
+    service.set_policy(Policy(bare=ThresholdPair(match=1.0, review=0.9), candidates=1))
+    face = ask("POST", "/v1/identify", **photo).json()["faces"][0]
+    assert (face["threshold"], face["review_threshold"]) == (1.0, 0.9)
+
+
+def test_the_stages_by_themselves(ask, faces_of, masked_png):
+    masked = masked_png(0, 0)
+    face = ask("POST", "/v1/segment", **jpeg(masked)).json()["faces"][0]
+    mask_map = np.array(Image.open(io.BytesIO(base64.b64decode(face["mask_png"]))))
+    assert mask_map.shape == (224, 224)
+    assert face["coverage"] == pytest.approx((mask_map > 0).mean())
+    left, top, side = face["square"]
+    assert side >= face["box"][2] - face["box"][0]
+    assert left <= face["box"][0]
+    assert top <= face["box"][1]
+
+    answer = ask("POST", "/v1/unmask", **jpeg(masked))
+    assert (answer.headers["content-type"], answer.headers["x-masks"]) == ("image/png", "1")
+    before, after = decode_photo(masked, "before"), decode_photo(answer.content, "after")
+    changed = (before != after).any(axis=2)
+    assert 0.01 < changed.mean() < 0.5
+    bare = faces_of(0)[0].read_bytes()
+    answer = ask("POST", "/v1/unmask?picture=jpeg", **jpeg(bare))
+    assert (answer.headers["content-type"], answer.headers["x-masks"]) == ("image/jpeg", "0")
+
+    embedded = ask("POST", "/v1/embed", **jpeg(bare)).json()
+    assert np.linalg.norm(embedded["faces"][0]["embedding"]) == pytest.approx(1, abs=1e-5)
+
+    photos = {"first": ("a.jpg", bare, "image/jpeg"), "second": ("b.png", masked, "image/png")}
+    verified = ask("POST", "/v1/verify", files=photos).json()
+    assert (verified["first"]["masked"], verified["second"]["masked"]) == (False, True)
+    assert verified["threshold"] == 0.94
+    same = ask("POST", "/v1/verify", files={"first": photos["first"], "second": photos["first"]}).json()
+    assert (same["decision"], same["score"]) == ("match", pytest.approx(1, abs=1e-5))
+
+
+def test_a_photo_turned_by_its_exif_tag_is_turned_back(ask, faces_of):
+    upright = Image.open(faces_of(0)[0])
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees to the right
+    for kind in ("JPEG", "PNG", "WEBP"):
+        photos = [io.BytesIO(), io.BytesIO()]
+        turned.save(photos[0], kind, exif=exif, lossless=True, quality=100, subsampling=0)
+        upright.save(photos[1], kind, lossless=True, quality=100, subsampling=0)
+        box, straight = (
+            ask("POST", "/v1/segment", **jpeg(photo.getvalue())).json()["faces"][0]["box"] for photo in photos
+        )
+        assert box == pytest.approx(straight, abs=0.02 if kind != "JPEG" else 5)
+
+
+def test_enrolling_with_masks_and_keeping_the_photo(ask, service, faces_of):
+    photo = faces_of(0)[0].read_bytes()
+    done = ask("POST", "/v1/identities/ann/photos?with_masks=true&keep=true", **jpeg(photo)).json()
+    assert done["kept"]
+    assert done["looks"]
+    shown = ask("GET", "/v1/identities/ann").json()["photos"]
+    assert (len(shown), set(shown[0]["looks"]), shown[0]["kept"]) == (1, set(done["looks"]), True)
+
+
+def test_an_idempotency_key_stands_for_the_photo(ask, faces_of):
+    first = ask(
+        "POST", "/v1/identities/ann/photos", headers={"Idempotency-Key": "k1"}, **jpeg(faces_of(0)[0].read_bytes())
+    )
+    other = ask(
+        "POST", "/v1/identities/ann/photos", headers={"Idempotency-Key": "k1"}, **jpeg(faces_of(0)[1].read_bytes())
+    )
+    assert (first.status_code, other.status_code) == (201, 200)
+    assert first.json()["photo"] == other.json()["photo"]
+    assert ask("GET", "/v1/identities").json()["people"] == [{"identity": "ann", "photos": 1}]
+
+
+def test_mistakes_are_problems_that_say_what_to_do(ask, service, faces_of):
+    photo = faces_of(0)[0].read_bytes()
+    assert "not a JPEG, PNG or WebP" in problem_of(ask("POST", "/v1/identify", **jpeg(b"not a photo")), 400)
+    assert "damaged" in problem_of(ask("POST", "/v1/identify", **jpeg(photo[: len(photo) // 2])), 400)
+    assert "empty" in problem_of(ask("POST", "/v1/identify", **jpeg(b"")), 400)
+    assert "no field photo" in problem_of(ask("POST", "/v1/identify", files={"picture": photo}), 400)
+    assert "form field `photo`" in problem_of(
+        ask("POST", "/v1/identify", json={"url": "http://example.org/a.jpg"}), 400
+    )
+    blank = encode_jpeg(np.full((200, 200, 3), 128, np.uint8))
+    assert "no face was found" in problem_of(ask("POST", "/v1/identify", **jpeg(blank)), 422)
+    bad_name = problem_of(ask("POST", "/v1/identities/%0a/photos", **jpeg(photo)), 400)
+    assert "printable" in bad_name
+    assert "limit" in problem_of(ask("GET", "/v1/identities?limit=0"), 400)
+    assert problem_of(ask("GET", "/v1/nothing"), 404)
+    assert problem_of(ask("GET", "/v1/identify"), 405)
+    service.set_policy(Policy(pixels=1000))
+    assert "megapixels" in problem_of(ask("POST", "/v1/identify", **jpeg(photo)), 413)
+    service.set_policy(Policy(body_bytes=1000))
+    assert "1,000 bytes" in problem_of(ask("POST", "/v1/identify", **jpeg(photo)), 413)
+
+    async def chunks():
+        for start in range(0, len(photo), 500):
+            yield photo[start : start + 500]
+
+    unannounced = ask("POST", "/v1/identify", content=chunks(), headers={"content-type": "image/jpeg"})
+    assert "1,000 bytes" in problem_of(unannounced, 413)
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(ask):
+    buffer = io.BytesIO()
+    Image.new("L", (30_000, 30_000)).save(buffer, "PNG")
+    assert len(buffer.getvalue()) < 2_000_000
+    assert "megapixels" in problem_of(ask("POST", "/v1/identify", **jpeg(buffer.getvalue())), 413)
+
+
+def test_nothing_of_a_photo_or_a_name_is_logged(ask, caplog, faces_of):
+    caplog.set_level(logging.DEBUG)
+    answer = ask("POST", "/v1/identities/Secret%20Name/photos", **jpeg(faces_of(0)[0].read_bytes()))
+    ask("POST", "/v1/identify", **jpeg(faces_of(0)[0].read_bytes()))
+    ask("DELETE", "/v1/identities/Secret%20Name")
+    ours = [record for record in caplog.records if record.name.startswith("raymask")]
+    lines = [json.loads(record.message) for record in ours if record.name == "raymask.serve"]
+    assert [line["route"] for line in lines] == [
+        "/v1/identities/{identity}/photos",
+        "/v1/identify",
+        "/v1/identities/{identity}",
+    ]
+    assert lines[0]["request"] == answer.headers["x-request-id"]
+    audited = [json.loads(record.message) for record in ours if record.name == "raymask.audit"]
+    assert [(line["event"], line["request"]) for line in audited] == [
+        ("enrol", lines[0]["request"]),
+        ("erase", lines[2]["request"]),
+    ]
+    assert "Secret" not in " ".join(record.getMessage() for record in ours)
+
+
+def test_a_request_keeps_the_id_that_it_brings(ask):
+    assert ask("GET", "/healthz", headers={"X-Request-ID": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert ask("GET", "/healthz", headers={"X-Request-ID": "a b\t"}).headers["x-request-id"] != "a b\t"
+
+
+def test_health_and_documentation(ask):
+    assert ask("GET", "/healthz").json() == {"status": "ok"}
+    ready = ask("GET", "/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["ready"]
+    document = ask("GET", "/openapi.json").json()
+    paths = document["paths"]
+    assert set(paths) >= {"/v1/identify", "/v1/verify", "/v1/unmask", "/v1/segment", "/v1/embed", "/v1/identities"}
+    body = paths["/v1/identify"]["post"]["requestBody"]["content"]
+    assert set(body) == {"multipart/form-data", "image/jpeg", "image/png", "image/webp"}
+    assert document["components"]["schemas"]["Identified"]["examples"][0]["faces"][0]["decision"] == "match"
+
+
+def test_every_answer_has_security_headers(ask):
+    headers = ask("GET", "/healthz").headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_without_keys_only_this_machine_is_answered(service):
+    app = create_app(service, None)
+    assert Client(app)("GET", "/healthz").status_code == 200
+    assert "only this machine" in problem_of(Client(app, client="192.0.2.7")("GET", "/v1/identities"), 403)
+    assert "only this machine" in problem_of(Client(app, host="evil.example")("GET", "/v1/identities"), 403)
+    other_site = {"origin": "http://evil.example"}
+    assert "other sites" in problem_of(Client(app)("DELETE", "/v1/identities/ann", headers=other_site), 403)
+    own = {"origin": "http://localhost"}
+    assert Client(app)("GET", "/v1/identities", headers=own).status_code == 200

@@ -1,0 +1,138 @@
+"""API keys, and what may be asked with them."""
+
+import asyncio
+import json
+import stat
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from raymask.errors import DataError
+from raymask.serve.app import create_app
+from raymask.serve.config import Policy
+from raymask.serve.guard import role_needed
+from raymask.serve.keys import KeysConfig, change_keys, known_key, read_keys
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import Client
+
+
+@pytest.fixture
+def keys(tmp_path) -> dict[str, str]:
+    file = str(tmp_path / "keys.json")
+    return {
+        role: change_keys(KeysConfig(file=file, name=f"the {role}", role=role))
+        for role in ("identify", "enrol", "admin")
+    }
+
+
+def test_keys_are_kept_as_hashes(keys, tmp_path):
+    file = tmp_path / "keys.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not any(key in file.read_text() for key in keys.values())
+    known = read_keys(str(file))
+    assert known_key(known, keys["enrol"]).name == "the enrol"
+    assert known_key(known, keys["enrol"] + "x") is None
+    assert known_key(known, "") is None
+
+
+def test_a_key_is_taken_back(keys, tmp_path):
+    file = str(tmp_path / "keys.json")
+    assert change_keys(KeysConfig(file=file, name="the admin", revoke=True)) is None
+    assert known_key(read_keys(file), keys["admin"]) is None
+    with pytest.raises(DataError, match="no key of the admin"):
+        change_keys(KeysConfig(file=file, name="the admin", revoke=True))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"keys": []}', '{"keys": [{"name": "a", "role": "god", "sha256": "00"}]}']
+)
+def test_a_file_without_keys_is_named(tmp_path, content):
+    (tmp_path / "keys.json").write_text(content)
+    with pytest.raises(DataError, match=r"jobs/keys\.py"):
+        read_keys(str(tmp_path / "keys.json"))
+    with pytest.raises(DataError, match="cannot be read"):
+        read_keys(str(tmp_path / "none.json"))
+
+
+def test_a_role_may_what_it_says(service, keys, tmp_path):
+    ask = Client(create_app(service, read_keys(str(tmp_path / "keys.json"))), client="192.0.2.7", host="faces.example")
+
+    def status(method: str, path: str, key: str | None) -> int:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return ask(method, path, headers=headers).status_code
+
+    assert status("GET", "/healthz", None) == 200
+    assert status("GET", "/v1/identities", None) == 401
+    assert status("GET", "/v1/identities", "wrong") == 401
+    assert status("GET", "/v1/identities", keys["identify"]) == 403
+    assert status("GET", "/v1/identities", keys["enrol"]) == 200
+    assert status("DELETE", "/v1/identities/ann", keys["enrol"]) == 403
+    assert status("DELETE", "/v1/identities/ann", keys["admin"]) == 404
+    assert status("POST", "/v1/identify", keys["identify"]) == 400, "let in, and told that the photo is missing"
+    answer = ask("GET", "/v1/identities")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_every_path_under_v1_needs_a_role(service):
+    paths = [route for route in json.loads(json.dumps(_openapi(service)))["paths"] if route.startswith("/v1/")]
+    assert len(paths) >= 7
+    for path in paths:
+        for method in ("GET", "POST", "DELETE", "PUT", "HEAD"):
+            assert role_needed(method, path.replace("{identity}", "ann")) is not None
+    assert role_needed("DELETE", "/v1/identities/ann") == "admin"
+    assert role_needed("POST", "/v1/identities/ann/photos") == "enrol"
+    assert role_needed("GET", "/") is None
+
+
+def _openapi(service) -> dict:
+    return Client(create_app(service, None))("GET", "/openapi.json").json()
+
+
+def test_a_key_may_ask_so_often(service, keys, tmp_path):
+    service.set_policy(Policy(per_minute=3))
+    ask = Client(create_app(service, read_keys(str(tmp_path / "keys.json"))))
+    answers = [ask("GET", "/v1/identities", headers={"authorization": f"Bearer {keys['enrol']}"}) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert 0 < int(answers[3].headers["retry-after"]) <= 60
+    other = ask("GET", "/v1/identities", headers={"authorization": f"Bearer {keys['admin']}"})
+    assert other.status_code == 200, "each key has its own count"
+
+
+def test_more_than_can_be_done_is_refused_at_once(service):
+    """Two requests are let in and wait for their bodies; a third is told to come again."""
+    service.set_policy(Policy(in_flight=2, body_seconds=0.5))
+    app = create_app(service, None)
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/identify",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"image/jpeg")],
+        "client": ("127.0.0.1", 1),
+    }
+
+    async def stalled() -> tuple[int, dict[bytes, bytes], float]:
+        sent = []
+        begun = time.monotonic()
+
+        async def receive():
+            await asyncio.sleep(60)
+
+        async def send(message):
+            sent.append(message)
+
+        await app(dict(scope), receive, send)
+        return sent[0]["status"], dict(sent[0]["headers"]), time.monotonic() - begun
+
+    async def three():
+        return await asyncio.gather(stalled(), stalled(), stalled())
+
+    first, second, third = asyncio.run(three())
+    assert (first[0], second[0], third[0]) == (408, 408, 503)
+    assert third[1][b"retry-after"] == b"1"
+    assert third[2] < 0.3
+    assert first[2] < 5, "who stalls in the middle of an upload is let go"
