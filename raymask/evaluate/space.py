@@ -32,3 +32,16 @@ def embedding_digest(spec: str) -> str:
     if kind not in ("dlib", "onnx", "bundle"):
         raise ConfigError(f"recogniser {spec!r} is not served; it takes dlib, onnx:, bundle:, mrii: or fused:")
     return teacher_digest(spec)
+
+
+def embedding_size(spec: str) -> int:
+    """Values of an embedding by one network: dlib, onnx:FILE or bundle:DIR. Raises as `embedding_digest`."""
+    kind, _, rest = spec.partition(":")
+    if kind == "bundle":
+        return int(bundle_config(rest, "MaskFaceNet")["arguments"]["embedding_size"])
+    from raymask.evaluate.found import SubjectRecogniser
+    from raymask.evaluate.recognisers import load_recogniser
+
+    network = load_recogniser(spec)
+    assert isinstance(network, SubjectRecogniser)
+    return network.size

@@ -69,7 +69,6 @@ class MaskFinder:
         assert isinstance(model, MaskSegmenter)
         return cls(model)
 
-    @torch.inference_mode()
     def find(self, crop: np.ndarray) -> np.ndarray:
         """The mask map of a crop: (C, C, 3) uint8 RGB, C a multiple of 32, to (C, C) uint8 of 0 and 255.
 
@@ -80,9 +79,14 @@ class MaskFinder:
             raise ImageError(
                 f"a crop is an array (C, C, 3) of uint8 RGB, C a multiple of 32, not {crop.dtype} {crop.shape}"
             )
+        return self.find_all(crop[None])[0]
+
+    @torch.inference_mode()
+    def find_all(self, crops: np.ndarray) -> np.ndarray:
+        """The mask maps of crops, (N, C, C, 3) to (N, C, C), as `find`."""
         device = next(self.segmenter.parameters()).device
-        batch = torch.from_numpy(np.ascontiguousarray(crop)).to(device).permute(2, 0, 1)[None]
-        return ((self.segmenter(batch)[0, 0] > 0).to(torch.uint8) * 255).cpu().numpy()
+        batch = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2)
+        return ((self.segmenter(batch)[:, 0] > 0).to(torch.uint8) * 255).cpu().numpy()
 
 
 class MaskRemover:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
@@ -83,8 +84,8 @@ OnePhoto = Annotated[bytes, Depends(one_photo)]
 TwoPhotos = Annotated[tuple[bytes, bytes], Depends(two_photos)]
 
 
-def create_app(service: Service, keys: tuple[Key, ...] | None) -> Guard:
-    """The ASGI application; `keys` None: this machine alone is answered."""
+def create_app(service: Service, keys: tuple[Key, ...] | None, *, request_id: Callable[[], str] | None = None) -> Guard:
+    """The ASGI application; see `Guard` for keys and request_id."""
     app = FastAPI(
         title="raymask",
         version=__version__,
@@ -101,7 +102,7 @@ def create_app(service: Service, keys: tuple[Key, ...] | None) -> Guard:
     _photo_routes(app, service)
     _people_routes(app, service)
     _other_routes(app, service)
-    return Guard(app, keys=keys, policy=lambda: service.policy)
+    return Guard(app, keys=keys, policy=lambda: service.policy, request_id=request_id)
 
 
 def _photo_routes(app: FastAPI, service: Service) -> None:

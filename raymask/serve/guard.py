@@ -57,9 +57,18 @@ def role_needed(method: str, path: str) -> Role | None:
 class Guard:
     """ASGI middleware around the service."""
 
-    def __init__(self, app: Any, *, keys: tuple[Key, ...] | None, policy: Callable[[], Policy]) -> None:
-        """`keys`: None where none are asked for, and only this machine is answered. `policy`: the limits now."""
+    def __init__(
+        self,
+        app: Any,
+        *,
+        keys: tuple[Key, ...] | None,
+        policy: Callable[[], Policy],
+        request_id: Callable[[], str] | None = None,
+    ) -> None:
+        """`keys`: None where none are asked for, and only this machine is answered. `policy`: the limits now.
+        `request_id`: the id under which other processes know the request; None: the client's, or a new one."""
         self._app, self._keys, self._policy = app, keys, policy
+        self._request_id = request_id or (lambda: "")
         self._working = 0
         self._asked: dict[str, deque[float]] = {}
 
@@ -69,7 +78,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        given = headers.get("x-request-id", "")
+        given = self._request_id() or headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         answer = _Answer(send, request_id)

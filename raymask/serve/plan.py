@@ -11,7 +11,8 @@ from typing import Any
 
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate.fused_bundle import moved
-from raymask.evaluate.space import embedding_digest
+from raymask.evaluate.space import embedding_digest, embedding_size
+from raymask.gallery.table import Space
 from raymask.models.bundle import SHIPPED, bundle_config
 from raymask.models.parts import MriiParts
 
@@ -52,8 +53,8 @@ class Plan:
     """The network of each part, in the fusion's order."""
     thresholds: Mapping[str, float]
     """By state of the face and false-accept rate, such as masked_1e-3: the fusion's; none, if they do not hold."""
-    digest: str
-    """By which embeddings of these networks are known."""
+    space: Space
+    """Where the fused embeddings live."""
 
     @classmethod
     def of(cls, config: ModelsConfig) -> Plan:
@@ -85,7 +86,11 @@ class Plan:
             bare_parts=tuple(mrii),
             embedders=embedders,
             thresholds=dict(fusion["thresholds"]) if own else {},
-            digest=embedding_digest(f"fused:{config.fused}") if own else _mixed(fusion["sha256"], digests),
+            space=Space(
+                digest=embedding_digest(f"fused:{config.fused}") if own else _mixed(fusion["sha256"], digests),
+                size=sum(embedding_size(spec) for spec in embedders),
+                recogniser=f"fused:{config.fused}" if own else f"fused:{config.fused} with other embedders",
+            ),
         )
 
 

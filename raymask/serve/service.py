@@ -159,7 +159,7 @@ class Service:
                 answers.FaceEmbedded(**_segmented(seen, place), embedding=row.tolist())
                 for place, row in enumerate(seen.embeddings)
             ],
-            model=self.plan.digest[:12],
+            model=self.plan.space.digest[:12],
             seconds=seen.seconds,
         )
 

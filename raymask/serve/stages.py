@@ -6,7 +6,7 @@ Photos are (H, W, 3) uint8 RGB and read-only; F faces of a photo.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,8 +58,15 @@ class Segmenter:
 
     def __call__(self, photo: np.ndarray, boxes: np.ndarray) -> list[MaskFound]:
         """For each of (F, 4) boxes."""
-        maps = [self._finder.find(Square.around(box).cut(photo)) for box in boxes]
-        return [MaskFound(one, float((one > 0).mean()), is_mask(one)) for one in maps]
+        return self.together([(photo, boxes)])[0]
+
+    def together(self, asked: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[list[MaskFound]]:
+        """Several photos and their boxes in one pass of the network."""
+        crops = [Square.around(box).cut(photo) for photo, boxes in asked for box in boxes]
+        found = [
+            MaskFound(one, float((one > 0).mean()), is_mask(one)) for one in self._finder.find_all(np.stack(crops))
+        ]
+        return _split(found, [len(boxes) for _, boxes in asked])
 
 
 class Inpainter:
@@ -87,11 +94,16 @@ class Embedder:
 
     def __call__(self, photo: np.ndarray, faces: Sequence[Face]) -> list[np.ndarray]:
         """(F, D) float32 of each network, rows of length 1."""
-        photo = np.ascontiguousarray(photo)
-        return [
-            unit_rows(network.embed_cut(np.stack([network.cut(photo, face) for face in faces])))
-            for network in self._networks
-        ]
+        return self.together([(photo, faces)])[0]
+
+    def together(self, asked: Sequence[tuple[np.ndarray, Sequence[Face]]]) -> list[list[np.ndarray]]:
+        """Several photos and their faces in one pass of each network."""
+        counts = [len(faces) for _, faces in asked]
+        by_network = []
+        for network in self._networks:
+            cuts = [network.cut(np.ascontiguousarray(photo), face) for photo, faces in asked for face in faces]
+            by_network.append(_split(unit_rows(network.embed_cut(np.stack(cuts))), counts))
+        return [list(rows) for rows in zip(*by_network, strict=True)] if by_network else [[] for _ in asked]
 
 
 class Fuser:
@@ -124,6 +136,12 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
     common = float(np.prod(np.maximum(far - corner, 0)))
     areas = float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]))
     return common / max(areas - common, 1e-9)
+
+
+def _split(rows: Any, counts: Sequence[int]) -> list[Any]:
+    """Rows in groups of so many each."""
+    ends = np.cumsum(counts).tolist()
+    return [rows[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
 
 def _face_network(spec: str, device: str) -> SubjectRecogniser:

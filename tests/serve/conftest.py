@@ -8,7 +8,6 @@ import pytest
 
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo, encode_png
-from raymask.gallery.table import Space
 from raymask.serve.app import create_app
 from raymask.serve.config import Policy
 from raymask.serve.local import LocalGallery, LocalStages
@@ -24,11 +23,6 @@ def plan(fused_bundle) -> Plan:
 @pytest.fixture(scope="session")
 def stages(plan) -> LocalStages:
     return LocalStages(plan)
-
-
-@pytest.fixture(scope="session")
-def space(plan, fused_bundle) -> Space:
-    return Space(digest=plan.digest, size=512 + 128, recogniser="fused")
 
 
 @pytest.fixture(scope="session")
@@ -74,8 +68,8 @@ class Client:
 
 
 @pytest.fixture
-def service(plan, stages, space, tmp_path):
-    gallery = LocalGallery(str(tmp_path / "gallery"), space)
+def service(plan, stages, tmp_path):
+    gallery = LocalGallery(str(tmp_path / "gallery"), plan.space)
     yield Service(plan, stages, gallery, Policy())
     gallery.close()
 

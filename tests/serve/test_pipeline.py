@@ -32,11 +32,6 @@ def masked(photos) -> list[np.ndarray]:
     ]
 
 
-@pytest.fixture(scope="module")
-def plan(fused_bundle) -> Plan:
-    return Plan.of(ModelsConfig(fused=str(fused_bundle)))
-
-
 def embed(plan: Plan, photo: np.ndarray):
     async def ask():
         pipeline = Pipeline(plan, LocalStages(plan))
@@ -89,10 +84,10 @@ def test_a_plan_names_every_model(plan, fused_bundle):
     assert plan.embedders[1] == "dlib"
     assert set(plan.thresholds) == {"bare_1e-2", "bare_1e-3", "masked_1e-2", "masked_1e-3"}
     other = Plan.of(ModelsConfig(fused=str(fused_bundle), segmenter=str(SHIPPED / "segmenter")))
-    assert other.digest == plan.digest, "a segmenter changes no embedding of a bare face"
+    assert other.space.digest == plan.space.digest, "a segmenter changes no embedding of a bare face"
     assert other.thresholds == plan.thresholds
     changed = Plan.of(ModelsConfig(fused=str(fused_bundle), masked_embedder="dlib"))
-    assert changed.digest != plan.digest
+    assert changed.space.digest != plan.space.digest
     assert changed.thresholds == {}, "thresholds hold for the networks that they were found with"
 
 

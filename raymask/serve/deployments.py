@@ -1,0 +1,365 @@
+"""Ray Serve around the stages, the gallery and the API: a replica each does what `stages`, `gallery` and `app` say."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+from ray import serve
+from ray.serve import metrics
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from raymask.data.storage import Folder
+from raymask.errors import BusyError, ConfigError, DataError, RaymaskError, UnavailableError
+from raymask.faces import Face
+from raymask.gallery.committer import GroupCommitter
+from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
+from raymask.gallery.rows import Enrolment
+from raymask.gallery.store import GalleryStore
+from raymask.gallery.table import Space, read_space
+from raymask.serve.app import create_app
+from raymask.serve.config import Policy, ServiceConfig, from_mapping
+from raymask.serve.guard import Guard
+from raymask.serve.keys import read_keys
+from raymask.serve.pipeline import Photo
+from raymask.serve.plan import STRICT, Plan
+from raymask.serve.service import Service
+from raymask.serve.stages import MaskFound
+
+FRESH = 0.25
+"""Seconds after which a search has seen what was written."""
+_PATIENCE = 60
+"""Seconds that a replica waits for another to let go of the gallery, or to make it."""
+_PING = 2.0
+"""Seconds in which a stage has to say that it is there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """The `user_config` of a stage: changed in place, without a restart."""
+
+    __pydantic_config__ = STRICT
+
+    batch: int = 1
+    """Requests that a replica takes on together: one on a CPU, where they would only wait for each other."""
+    wait: float = 0.0
+    """Seconds that the first of them waits for others."""
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.wait < 0:
+            raise ConfigError("batch must be 1 or more, wait 0 or more")
+
+
+class StageReplica:
+    """A replica of a stage. Networks run in a thread, so that the replica always hears."""
+
+    def __init__(self, make: Callable[[], Any], threads: int) -> None:
+        """`make` loads the stage: an object that is called for one request, or has `together` for several."""
+        import torch
+
+        torch.set_num_threads(threads)
+        self._work = make()
+        name = serve.get_replica_context().deployment
+        tags = {"stage": name}
+        self._seconds = metrics.Histogram(
+            "raymask_stage_seconds",
+            description="Time that a stage works on a batch.",
+            boundaries=[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+            tag_keys=("stage",),
+        )
+        self._sizes = metrics.Histogram(
+            "raymask_stage_batch",
+            description="Requests in a batch.",
+            boundaries=[1, 2, 4, 8, 16, 32],
+            tag_keys=("stage",),
+        )
+        self._waiting = metrics.Gauge(
+            "raymask_stage_waiting", description="Requests that a replica has.", tag_keys=("stage",)
+        )
+        self._errors = metrics.Counter(
+            "raymask_stage_errors",
+            description="Requests that ended in an error, by its type.",
+            tag_keys=("stage", "error"),
+        )
+        for one in (self._seconds, self._sizes, self._waiting, self._errors):
+            one.set_default_tags(tags)
+        self._here = 0
+        self._turn = threading.Lock()  # a replica's threads are its network's
+
+    def reconfigure(self, config: Mapping[str, Any]) -> None:
+        """Set the batches. Raises ConfigError for what it does not know."""
+        wanted = from_mapping(BatchConfig, config, "user_config")
+        self._together.set_max_batch_size(wanted.batch)
+        self._together.set_batch_wait_timeout_s(wanted.wait)
+
+    async def __call__(self, *asked: Any) -> Any:
+        """What the stage makes of it."""
+        self._here += 1
+        self._waiting.set(self._here)
+        try:
+            answer = await self._together(asked)
+        finally:
+            self._here -= 1
+            self._waiting.set(self._here)
+        if isinstance(answer, Exception):
+            self._errors.inc(tags={"error": type(answer).__name__})
+            raise answer
+        return answer
+
+    async def ping(self) -> bool:
+        """Whether it hears."""
+        return True
+
+    @serve.batch(max_batch_size=1, batch_wait_timeout_s=0.0)
+    async def _together(self, asked: list[tuple[Any, ...]]) -> list[Any]:
+        return await asyncio.to_thread(self._answers, asked)
+
+    def _answers(self, asked: list[tuple[Any, ...]]) -> list[Any]:
+        begun = time.perf_counter()
+        with self._turn:
+            if len(asked) > 1 and hasattr(self._work, "together"):
+                try:
+                    answers = list(self._work.together(asked))
+                except Exception:  # one of them is to blame: ask for each by itself
+                    answers = [self._answer(one) for one in asked]
+            else:
+                answers = [self._answer(one) for one in asked]
+        self._seconds.observe(time.perf_counter() - begun)
+        self._sizes.observe(len(asked))
+        return answers
+
+    def _answer(self, asked: tuple[Any, ...]) -> Any:
+        try:
+            return self._work(*asked)
+        except Exception as error:  # goes to the one who asked
+            return error
+
+
+class GalleryWriterReplica:
+    """The gallery's only writer."""
+
+    def __init__(self, uri: str, space: Space) -> None:
+        """Raises ModelError if the gallery holds another recogniser's embeddings, DataError if it cannot be written."""
+        self._store = _patiently(lambda: GalleryStore(uri, space))
+        self._committer = GroupCommitter(self._store)
+
+    async def enrol(self, enrolment: Enrolment) -> bool:
+        """As `GalleryClient.enrol`."""
+        return await asyncio.wrap_future(self._committer.enrol(enrolment))
+
+    async def erase(self, identity: str) -> int:
+        """As `GalleryClient.erase`."""
+        return await asyncio.wrap_future(self._committer.erase(identity))
+
+    async def ping(self) -> bool:
+        """Whether it hears, and writes."""
+        return self._committer.alive
+
+    def check_health(self) -> None:
+        """For Serve, which replaces the replica if this raises."""
+        if not self._committer.alive:
+            raise RuntimeError("the gallery's writer has ended")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_committer"):
+            self._committer.close()
+        if hasattr(self, "_store"):
+            self._store.close()
+
+
+class GallerySearchReplica:
+    """Searches the gallery, and sees within FRESH seconds what was written."""
+
+    def __init__(self, uri: str, space: Space) -> None:
+        """Raises as `GalleryReader`."""
+        self._reader = _patiently(lambda: _reader(uri, space))
+        self._log = logging.getLogger("ray.serve")
+        threading.Thread(target=self._follow, name="gallery-follow", daemon=True).start()
+
+    def _follow(self) -> None:
+        while True:
+            time.sleep(FRESH)
+            try:
+                self._reader.refresh()
+            except DataError as error:  # searches go on with what was read before
+                self._log.warning("%s", error)
+
+    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
+        """As `GalleryClient.search`."""
+        return await asyncio.to_thread(lambda: [self._reader.search(row, people) for row in embeddings])
+
+    async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
+        """As `GalleryClient.identities`."""
+        return await asyncio.to_thread(lambda: self._reader.identities(after=after, limit=limit))
+
+    async def photos(self, identity: str) -> list[EnrolledPhoto]:
+        """As `GalleryClient.photos`."""
+        return await asyncio.to_thread(self._reader.photos, identity)
+
+    async def ping(self) -> bool:
+        """Whether it hears."""
+        return True
+
+
+def _reader(uri: str, space: Space) -> GalleryReader:
+    if read_space(Folder(uri)) is None:
+        raise DataError(f"{uri} holds no gallery yet")
+    return GalleryReader(uri, space)
+
+
+def _patiently(make: Callable[[], Any]) -> Any:
+    """What `make` makes, once the gallery is there and nobody else writes it."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return make()
+        except DataError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
+class RayStages:
+    """The stages' deployments; photos go from one to the other by reference and never through this process."""
+
+    def __init__(self, handles: Mapping[str, DeploymentHandle]) -> None:
+        """`handles`: by deployment."""
+        self._handles = handles
+
+    def put(self, photo: np.ndarray) -> Photo:
+        """As `PhotoStages.put`."""
+        return ray.put(photo)
+
+    async def get(self, photo: Photo) -> np.ndarray:
+        """As `PhotoStages.get`."""
+        return await asked(photo)
+
+    async def detect(self, photo: Photo) -> list[Face]:
+        """As `Stages.detect`."""
+        return await asked(self._handles["Detector"].remote(photo))
+
+    async def segment(self, photo: Photo, boxes: np.ndarray) -> list[MaskFound]:
+        """As `Stages.segment`."""
+        return await asked(self._handles["Segmenter"].remote(photo, boxes))
+
+    def inpaint(self, photo: Photo, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> Photo:
+        """As `Stages.inpaint`."""
+        return self._handles["Inpainter"].remote(photo, boxes, mask_maps)
+
+    async def embed_masked(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
+        """As `Stages.embed_masked`."""
+        return await asked(self._handles["MaskedEmbedder"].remote(photo, faces))
+
+    async def embed_bare(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
+        """As `Stages.embed_bare`."""
+        return await asked(self._handles["BareEmbedder"].remote(photo, faces))
+
+    async def states(self) -> dict[str, str]:
+        """As `PhotoStages.states`."""
+
+        async def state(handle: DeploymentHandle) -> str:
+            try:
+                async with asyncio.timeout(_PING):
+                    return "ready" if await asked(handle.ping.remote()) else "stopped"
+            except (TimeoutError, RaymaskError):
+                return "away"
+
+        states = await asyncio.gather(*(state(handle) for handle in self._handles.values()))
+        return dict(zip(self._handles, states, strict=True))
+
+
+class RayGallery:
+    """The gallery's deployments."""
+
+    def __init__(self, search: DeploymentHandle, writer: DeploymentHandle) -> None:
+        self._search, self._writer = search, writer
+
+    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
+        """As `GalleryClient.search`."""
+        return await asked(self._search.search.remote(embeddings, people))
+
+    async def enrol(self, enrolment: Enrolment) -> bool:
+        """As `GalleryClient.enrol`."""
+        return await asked(self._writer.enrol.remote(enrolment))
+
+    async def erase(self, identity: str) -> int:
+        """As `GalleryClient.erase`."""
+        return await asked(self._writer.erase.remote(identity))
+
+    async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
+        """As `GalleryClient.identities`."""
+        return await asked(self._search.identities.remote(after, limit))
+
+    async def photos(self, identity: str) -> list[EnrolledPhoto]:
+        """As `GalleryClient.photos`."""
+        return await asked(self._search.photos.remote(identity))
+
+
+async def asked(response: Any) -> Any:
+    """What a deployment answers. Raises the stage's own error, BusyError or UnavailableError."""
+    try:
+        return await response
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RaymaskError):
+            raise error.cause from None
+        if isinstance(error.cause, (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError)):
+            raise _away(error) from None
+        raise
+    except BackPressureError:
+        raise BusyError("a stage has more requests waiting than it takes; ask again in a moment") from None
+    except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, DeploymentUnavailableError) as error:
+        raise _away(error) from None
+
+
+def _away(error: Exception) -> UnavailableError:
+    logging.getLogger("ray.serve").warning("a stage is away: %s", type(error).__name__)
+    return UnavailableError("a stage is being started again; ask again in a few seconds")
+
+
+class ApiReplica:
+    """The HTTP API."""
+
+    def __init__(self, config: ServiceConfig, plan: Plan, handles: Mapping[str, DeploymentHandle]) -> None:
+        """Raises ConfigError if no thresholds hold, DataError if the keys cannot be read."""
+        _log_with_serve()
+        self._keys = None if config.keys is None else read_keys(config.keys)
+        gallery = RayGallery(handles["GallerySearch"], handles["GalleryWriter"])
+        self._plan, self._stages, self._gallery = plan, RayStages(handles), gallery
+        self._service: Service | None = None
+
+    def reconfigure(self, config: Mapping[str, Any]) -> None:
+        """Set thresholds and limits. Raises ConfigError for what it does not know."""
+        policy = from_mapping(Policy, config, "user_config of Api")
+        if self._service is None:
+            self._service = Service(self._plan, self._stages, self._gallery, policy)
+        else:
+            self._service.set_policy(policy)
+
+    def __serve_build_asgi_app__(self) -> Guard:
+        """For `serve.ingress`."""
+        if self._service is None:
+            self.reconfigure({})
+        assert self._service is not None
+        return create_app(self._service, self._keys, request_id=_request_id)
+
+
+def _request_id() -> str:
+    """Serve's, which every log line of every stage carries."""
+    from ray.serve.context import _get_serve_request_context
+
+    return str(_get_serve_request_context().request_id)
+
+
+def _log_with_serve() -> None:
+    """Our lines go where Serve's go."""
+    ours, serves = logging.getLogger("raymask"), logging.getLogger("ray.serve")
+    ours.setLevel(logging.INFO)
+    ours.handlers, ours.propagate = serves.handlers, False

@@ -1,0 +1,92 @@
+"""The application that `serve_configs/*.yaml` name: the deployments, and what each of them needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+
+from raymask.data.storage import absolute
+from raymask.serve.config import ServiceConfig, StageConfig, from_mapping
+from raymask.serve.deployments import ApiReplica, GallerySearchReplica, GalleryWriterReplica, StageReplica
+from raymask.serve.plan import ModelsConfig, Plan
+from raymask.serve.stages import Detector, Embedder, Inpainter, Segmenter
+
+CPUS = {
+    "Detector": 0.4,
+    "Segmenter": 0.1,
+    "Inpainter": 0.2,
+    "MaskedEmbedder": 0.1,
+    "BareEmbedder": 0.1,
+    "GallerySearch": 0.1,
+    "GalleryWriter": 0.1,
+    "Api": 0.1,
+}
+"""Cores that a replica books where a configuration says nothing; all of them start on two."""
+_HEALTH = {"health_check_period_s": 2, "health_check_timeout_s": 30}
+_ONGOING = 64
+"""Requests that a replica has at a time at most; what is worked on at a time, Api limits."""
+_QUEUED = 128
+"""Requests that wait for a deployment at most."""
+
+
+def build(args: Mapping[str, Any]) -> Application:
+    """The application of the `args` of a configuration file; see `ServiceConfig`.
+
+    Raises:
+        ConfigError: an argument is unknown or wrong.
+        ModelError: a model is missing; says which command makes it.
+    """
+    config = _absolute(from_mapping(ServiceConfig, args, "args"))
+    plan = Plan.of(config.models)
+    networks: dict[str, Callable[[str], Callable[[], Any]]] = {
+        "Detector": lambda device: partial(Detector, device),
+        "Segmenter": lambda device: partial(Segmenter, plan.segmenter, device),
+        "Inpainter": lambda device: partial(Inpainter, plan.inpainter, device),
+        "MaskedEmbedder": lambda device: partial(Embedder, _networks(plan, plan.masked_parts), device),
+        "BareEmbedder": lambda device: partial(Embedder, _networks(plan, plan.bare_parts), device),
+    }
+    handles = {}
+    for name, make in networks.items():
+        stage = config.stages.get(name, StageConfig())
+        handles[name] = _deployment(StageReplica, name).bind(make(stage.device), stage.threads)
+    handles["GallerySearch"] = _deployment(GallerySearchReplica, "GallerySearch").bind(config.gallery, plan.space)
+    handles["GalleryWriter"] = _deployment(GalleryWriterReplica, "GalleryWriter").bind(config.gallery, plan.space)
+    return _deployment(serve.ingress()(ApiReplica), "Api").bind(config, plan, handles)
+
+
+def _deployment(kind: type, name: str) -> Any:
+    return serve.deployment(
+        kind,
+        name=name,
+        ray_actor_options={"num_cpus": CPUS[name]},
+        max_ongoing_requests=_ONGOING,
+        max_queued_requests=_QUEUED,
+        **_HEALTH,
+    )
+
+
+def _networks(plan: Plan, parts: tuple[int, ...]) -> list[str]:
+    return [plan.embedders[place] for place in parts]
+
+
+def _absolute(config: ServiceConfig) -> ServiceConfig:
+    """With paths that hold in every replica's folder."""
+    models: dict[str, Any] = {name: _absolute_model(value) for name, value in vars(config.models).items()}
+    return replace(
+        config,
+        models=ModelsConfig(**models),
+        gallery=absolute(config.gallery),
+        keys=None if config.keys is None else absolute(config.keys),
+    )
+
+
+def _absolute_model(spec: str | None) -> str | None:
+    if spec is None or spec == "dlib":
+        return spec
+    kind, colon, path = spec.partition(":")
+    return f"{kind}:{absolute(path)}" if colon and kind in ("onnx", "bundle") else absolute(spec)
