@@ -67,30 +67,23 @@ class StageReplica:
 
         torch.set_num_threads(threads)
         self._work = make()
-        name = serve.get_replica_context().deployment
-        tags = {"stage": name}
+        # Serve adds the deployment's name to each.
         self._seconds = metrics.Histogram(
             "raymask_stage_seconds",
             description="Time that a stage works on a batch.",
             boundaries=[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
-            tag_keys=("stage",),
         )
         self._sizes = metrics.Histogram(
             "raymask_stage_batch",
             description="Requests in a batch.",
             boundaries=[1, 2, 4, 8, 16, 32],
-            tag_keys=("stage",),
         )
-        self._waiting = metrics.Gauge(
-            "raymask_stage_waiting", description="Requests that a replica has.", tag_keys=("stage",)
-        )
+        self._waiting = metrics.Gauge("raymask_stage_waiting", description="Requests that a replica has.")
         self._errors = metrics.Counter(
             "raymask_stage_errors",
             description="Requests that ended in an error, by its type.",
-            tag_keys=("stage", "error"),
+            tag_keys=("error",),
         )
-        for one in (self._seconds, self._sizes, self._waiting, self._errors):
-            one.set_default_tags(tags)
         self._here = 0
         self._turn = threading.Lock()  # a replica's threads are its network's
 

@@ -82,7 +82,7 @@ class Pipeline:
             NoFaceError: there is none.
         """
         seen = Seen(faces=[], masks=[])
-        with _timed(seen.seconds, "detector"):
+        with timed(seen.seconds, "detector"):
             found = await self._stages.detect(photo)
         if not found:
             raise NoFaceError("no face was found; use a larger, sharper or more frontal photo")
@@ -91,7 +91,7 @@ class Pipeline:
 
     async def segment(self, photo: Photo, seen: Seen) -> None:
         """Adds the masks."""
-        with _timed(seen.seconds, "segmenter"):
+        with timed(seen.seconds, "segmenter"):
             seen.masks = await self._stages.segment(photo, seen.boxes)
 
     def unmask(self, photo: Photo, seen: Seen) -> None:
@@ -114,7 +114,7 @@ class Pipeline:
     async def _masked_parts(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
         if not self._plan.masked_parts:
             return []
-        with _timed(seen.seconds, "masked_embedder"):
+        with timed(seen.seconds, "masked_embedder"):
             return await self._stages.embed_masked(photo, seen.faces)
 
     async def _bare_parts(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
@@ -124,12 +124,12 @@ class Pipeline:
             return []
         again: dict[int, Face] = {}
         if seen.unmasked is not None:
-            with _timed(seen.seconds, "inpainter"):  # and the search of what it has painted
+            with timed(seen.seconds, "inpainter"):  # and the search of what it has painted
                 found = await self._stages.detect(seen.unmasked)
             masked = [place for place, mask in enumerate(seen.masks) if mask.masked]
             refound = {place: same_face(seen.faces[place].box, found) for place in masked}
             again = {place: face for place, face in refound.items() if face is not None}
-        with _timed(seen.seconds, "bare_embedder"):
+        with timed(seen.seconds, "bare_embedder"):
             return await self._embed_bare(photo, seen, again)
 
     async def _embed_bare(self, photo: Photo, seen: Seen, again: Mapping[int, Face]) -> list[np.ndarray]:
@@ -146,7 +146,8 @@ class Pipeline:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the time of a block to a stage's."""
     begun = time.perf_counter()
     try:
         yield

@@ -18,7 +18,7 @@ from raymask.gallery.reader import Candidate, EnrolledPhoto
 from raymask.gallery.rows import Enrolment, check_identity, photo_key
 from raymask.serve import answers
 from raymask.serve.config import Policy, ThresholdPair
-from raymask.serve.pipeline import Photo, Pipeline, Seen, Stages
+from raymask.serve.pipeline import Photo, Pipeline, Seen, Stages, timed
 from raymask.serve.plan import Plan
 
 ENROLLED_LOOKS = ("surgical", "kn95", "cloth:plain")
@@ -105,9 +105,8 @@ class Service:
         """Who is in a photo."""
         _, seen = await self._embedded(data)
         assert seen.embeddings is not None
-        begun = asyncio.get_running_loop().time()
-        found = await self.gallery.search(seen.embeddings, self.policy.candidates)
-        seen.seconds["gallery"] = asyncio.get_running_loop().time() - begun
+        with timed(seen.seconds, "gallery"):
+            found = await self.gallery.search(seen.embeddings, self.policy.candidates)
         return answers.Identified(
             faces=[self._identified(seen, place, people) for place, people in enumerate(found)], seconds=seen.seconds
         )

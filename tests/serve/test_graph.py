@@ -1,0 +1,236 @@
+"""The graph on Ray Serve: what it answers, how it changes while it runs, what is left when parts of it are killed."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from raymask.errors import ConfigError, ModelError
+from raymask.evaluate import load_recogniser
+from raymask.faces.images import decode_photo, encode_jpeg
+from raymask.gallery.reader import GalleryReader
+from raymask.serve.config import Policy, from_mapping
+from raymask.serve.plan import ModelsConfig, Plan
+
+APPLICATION = "raymask-tested"
+STAGES = ("Detector", "Segmenter", "Inpainter", "MaskedEmbedder", "BareEmbedder", "GallerySearch", "GalleryWriter")
+
+
+@pytest.fixture(scope="module")
+def config(fused_bundle, tmp_path_factory) -> dict:
+    """What a configuration file says, with the paths of here."""
+    gallery = tmp_path_factory.mktemp("served") / "gallery"
+    return {
+        "name": APPLICATION,
+        "route_prefix": "/",
+        "import_path": "raymask.serve.graph:build",
+        "args": {"models": {"fused": str(fused_bundle)}, "gallery": str(gallery)},
+        "deployments": [
+            {"name": "Api", "user_config": {"in_flight": 6}},
+            {"name": "Detector", "max_replicas_per_node": 4},
+        ],
+    }
+
+
+def deploy(config: dict) -> None:
+    """As `serve deploy` does, and wait until it runs."""
+    import ray
+    from ray.serve.context import _get_global_client
+    from ray.serve.schema import ServeDeploySchema
+
+    client = _get_global_client()
+    client.deploy_apps(ServeDeploySchema(applications=[config]), _blocking=True)
+    assert ray.is_initialized()
+
+
+@pytest.fixture(scope="module")
+def url(ray_cluster, config) -> Iterator[str]:
+    from ray import serve
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    deploy(config)
+    yield f"http://127.0.0.1:{port}"
+    serve.shutdown()
+
+
+@pytest.fixture
+def client(url) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, timeout=60) as client:
+        yield client
+
+
+def enrol(client: httpx.Client, identity: str, photo: bytes) -> httpx.Response:
+    return client.post(f"/v1/identities/{identity}/photos", files={"photo": photo})
+
+
+def wait_until_ready(client: httpx.Client, seconds: float) -> float:
+    begun = time.monotonic()
+    while time.monotonic() - begun < seconds:
+        if client.get("/readyz").status_code == 200:
+            return time.monotonic() - begun
+        time.sleep(0.2)
+    raise AssertionError(f"not ready after {seconds} seconds: {client.get('/readyz').text}")
+
+
+def pids(deployment: str) -> list[int]:
+    """Processes of a deployment's replicas, by the title that Ray gives them."""
+    title = re.compile(rf"ray::ServeReplica:{APPLICATION}:{deployment}(?![A-Za-z])")
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if title.match((folder / "cmdline").read_text(errors="replace")):
+                found.append(int(folder.name))
+    return found
+
+
+def test_the_graph_answers_as_evaluation_does(client, fused_bundle, faces_of, masked_png):
+    assert client.get("/readyz").json() == {"ready": True, "stages": dict.fromkeys(STAGES, "ready")}
+    for person in range(3):
+        answer = enrol(client, f"p{person}", faces_of(person)[0].read_bytes())
+        assert answer.status_code == 201, answer.text
+    time.sleep(1)  # what is acknowledged is seen within a second
+    recogniser = load_recogniser(f"fused:{fused_bundle}")
+    enrolled, _ = recogniser.embed([decode_photo(faces_of(1)[0].read_bytes(), "enrolled")])
+    for photo, is_masked in ((faces_of(1)[1].read_bytes(), False), (masked_png(1, 1), True)):
+        answer = client.post("/v1/identify", files={"photo": photo})
+        assert answer.status_code == 200, answer.text
+        face = answer.json()["faces"][0]
+        assert face["masked"] == is_masked
+        probe, _ = recogniser.embed([decode_photo(photo, "probe")])
+        scores = {one["identity"]: one["score"] for one in face["candidates"]}
+        assert scores["p1"] == pytest.approx(float(probe[0] @ enrolled[0]), abs=1e-4)
+    listed = client.get("/v1/identities").json()
+    assert [person["identity"] for person in listed["people"]] == ["p0", "p1", "p2"]
+    assert client.delete("/v1/identities/p2").json() == {"identity": "p2", "photos": 1}
+    unmasked = client.post("/v1/unmask", files={"photo": masked_png(1, 1)})
+    assert unmasked.headers["x-masks"] == "1"
+    assert decode_photo(unmasked.content, "unmasked").shape == decode_photo(masked_png(1, 1), "masked").shape
+
+
+def test_mistakes_cross_the_stages_as_problems(client):
+    blank = encode_jpeg(np.full((200, 200, 3), 128, np.uint8))
+    answer = client.post("/v1/identify", files={"photo": blank})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert "no face was found" in answer.json()["detail"]
+
+
+def test_thresholds_change_under_load_without_a_failed_request(client, url, config, faces_of):
+    photo = faces_of(1)[1].read_bytes()
+    before = client.post("/v1/identify", files={"photo": photo}).json()["faces"][0]
+    assert before["threshold"] == 0.95
+    processes = pids("Api")
+    with Load(url, photo, clients=2) as load:
+        changed = {"name": "Api", "user_config": {"in_flight": 6, "bare": {"match": 0.5, "review": 0.4}}}
+        deploy({**config, "deployments": [changed, *config["deployments"][1:]]})
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            if client.post("/v1/identify", files={"photo": photo}).json()["faces"][0]["threshold"] == 0.5:
+                break
+    assert load.statuses == {200}
+    assert pids("Api") == processes, "nothing was started again"
+    deploy(config)
+
+
+@pytest.mark.parametrize("deployment", ["Detector", "Inpainter", "GallerySearch", "GalleryWriter", "Api"])
+def test_a_killed_replica_comes_back_and_nothing_acknowledged_is_lost(client, url, config, faces_of, deployment):
+    wait_until_ready(client, 60)
+    photo = faces_of(0)[2].read_bytes()
+    victims = pids(deployment)
+    assert victims
+    with Load(url, photo, clients=2, enrols=True) as load:
+        time.sleep(1)
+        os.kill(victims[0], signal.SIGKILL)
+        killed = time.monotonic()
+        time.sleep(1)
+        while not set(pids(deployment)) - set(victims) or client.get("/readyz").status_code != 200:
+            assert time.monotonic() - killed < 60
+            time.sleep(0.2)
+        back = time.monotonic() - killed
+        time.sleep(1)
+    print(f"{deployment}: back after {back:.1f} s, {load.statuses}")
+    assert all(status < 400 or status >= 500 for status in load.statuses), load.statuses
+    assert load.last_statuses <= {200, 201, 503}
+    time.sleep(1)
+    plan = Plan.of(ModelsConfig(**config["args"]["models"]))
+    reader = GalleryReader(config["args"]["gallery"], plan.space)
+    there = [one.key.hex() for one in reader.photos(load.identity)]
+    assert len(there) == len(set(there))
+    assert load.acknowledged <= set(there)
+
+
+class Load:
+    """Clients that identify, or enrol, one photo after another."""
+
+    def __init__(self, url: str, photo: bytes, *, clients: int, enrols: bool = False) -> None:
+        self.identity = f"load-{time.monotonic_ns()}"
+        self.statuses: set[int] = set()
+        self.last_statuses: set[int] = set()
+        self.acknowledged: set[str] = set()
+        self._url, self._photo, self._enrols = url, photo, enrols
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, number: int) -> None:
+        count, last = 0, 0
+        with httpx.Client(base_url=self._url, timeout=60) as client:
+            while not self._stop.is_set():
+                count += 1
+                try:
+                    last = self._ask(client, f"{number}-{count}")
+                except httpx.TransportError:
+                    last = 599  # the connection was lost with the process
+                self.statuses.add(last)
+                if last >= 500:
+                    time.sleep(0.1)
+        self.last_statuses.add(last)
+
+    def _ask(self, client: httpx.Client, key: str) -> int:
+        files = {"photo": self._photo}
+        if not self._enrols:
+            return client.post("/v1/identify", files=files).status_code
+        answer = client.post(f"/v1/identities/{self.identity}/photos", files=files, headers={"Idempotency-Key": key})
+        if answer.status_code in (200, 201):
+            self.acknowledged.add(answer.json()["photo"])
+        return answer.status_code
+
+
+def test_what_a_configuration_does_not_know_is_refused_by_name(fused_bundle, tmp_path):
+    from raymask.serve.graph import build
+
+    args = {"models": {"fused": str(fused_bundle)}, "gallery": str(tmp_path)}
+    for wrong, named in (
+        ({**args, "galery": "x"}, "args: galery is unknown"),
+        ({**args, "models": {"fused": "x", "segmentor": "y"}}, r"models\.segmentor is unknown"),
+        ({**args, "stages": {"Inpainter": {"threads": "many"}}}, r"stages\.Inpainter\.threads is wrong"),
+        ({"models": {"fused": "x"}}, "gallery is wrong: Field required"),
+    ):
+        with pytest.raises(ConfigError, match=named):
+            build(wrong)
+    with pytest.raises(ModelError, match=r"nothing is no bundle.*make demo"):
+        build({**args, "models": {"fused": str(tmp_path / "nothing")}})
+    with pytest.raises(ConfigError, match="treshold is unknown"):
+        from_mapping(Policy, {"treshold": 1}, "user_config")
+    with pytest.raises(ConfigError, match="review <= match"):
+        from_mapping(Policy, {"bare": {"match": 0.1, "review": 0.2}}, "user_config")
