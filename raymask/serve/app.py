@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
+from starlette.staticfiles import StaticFiles
 
 from raymask import __version__
 from raymask.errors import ConfigError, ImageError, RaymaskError
@@ -24,6 +26,7 @@ from raymask.serve.keys import Key
 from raymask.serve.problems import problem, problem_of
 from raymask.serve.service import Service
 
+PAGE = Path(__file__).parent / "page"
 audit = logging.getLogger("raymask.audit")
 
 _PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
@@ -190,6 +193,16 @@ def _people_routes(app: FastAPI, service: Service) -> None:
 
 
 def _other_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(PAGE / "docs.html")
+
+    app.mount("/page", StaticFiles(directory=PAGE))
+
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
         """Whether this process answers."""

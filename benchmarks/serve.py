@@ -1,0 +1,268 @@
+"""Identification over HTTP, by the graph and by one plain process; JSON on standard output.
+
+    python benchmarks/serve.py [--fused out/demo/fused] [--seconds 20]
+
+Both run the same models, gallery and HTTP application, on this machine, one after the other in one run; the plain
+process (FastAPI under uvicorn) with the number of threads that serves it best. Half of the photos wear masks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from raymask.cli import parse, run
+from raymask.data.demo_faces import write_demo_faces
+from raymask.faces import detect, draw_mask, subject
+from raymask.faces.images import decode_photo, encode_jpeg
+from raymask.progress import Progress
+
+CLIENTS = (1, 8, 32)
+THREADS = ((1, 1), (1, 2), (2, 1), (4, 1), (2, 2))
+"""Of the plain process: photos worked on at a time, and threads of each network."""
+PEOPLE, PHOTOS = 12, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig:
+    """What to measure."""
+
+    fused: str = "out/demo/fused"
+    """Bundle of the fusion that serves."""
+    graph: str = "serve_configs/identify.yaml"
+    """The graph's configuration; its models and gallery are replaced."""
+    seconds: float = 20
+    """Of each measurement."""
+    rounds: int = 2
+    """Times that each is measured, in turn."""
+
+
+def photos(folder: Path) -> tuple[list[bytes], list[bytes]]:
+    """One photo of each person to enrol, and others of them as probes: bare ones and masked ones by turns."""
+    root = write_demo_faces(folder / "faces", people=PEOPLE, photos=PHOTOS, seed=5)
+    enrolled, probes = [], []
+    for person in sorted(root.iterdir()):
+        first, *others = sorted(person.glob("*.jpg"))
+        enrolled.append(first.read_bytes())
+        for place, path in enumerate(others):
+            photo = decode_photo(path.read_bytes(), path.name)
+            face = subject(detect(photo), photo.shape)
+            if face is None:
+                continue
+            masked = draw_mask(photo, face.landmarks, "surgical", place)[0]
+            chosen = masked if place % 2 and detect(masked) else photo
+            probes.append(encode_jpeg(chosen))
+    return enrolled, probes
+
+
+@contextmanager
+def plain(config: BenchmarkConfig, folder: Path, at_a_time: int, threads: int) -> Iterator[str]:
+    """A process of its own; yields its address."""
+    port = free_port()
+    code = (
+        f"import runpy; runpy.run_path({__file__!r})['serve_plainly']"
+        f"({config.fused!r}, {str(folder)!r}, {port}, {at_a_time}, {threads})"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    with subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], env=environment) as process:
+        try:
+            yield ready(f"http://127.0.0.1:{port}")
+        finally:
+            process.terminate()
+
+
+def serve_plainly(fused: str, folder: str, port: int, at_a_time: int, threads: int) -> None:
+    """What an engineer would write without Ray."""
+    import torch
+    import uvicorn
+
+    from raymask.serve.app import create_app
+    from raymask.serve.config import Policy
+    from raymask.serve.local import LocalGallery, LocalStages
+    from raymask.serve.plan import ModelsConfig, Plan
+    from raymask.serve.service import Service
+
+    torch.set_num_threads(threads)
+    plan = Plan.of(ModelsConfig(fused=fused))
+    gallery = LocalGallery(f"{folder}/gallery-{at_a_time}-{threads}", plan.space)
+    service = Service(plan, LocalStages(plan, threads=at_a_time), gallery, Policy(in_flight=10_000))
+    uvicorn.run(create_app(service, None), host="127.0.0.1", port=port, log_level="error", access_log=False)
+
+
+@contextmanager
+def graph(config: BenchmarkConfig, folder: Path) -> Iterator[tuple[str, Any]]:
+    """Ray Serve on this machine; yields its address, and a function that sets Api's limit of requests in flight."""
+    import ray
+    import yaml
+    from ray import serve
+    from ray.serve.context import _get_global_client
+    from ray.serve.schema import ServeDeploySchema
+
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    port = free_port()
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    application = yaml.safe_load(Path(config.graph).read_text())["applications"][0]
+    application["args"] = {"models": {"fused": config.fused}, "gallery": str(folder / "gallery-graph")}
+
+    def limit(in_flight: int) -> None:
+        for deployment in application["deployments"]:
+            if deployment["name"] == "Api":
+                deployment["user_config"]["in_flight"] = in_flight
+        client = _get_global_client()
+        client.deploy_apps(ServeDeploySchema(applications=[application]), _blocking=True)
+        ready(f"http://127.0.0.1:{port}")
+
+    try:
+        limit(64)
+        yield f"http://127.0.0.1:{port}", limit
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+
+
+def ready(url: str) -> str:
+    """The address, once every stage behind it answers."""
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
+                return url
+        except httpx.TransportError:
+            pass
+        time.sleep(0.3)
+    raise TimeoutError(f"{url} is not ready")
+
+
+def enrol(url: str, enrolled: list[bytes]) -> None:
+    for number, photo in enumerate(enrolled):
+        answer = httpx.post(f"{url}/v1/identities/p{number}/photos", files={"photo": photo}, timeout=60)
+        assert answer.status_code in (200, 201, 422), answer.text
+
+
+def load(url: str, probes: list[bytes], clients: int, seconds: float) -> dict[str, float]:
+    """Clients that ask for one photo after the other, each as soon as it is answered; after a 503 they wait as told."""
+    times: list[float] = []
+    refused: list[float] = []
+    failed = 0
+
+    async def client(number: int, http: httpx.AsyncClient, end: float) -> None:
+        nonlocal failed
+        place = number * 7
+        while (begun := time.perf_counter()) < end:
+            place += 1
+            answer = await http.post("/v1/identify", files={"photo": probes[place % len(probes)]})
+            taken = time.perf_counter() - begun
+            if answer.status_code == 200:
+                times.append(taken)
+            elif answer.status_code == 503:
+                assert int(answer.headers["retry-after"]) >= 1
+                refused.append(taken)
+                await asyncio.sleep(0.2)
+            else:
+                failed += 1
+
+    async def all_clients() -> float:
+        limits = httpx.Limits(max_connections=clients)
+        async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as http:
+            await asyncio.gather(*(client(number, http, time.perf_counter() + 2) for number in range(clients)))  # warm
+            times.clear()
+            refused.clear()
+            begun = time.perf_counter()
+            await asyncio.gather(*(client(number, http, begun + seconds) for number in range(clients)))
+            return time.perf_counter() - begun
+
+    took = asyncio.run(all_clients())
+    milliseconds = np.array(times) * 1e3
+    return {
+        "clients": clients,
+        "photos_a_second": len(times) / took,
+        "p50_ms": float(np.median(milliseconds)),
+        "p99_ms": float(np.percentile(milliseconds, 99)),
+        "refused": len(refused),
+        "refused_p99_ms": float(np.percentile(np.array(refused) * 1e3, 99)) if refused else 0.0,
+        "failed": failed,
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def best_threads(config: BenchmarkConfig, folder: Path, enrolled: list[bytes], probes: list[bytes]) -> tuple[int, int]:
+    rates = {}
+    for pair in THREADS:
+        with plain(config, folder, *pair) as url:
+            enrol(url, enrolled)
+            rates[pair] = load(url, probes, 8, config.seconds / 2)["photos_a_second"]
+            to_stderr(f"plain process, {pair[0]} photos at a time, {pair[1]} threads each: {rates[pair]:.2f} photos/s")
+    return max(rates, key=lambda pair: rates[pair])
+
+
+def median(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
+
+
+def measure(config: BenchmarkConfig) -> dict[str, object]:
+    folder = Path(tempfile.mkdtemp(prefix="raymask-benchmark-"))
+    enrolled, probes = photos(folder)
+    best = best_threads(config, folder, enrolled, probes)
+    rows: dict[str, dict[int, list[dict[str, float]]]] = {name: {n: [] for n in CLIENTS} for name in ("graph", "plain")}
+    with Progress("serve", total=config.rounds * 2 * len(CLIENTS), unit="measurements", write=to_stderr) as progress:
+        for _ in range(config.rounds):
+            with graph(config, folder) as (url, _):
+                enrol(url, enrolled)
+                for clients in CLIENTS:
+                    rows["graph"][clients].append(load(url, probes, clients, config.seconds))
+                    progress.add(1)
+            with plain(config, folder, *best) as url:
+                enrol(url, enrolled)
+                for clients in CLIENTS:
+                    rows["plain"][clients].append(load(url, probes, clients, config.seconds))
+                    progress.add(1)
+    with graph(config, folder) as (url, limit):
+        limit(8)
+        enrol(url, enrolled)
+        capacity = load(url, probes, 8, config.seconds)
+        overload = load(url, probes, 16, config.seconds)
+    shutil.rmtree(folder)
+    middle = {name: {n: median(found) for n, found in one.items()} for name, one in rows.items()}
+    return {
+        "cores": os.cpu_count(),
+        "plain_threads": {"photos_at_a_time": best[0], "threads_each": best[1]},
+        "graph": list(middle["graph"].values()),
+        "plain": list(middle["plain"].values()),
+        "throughput_ratio_at_8": middle["graph"][8]["photos_a_second"] / middle["plain"][8]["photos_a_second"],
+        "p50_ratio_at_1": middle["graph"][1]["p50_ms"] / middle["plain"][1]["p50_ms"],
+        "at_capacity": capacity,
+        "at_twice_capacity": overload,
+    }
+
+
+def main() -> None:
+    print(json.dumps(measure(parse(BenchmarkConfig, __doc__ or "")), indent=1))
+
+
+if __name__ == "__main__":
+    run(main)
