@@ -16,6 +16,7 @@ FORBIDDEN = {
     "data": ("raymask.models", "raymask.train", "raymask.evaluate"),
     "evaluate": ("raymask.train", "raymask.serve"),
     "train": ("raymask.serve", "raymask.gallery"),
+    "serve": ("raymask.train", "raymask.tune"),
     "gallery": ("raymask.serve", "raymask.train", "raymask.tune"),
 }
 

@@ -19,6 +19,11 @@ function command(method, path, operation) {
   return `curl${verb}${photos} ${location.origin}${path.replace("{identity}", "ann")}`;
 }
 
+// JSON with a list of numbers on one line.
+function pretty(value) {
+  return JSON.stringify(value, null, 1).replace(/\[[\s\d.,-]+\]/g, (list) => list.replace(/\s+/g, " "));
+}
+
 function described(method, path, operation, document) {
   const block = element("div", "", element("code", `${method} ${path}`), element("p", operation.description ?? operation.summary));
   block.className = "operation";
@@ -31,7 +36,7 @@ function described(method, path, operation, document) {
   block.append(element("pre", command(method, path, operation)));
   for (const [status, response] of Object.entries(operation.responses)) {
     const example = named(response.content?.["application/json"]?.schema, document)?.examples?.[0];
-    if (example && status < 300) block.append(element("pre", JSON.stringify(example, null, 1)));
+    if (example && status < 300) block.append(element("pre", pretty(example)));
   }
   const problems = Object.keys(operation.responses).filter((status) => status >= 400);
   if (problems.length) block.append(element("p", `Problem details (RFC 9457): ${problems.join(", ")}`));

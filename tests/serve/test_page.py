@@ -1,0 +1,189 @@
+"""The page in a real browser: someone is enrolled, identified masked, erased, and unknown then."""
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from raymask.serve.app import create_app
+from raymask.serve.config import Policy, ThresholdPair
+from raymask.serve.local import LocalGallery
+from raymask.serve.service import Service
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and "RAYMASK_CI" not in os.environ, reason="chromium is not installed: apt-get install chromium"
+)
+
+
+@pytest.fixture
+def address(plan, stages, tmp_path) -> Iterator[str]:
+    """The service under uvicorn. The tested embedder has learned nothing, so thresholds are looser than for others."""
+    gallery = LocalGallery(str(tmp_path / "gallery"), plan.space)
+    policy = Policy(masked=ThresholdPair(match=0.5, review=0.4), bare=ThresholdPair(match=0.5, review=0.4))
+    service = Service(plan, stages, gallery, policy)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(create_app(service, None), port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://localhost:{port}"
+    server.should_exit = True
+    thread.join()
+    gallery.close()
+
+
+@pytest.fixture
+def browser() -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM, "chromium is not installed, and CI cannot do without: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def screenshots(tmp_path) -> Path:
+    """Where pictures of the page are put: RAYMASK_SCREENSHOTS, or nowhere that lasts."""
+    folder = Path(os.environ.get("RAYMASK_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def opened(browser, address: str, path: str = "/", **options):
+    """A page on which no error and no refused request goes unnoticed."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(20_000)
+    page.trouble = []
+    page.on("pageerror", lambda error: page.trouble.append(str(error)))
+    page.on("console", lambda line: page.trouble.append(line.text) if line.type == "error" else None)
+    page.on("request", lambda request: page.trouble.append(request.url) if foreign(request.url, address) else None)
+    page.goto(address + path)
+    return page
+
+
+def foreign(url: str, address: str) -> bool:
+    return not url.startswith((address, "blob:", "data:"))
+
+
+def wait_for_status(page, text: str) -> None:
+    page.locator("#status", has_text=text).wait_for()
+
+
+def test_someone_is_enrolled_identified_masked_erased_and_unknown(
+    browser, address, faces_of, masked_png, tmp_path, screenshots
+):
+    page = opened(browser, address, viewport={"width": 1000, "height": 1100})
+    page.get_by_text("Nobody is enrolled.").wait_for()
+
+    page.set_input_files("#file", faces_of(1)[0])
+    wait_for_status(page, "1 face found, none masked")
+    assert page.locator(".decision").inner_text() == "Unknown"
+    page.fill("#name", "Ann O'Hara <b>")
+    page.get_by_role("button", name="Enrol").click()
+    wait_for_status(page, "Ann O'Hara <b> is enrolled.")
+    page.locator("#people li", has_text="Ann O'Hara <b>, 1 photo").wait_for()
+
+    masked = tmp_path / "masked.png"
+    masked.write_bytes(masked_png(1, 1))
+    page.set_input_files("#file", masked)
+    wait_for_status(page, "1 face found, 1 masked")
+    page.locator("#unmasked-figure").wait_for(state="visible")
+    assert page.locator(".decision").inner_text() == "This is Ann O'Hara <b>"
+    assert page.locator(".candidate").count() == 1
+    assert page.evaluate("document.getElementById('unmasked').naturalWidth") > 100
+    page.screenshot(path=screenshots / "page.png", full_page=True)
+
+    page.get_by_role("button", name="Erase Ann O'Hara <b>").click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+    assert page.locator("#people li").count() == 1
+    page.get_by_role("button", name="Erase Ann O'Hara <b>").click()
+    page.get_by_role("dialog").get_by_role("button", name="Erase").click()
+    wait_for_status(page, "is erased.")
+    page.get_by_text("Nobody is enrolled.").wait_for()
+    page.set_input_files("#file", masked)
+    wait_for_status(page, "1 face found, 1 masked")
+    assert page.locator(".decision").inner_text() == "Unknown"
+    assert page.locator(".candidate").count() == 0
+    assert page.trouble == []
+
+
+def test_a_file_that_is_no_photo_and_a_photo_without_a_face_are_said(browser, address, tmp_path):
+    import numpy as np
+
+    from raymask.faces.images import encode_png
+
+    page = opened(browser, address)
+    (tmp_path / "text.jpg").write_text("not a photo")
+    page.set_input_files("#file", tmp_path / "text.jpg")
+    wait_for_status(page, "This file is no photo")
+    (tmp_path / "blank.png").write_bytes(encode_png(np.full((200, 200, 3), 128, np.uint8)))
+    page.set_input_files("#file", tmp_path / "blank.png")
+    wait_for_status(page, "no face was found")
+    assert not page.locator("#found").is_visible()
+
+
+def test_the_page_by_keyboard_on_a_phone_in_the_dark(browser, address, faces_of, screenshots):
+    page = opened(browser, address, viewport={"width": 375, "height": 740}, color_scheme="dark")
+    reached = []
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
+    assert {"API", "key-open", "file", "camera"} <= set(reached)
+    page.set_input_files("#file", faces_of(0)[0])
+    wait_for_status(page, "1 face found")
+    page.focus("#name")
+    page.keyboard.type("Bo")
+    page.keyboard.press("Enter")
+    wait_for_status(page, "Bo is enrolled.")
+    page.locator("#people li", has_text="Bo, 1 photo").wait_for()
+    widest = page.evaluate("document.documentElement.scrollWidth")
+    assert widest <= 375, "nothing reaches out to the side"
+    page.screenshot(path=screenshots / "phone.png", full_page=True)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 24, 30)"
+    assert page.trouble == []
+
+
+def test_the_camera(browser, address):
+    page = opened(browser, address)
+    page.get_by_role("button", name="Use the camera").click()
+    page.locator("#video").wait_for(state="visible")
+    page.wait_for_function("document.getElementById('video').videoWidth > 0")
+    page.get_by_role("button", name="Take the photo").click()
+    wait_for_status(page, "no face was found")  # the browser's test picture shows nobody
+    page.get_by_role("button", name="Stop the camera").click()
+    assert not page.locator("#video").is_visible()
+
+
+def test_the_documentation_is_readable(browser, address, screenshots):
+    page = opened(browser, address, "/docs")
+    page.get_by_text("POST /v1/identify", exact=True).wait_for()
+    assert page.locator(".operation").count() >= 9
+    assert (
+        "curl -X POST -F photo=@photo.jpg"
+        in page.locator(".operation", has_text="POST /v1/identify").first.inner_text()
+    )
+    page.screenshot(path=screenshots / "docs.png", full_page=True)
+    assert page.trouble == []
