@@ -31,6 +31,7 @@ from raymask.data.demo_faces import write_demo_faces
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo, encode_jpeg
 from raymask.progress import Progress
+from raymask.serve.plan import ModelsConfig, Plan
 
 CLIENTS = (1, 8, 32)
 THREADS = ((1, 1), (1, 2), (2, 1), (4, 1), (2, 2))
@@ -94,7 +95,6 @@ def serve_plainly(fused: str, folder: str, port: int, at_a_time: int, threads: i
     from raymask.serve.app import create_app
     from raymask.serve.config import Policy
     from raymask.serve.local import LocalGallery, LocalStages
-    from raymask.serve.plan import ModelsConfig, Plan
     from raymask.serve.service import Service
 
     torch.set_num_threads(threads)
@@ -156,7 +156,10 @@ def enrol(url: str, enrolled: list[bytes]) -> None:
 
 
 def load(url: str, probes: list[bytes], clients: int, seconds: float) -> dict[str, float]:
-    """Clients that ask for one photo after the other, each as soon as it is answered; after a 503 they wait as told."""
+    """Clients that ask for one photo after the other, each as soon as it is answered.
+
+    After a 503 they come again in 0.2 s, sooner than they are told.
+    """
     times: list[float] = []
     refused: list[float] = []
     failed = 0
@@ -225,6 +228,7 @@ def median(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def measure(config: BenchmarkConfig) -> dict[str, object]:
+    Plan.of(ModelsConfig(fused=config.fused))  # says at once what is missing
     folder = Path(tempfile.mkdtemp(prefix="raymask-benchmark-"))
     enrolled, probes = photos(folder)
     best = best_threads(config, folder, enrolled, probes)

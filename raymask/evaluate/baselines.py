@@ -38,12 +38,8 @@ class TorchRecogniser(SubjectRecogniser):
 
         batches = torch.from_numpy(faces).permute(0, 3, 1, 2).split(BATCH)
         with torch.inference_mode():
-            return (
-                torch.cat([self.network(batch.contiguous().to(self._device)) for batch in batches])
-                .float()
-                .cpu()
-                .numpy()
-            )
+            rows = [self.network(batch.contiguous().to(self._device)) for batch in batches]
+            return torch.cat(rows).float().cpu().numpy()
 
 
 class DlibRecogniser(TorchRecogniser):

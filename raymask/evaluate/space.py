@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 
 from raymask.errors import ConfigError
+from raymask.evaluate.baselines import DlibRecogniser
 from raymask.evaluate.fused_bundle import moved
+from raymask.evaluate.onnx import OnnxRecogniser
 from raymask.models.bundle import bundle_config
 from raymask.models.parts import MriiParts
 from raymask.models.teacher import teacher_digest
@@ -39,9 +41,6 @@ def embedding_size(spec: str) -> int:
     kind, _, rest = spec.partition(":")
     if kind == "bundle":
         return int(bundle_config(rest, "MaskFaceNet")["arguments"]["embedding_size"])
-    from raymask.evaluate.found import SubjectRecogniser
-    from raymask.evaluate.recognisers import load_recogniser
-
-    network = load_recogniser(spec)
-    assert isinstance(network, SubjectRecogniser)
-    return network.size
+    if kind == "dlib":
+        return DlibRecogniser.size
+    return OnnxRecogniser(rest).size

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -91,7 +91,7 @@ def backup(config: BackupConfig) -> dict[str, Any]:
     about = {
         "format": FORMAT,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "space": {"digest": space.digest, "size": space.size, "recogniser": space.recogniser},
+        "space": asdict(space),
         "embeddings": reader.rows,
         "files": files,
     }

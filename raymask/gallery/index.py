@@ -1,8 +1,8 @@
 """When a gallery gets an index, and which.
 
 Up to EXACT_ROWS every embedding is compared, in memory. Above, the table has an inverted file of residuals in 5-bit
-RaBitQ codes (Gao et al. 2025), whose nearest are compared again exactly: of the kinds that Lance has it was the best in
-recall, time and size in `benchmarks/gallery.py`.
+RaBitQ codes (Gao et al. 2025), whose nearest are compared again exactly: in one try
+on a million embeddings it found the nearest of 99.8% of 500 queries in 7 ms (p99), IVF_PQ and IVF_FLAT of 99.4% in 17.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lance import LanceDataset
 
 EXACT_ROWS = 100_000
-"""Rows up to which all are compared: about 4 ms of one core at 512 values, as much as the index then takes."""
+"""Rows up to which all are compared: about 4 ms of one core at 512 values, where Lance's own scan took 57."""
 FRAGMENT_ROWS = 8192
 """Rows of a data file that is left alone by compaction."""
 UNINDEXED_ROWS = 2048

@@ -13,8 +13,7 @@ import numpy as np
 from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.gallery.index import fits_memory, nearest
-from raymask.gallery.store import is_identity
-from raymask.gallery.table import Space, check_space, first_line, open_table
+from raymask.gallery.table import Space, check_space, first_line, is_identity, open_table
 
 if TYPE_CHECKING:
     from lance import LanceDataset

@@ -75,8 +75,8 @@ def gallery_schema(size: int) -> pa.Schema:
     )
 
 
-def as_table(enrolments: Sequence[Enrolment], size: int, *, added: datetime | None = None) -> pa.Table:
-    """The enrolments' rows, added now or then.
+def as_table(enrolments: Sequence[Enrolment], size: int) -> pa.Table:
+    """The enrolments' rows, added now.
 
     Raises:
         ConfigError: an embedding is of another size, or is no direction.
@@ -94,7 +94,7 @@ def as_table(enrolments: Sequence[Enrolment], size: int, *, added: datetime | No
         "look": [look for one in enrolments for look in one.looks],
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), size),
         "picture": pictures,
-        "added": [added or datetime.now(UTC)] * len(pictures),
+        "added": [datetime.now(UTC)] * len(pictures),
     }
     schema = gallery_schema(size)
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)

@@ -18,7 +18,16 @@ from raymask.gallery.durability import Durability
 from raymask.gallery.erasures import Erasures, read_erasures, write_erasures
 from raymask.gallery.index import compact, drop_deleted, extend_index, forget_versions, needs_index
 from raymask.gallery.rows import Enrolment, as_table, gallery_schema
-from raymask.gallery.table import Space, check_space, first_line, open_table, read_space, table_uri, write_space
+from raymask.gallery.table import (
+    Space,
+    check_space,
+    first_line,
+    is_identity,
+    open_table,
+    read_space,
+    table_uri,
+    write_space,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +39,8 @@ LOCK = "lock"
 COMPACT_AFTER = 128
 """Commits after which small data files are joined."""
 _INDEX_TRIES = 5
+_FAILURES = (OSError, ValueError, RuntimeError, DataError)
+"""What Lance and the disk fail with."""
 _KEPT = timedelta(seconds=60)
 """How long versions are kept for searches that still read them."""
 
@@ -80,10 +91,6 @@ class GalleryStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __contains__(self, key: bytes) -> bool:
-        """Whether the photo of this key is enrolled."""
-        return key in self._keys
-
     def __len__(self) -> int:
         """Enrolled photos."""
         return len(self._keys)
@@ -105,6 +112,7 @@ class GalleryStore:
             UnsavedError: the disk is full or fails; nothing of this call is enrolled.
         """
         with self._turn:
+            self._open_again()
             chosen: dict[bytes, Enrolment] = {}
             new = []
             for one in enrolments:
@@ -141,17 +149,16 @@ class GalleryStore:
             UnsavedError: the disk fails; the erasure goes on when it is asked for again, or the gallery is opened.
         """
         with self._turn:
-            if not self._rows_of(identity):
+            self._open_again()
+            if not self._rows_of(identity) and Erasures.digest(identity) not in self._erasures.unfinished:
                 return 0
-            self._erasures = self._erasures.begun(identity)
-            write_erasures(self.folder, self._erasures)
+            self._note(self._erasures.begun(identity))
             return self._finish_erasure(identity)
 
     def remember(self, erasures: Erasures) -> None:
         """Add another list's erasures to this one's, of people who are not enrolled now. Raises UnsavedError."""
         with self._turn:
-            self._erasures = self._erasures.joined(erasures)
-            write_erasures(self.folder, self._erasures)
+            self._note(self._erasures.joined(erasures))
 
     def maintain(self) -> None:
         """Join small files when there are many, and begin to index what waits for it. Raises UnsavedError."""
@@ -163,8 +170,8 @@ class GalleryStore:
                 self._commit(lambda _: open_table(self.folder))
             if self._commits >= COMPACT_AFTER:
                 self._commits = 0
-                self._commit(_compacted)
-                self._forget(_KEPT)
+                self._commit(compact)
+                self._commit(lambda dataset: forget_versions(dataset, older_than=_KEPT))
             if self._dataset is not None and needs_index(self._dataset):
                 self._indexing = threading.Thread(target=self._index, name="gallery-index", daemon=True)
                 self._indexing.start()
@@ -182,24 +189,37 @@ class GalleryStore:
         """On a dataset of its own, for enrolments go on meanwhile; it is synced with the next commit."""
         try:
             extend_index(open_table(self.folder))
-        except (OSError, ValueError, RuntimeError, DataError) as error:  # searches go on without, and it is tried again
+        except _FAILURES as error:  # searches go on without, and it is tried again
             _log.warning("the gallery's index could not be extended: %s", first_line(error))
 
-    def _commit(self, act: Callable[[LanceDataset], LanceDataset]) -> None:
-        """Change the table and sync it; where that fails, the table is as it was before."""
+    def _commit(self, act: Callable[[LanceDataset], LanceDataset | None]) -> None:
+        """Change the table, in place or for the one that `act` returns, and sync it; where that fails, it is as it was
+        before."""
+        self._open_again()
         try:
-            if self._dataset is None:
-                self._reopen()
-            dataset = act(self._dataset)
+            dataset = act(self._dataset) or self._dataset
             if self._durability is not None:
                 self._durability.sync(dataset.version)
             self._dataset = dataset
-        except (OSError, ValueError, RuntimeError, DataError) as error:
+        except _FAILURES as error:
             self._dataset = None  # after a failed sync nobody knows what is on disk: what is noted is
-            reason = getattr(error, "strerror", None) or first_line(error)
-            raise UnsavedError(
-                f"the gallery {self.folder.uri} cannot be written ({reason}); check its disk's free space and rights"
-            ) from error
+            raise self._unsaved(error) from error
+
+    def _open_again(self) -> None:
+        """After a failure, what is on disk. Raises UnsavedError."""
+        if self._dataset is not None:
+            return
+        try:
+            self._reopen()
+        except _FAILURES as error:
+            self._dataset = None
+            raise self._unsaved(error) from error
+
+    def _unsaved(self, error: Exception) -> UnsavedError:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        return UnsavedError(
+            f"the gallery {self.folder.uri} cannot be written ({reason}); check its disk's free space and rights"
+        )
 
     def _reopen(self) -> None:
         """The last version that is on disk; leftovers of later ones are dropped."""
@@ -253,58 +273,39 @@ class GalleryStore:
         for identity in column.unique().to_pylist():
             if self._erasures.digest(identity) in self._erasures.unfinished:
                 self._finish_erasure(identity)
-        self._erasures = Erasures(self._erasures.times)  # rows of the others were gone already
         self._scrub()
-        write_erasures(self.folder, self._erasures)
+        self._note(Erasures(self._erasures.times))  # rows of the others were gone already
 
     def _finish_erasure(self, identity: str) -> int:
         keys = self._rows_of(identity)
         if keys:
-            self._commit(lambda dataset: _deleted(dataset, identity))
-        self._scrub()
+            self._commit(lambda dataset: _delete(dataset, identity))
         self._keys -= keys
-        self._erasures = self._erasures.finished([identity])
-        write_erasures(self.folder, self._erasures)
+        self._scrub()
+        self._note(self._erasures.finished([identity]))
         return len(keys)
+
+    def _note(self, erasures: Erasures) -> None:
+        try:
+            write_erasures(self.folder, erasures)
+        except DataError as error:
+            raise self._unsaved(error) from error
+        self._erasures = erasures
 
     def _scrub(self) -> None:
         """Leave deleted rows out of every file, the index's too, and delete the files that had them."""
         if self._indexing is not None:
             self._indexing.join()  # it reads what is to go
-        self._commit(_without_deleted)
-        self._forget(timedelta(0))
-
-    def _forget(self, older_than: timedelta) -> None:
-        forget_versions(self._dataset, older_than=older_than)
-        if self._durability is not None:
-            self._durability.sync(self._dataset.version)
+        self._commit(drop_deleted)
+        self._commit(lambda dataset: forget_versions(dataset, older_than=timedelta(0)))
 
     def _rows_of(self, identity: str) -> set[bytes]:
-        if self._dataset is None:
-            self._reopen()
         found = self._dataset.to_table(columns=["photo"], filter=is_identity(identity))
         return set(found["photo"].to_pylist())
 
 
-def is_identity(identity: str) -> str:
-    """Lance's filter for a person's rows."""
-    quoted = identity.replace("'", "''")
-    return f"identity = '{quoted}'"
-
-
-def _compacted(dataset: LanceDataset) -> LanceDataset:
-    compact(dataset)
-    return dataset
-
-
-def _without_deleted(dataset: LanceDataset) -> LanceDataset:
-    drop_deleted(dataset)
-    return dataset
-
-
-def _deleted(dataset: LanceDataset, identity: str) -> LanceDataset:
+def _delete(dataset: LanceDataset, identity: str) -> None:
     dataset.delete(is_identity(identity))
-    return dataset
 
 
 def _locked(folder: Folder) -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from raymask.data.storage import Folder
@@ -44,9 +45,16 @@ def open_table(folder: Folder) -> LanceDataset:
         raise DataError(f"{folder.uri} holds no gallery that can be read ({first_line(error)})") from None
 
 
+def is_identity(identity: str) -> str:
+    """Lance's filter for a person's rows."""
+    quoted = identity.replace("'", "''")
+    return f"identity = '{quoted}'"
+
+
 def first_line(error: Exception) -> str:
     """What Lance says, without its source's lines."""
-    return str(error).splitlines()[0].split(", /home/")[0][:300] if str(error) else type(error).__name__
+    lines = str(error).splitlines() or [type(error).__name__]
+    return re.sub(r", /\S+\.rs:\d+:\d+", "", lines[0])[:300]
 
 
 def read_space(folder: Folder) -> Space | None:
@@ -66,7 +74,7 @@ def read_space(folder: Folder) -> Space | None:
 
 def write_space(folder: Folder, space: Space) -> None:
     """Make the folder one for these embeddings."""
-    about = {"format": FORMAT, "digest": space.digest, "size": space.size, "recogniser": space.recogniser}
+    about = {"format": FORMAT, **asdict(space)}
     folder.write(ABOUT, (json.dumps(about, indent=1) + "\n").encode())
 
 

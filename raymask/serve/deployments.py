@@ -321,26 +321,22 @@ class ApiReplica:
     """The HTTP API."""
 
     def __init__(self, config: ServiceConfig, plan: Plan, handles: Mapping[str, DeploymentHandle]) -> None:
-        """Raises ConfigError if no thresholds hold, DataError if the keys cannot be read."""
+        """Raises DataError if the keys cannot be read."""
         _log_with_serve()
         self._keys = None if config.keys is None else read_keys(config.keys)
         gallery = RayGallery(handles["GallerySearch"], handles["GalleryWriter"])
-        self._plan, self._stages, self._gallery = plan, RayStages(handles), gallery
-        self._service: Service | None = None
+        self._service = Service(plan, RayStages(handles), gallery, Policy())
 
     def reconfigure(self, config: Mapping[str, Any]) -> None:
         """Set thresholds and limits. Raises ConfigError for what it does not know."""
-        policy = from_mapping(Policy, config, "user_config of Api")
-        if self._service is None:
-            self._service = Service(self._plan, self._stages, self._gallery, policy)
-        else:
-            self._service.set_policy(policy)
+        self._service.set_policy(from_mapping(Policy, config, "user_config of Api"))
+
+    def check_health(self) -> None:
+        """For Serve: raises ConfigError if the fusion's thresholds do not hold and no others are given."""
+        _ = self._service.thresholds
 
     def __serve_build_asgi_app__(self) -> Guard:
         """For `serve.ingress`."""
-        if self._service is None:
-            self.reconfigure({})
-        assert self._service is not None
         return create_app(self._service, self._keys, request_id=_request_id)
 
 

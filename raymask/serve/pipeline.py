@@ -72,7 +72,7 @@ class Pipeline:
         self._plan, self._stages, self._fuse = plan, stages, Fuser(plan.fused)
 
     async def find(self, photo: Photo, most: int) -> Seen:
-        """Faces, the largest first, and their masks.
+        """Faces, the largest first.
 
         Args:
             photo: what the stages take.

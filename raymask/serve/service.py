@@ -94,16 +94,21 @@ class Service:
     def __init__(self, plan: Plan, stages: PhotoStages, gallery: GalleryClient, policy: Policy) -> None:
         self.plan, self.stages, self.gallery = plan, stages, gallery
         self._pipeline = Pipeline(plan, stages)
-        self.set_policy(policy)
+        self.policy = policy
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Those that decide now. Raises ConfigError if none hold."""
+        return Thresholds.of(self.plan, self.policy)
 
     def set_policy(self, policy: Policy) -> None:
         """Change thresholds and limits; requests under way go on. Raises ConfigError if no thresholds hold."""
-        self.thresholds = Thresholds.of(self.plan, policy)
+        Thresholds.of(self.plan, policy)
         self.policy = policy
 
     async def identify(self, data: bytes) -> answers.Identified:
         """Who is in a photo."""
-        _, seen = await self._embedded(data)
+        seen = await self._embed(await self._decoded(data))
         assert seen.embeddings is not None
         with timed(seen.seconds, "gallery"):
             found = await self.gallery.search(seen.embeddings, self.policy.candidates)
@@ -151,7 +156,7 @@ class Service:
 
     async def embed(self, data: bytes) -> answers.Embedded:
         """The faces of a photo as numbers."""
-        _, seen = await self._embedded(data)
+        seen = await self._embed(await self._decoded(data))
         assert seen.embeddings is not None
         return answers.Embedded(
             faces=[
@@ -223,10 +228,6 @@ class Service:
         if not data:
             raise ImageError("the photo is empty; send a JPEG, PNG or WebP file")
         return await asyncio.to_thread(decode_photo, data, "the photo", max_pixels=self.policy.pixels)
-
-    async def _embedded(self, data: bytes) -> tuple[np.ndarray, Seen]:
-        pixels = await self._decoded(data)
-        return pixels, await self._embed(pixels)
 
     async def _embed(self, pixels: np.ndarray) -> Seen:
         photo = self.stages.put(pixels)

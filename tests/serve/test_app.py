@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from raymask.errors import ConfigError
 from raymask.evaluate import load_recogniser
 from raymask.faces.images import decode_photo, encode_jpeg
 from raymask.serve.app import create_app
 from raymask.serve.config import Policy, ThresholdPair
+from raymask.serve.plan import ModelsConfig, Plan
+from raymask.serve.service import Service
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import Client
@@ -93,6 +96,18 @@ def test_thresholds_change_in_place(ask, service, faces_of):
     service.set_policy(Policy(bare=ThresholdPair(match=1.0, review=0.9), candidates=1))
     face = ask("POST", "/v1/identify", **photo).json()["faces"][0]
     assert (face["threshold"], face["review_threshold"]) == (1.0, 0.9)
+
+
+def test_other_embedders_need_thresholds_of_their_own(fused_bundle, stages, service):
+    plan = Plan.of(ModelsConfig(fused=str(fused_bundle), masked_embedder="dlib"))
+    other = Service(plan, stages, service.gallery, Policy())
+    with pytest.raises(ConfigError, match=r"no thresholds for these embedders on bare faces.*jobs/fuse\.py"):
+        _ = other.thresholds
+    with pytest.raises(ConfigError, match="no thresholds"):
+        other.set_policy(Policy(bare=ThresholdPair(match=0.5, review=0.4)))
+    pair = ThresholdPair(match=0.5, review=0.4)
+    other.set_policy(Policy(bare=pair, masked=pair))
+    assert other.thresholds.decide(0.45, masked=True) == ("review", pair)
 
 
 def test_the_stages_by_themselves(ask, faces_of, masked_png):

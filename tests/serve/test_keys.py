@@ -77,6 +77,14 @@ def test_a_role_may_what_it_says(service, keys, tmp_path):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("end", ["%0a", "%0d", "%00", "%e2%80%a8", "/", "//", "%2f"])
+def test_no_spelling_of_a_path_goes_round_the_keys(service, keys, tmp_path, end):
+    ask = Client(create_app(service, read_keys(str(tmp_path / "keys.json"))))
+    for method, path in (("GET", "/v1/identities"), ("POST", "/v1/identify"), ("DELETE", "/v1/identities/ann")):
+        assert ask(method, path + end).status_code in (400, 401)
+        assert ask(method, path + end, headers={"authorization": f"Bearer {keys['identify']}"}).status_code >= 300
+
+
 def test_every_path_under_v1_needs_a_role(service):
     paths = [route for route in json.loads(json.dumps(_openapi(service)))["paths"] if route.startswith("/v1/")]
     assert len(paths) >= 7
