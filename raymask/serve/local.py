@@ -31,17 +31,15 @@ class LocalStages:
 
     async def detect(self, photo: np.ndarray) -> list[Face]:
         """As `Stages.detect`."""
-        return await self._run(self._detector, await _there(photo))
+        return await self._run(self._detector, photo)
 
     async def segment(self, photo: np.ndarray, boxes: np.ndarray) -> list[MaskFound]:
         """As `Stages.segment`."""
         return await self._run(self._segmenter, photo, boxes)
 
-    def inpaint(
-        self, photo: np.ndarray, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]
-    ) -> asyncio.Future[np.ndarray]:
+    async def inpaint(self, photo: np.ndarray, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> np.ndarray:
         """As `Stages.inpaint`."""
-        return asyncio.ensure_future(self._run(self._inpainter, photo, boxes, mask_maps))
+        return await self._run(self._inpainter, photo, boxes, mask_maps)
 
     async def embed_masked(self, photo: np.ndarray, faces: Sequence[Face]) -> list[np.ndarray]:
         """As `Stages.embed_masked`."""
@@ -49,15 +47,15 @@ class LocalStages:
 
     async def embed_bare(self, photo: np.ndarray, faces: Sequence[Face]) -> list[np.ndarray]:
         """As `Stages.embed_bare`."""
-        return await self._run(self._bare_embedder, await _there(photo), faces)
+        return await self._run(self._bare_embedder, photo, faces)
 
     def put(self, photo: np.ndarray) -> np.ndarray:
         """As `PhotoStages.put`."""
         return photo
 
-    async def get(self, photo: np.ndarray | asyncio.Future[np.ndarray]) -> np.ndarray:
+    async def get(self, photo: np.ndarray) -> np.ndarray:
         """As `PhotoStages.get`."""
-        return await _there(photo)
+        return photo
 
     async def states(self) -> dict[str, str]:
         """As `PhotoStages.states`."""
@@ -108,7 +106,3 @@ class LocalGallery:
         """Write what waits, and let another process write."""
         self._committer.close()
         self._store.close()
-
-
-async def _there(photo: np.ndarray | asyncio.Future[np.ndarray]) -> np.ndarray:
-    return await photo if isinstance(photo, asyncio.Future) else photo

@@ -36,7 +36,7 @@ class Stages(Protocol):
     async def segment(self, photo: Photo, boxes: np.ndarray) -> list[MaskFound]:
         """The mask on each of (F, 4) boxes."""
 
-    def inpaint(self, photo: Photo, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> Photo:
+    async def inpaint(self, photo: Photo, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> Photo:
         """The photo without these masks, or a reference to what it will be."""
 
     async def embed_masked(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
@@ -94,12 +94,12 @@ class Pipeline:
         with timed(seen.seconds, "segmenter"):
             seen.masks = await self._stages.segment(photo, seen.boxes)
 
-    def unmask(self, photo: Photo, seen: Seen) -> None:
+    async def unmask(self, photo: Photo, seen: Seen) -> None:
         """Adds the photo without the masks, if somebody wears one."""
         masked = [place for place, mask in enumerate(seen.masks) if mask.masked]
         if masked:
             maps = [seen.masks[place].mask_map for place in masked]
-            seen.unmasked = self._stages.inpaint(photo, seen.boxes[masked], maps)
+            seen.unmasked = await self._stages.inpaint(photo, seen.boxes[masked], maps)
 
     async def embed(self, photo: Photo, seen: Seen) -> np.ndarray:
         """Adds masks, the photo without them, and embeddings (F, D)."""
@@ -119,7 +119,8 @@ class Pipeline:
 
     async def _bare_parts(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
         await self.segment(photo, seen)
-        self.unmask(photo, seen)
+        with timed(seen.seconds, "inpainter"):
+            await self.unmask(photo, seen)
         if not self._plan.bare_parts:
             return []
         again: dict[int, Face] = {}

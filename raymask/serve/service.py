@@ -150,7 +150,7 @@ class Service:
         photo = self.stages.put(pixels)
         seen = await self._pipeline.find(photo, self.policy.faces)
         await self._pipeline.segment(photo, seen)
-        self._pipeline.unmask(photo, seen)
+        await self._pipeline.unmask(photo, seen)
         masks = sum(mask.masked for mask in seen.masks)
         return (pixels if seen.unmasked is None else await self.stages.get(seen.unmasked)), masks
 
