@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray import serve
 from ray.serve import metrics
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
@@ -26,13 +25,15 @@ from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space, read_space
 from raymask.serve.app import create_app
-from raymask.serve.config import Policy, ServiceConfig, from_mapping
+from raymask.serve.batches import Batches
+from raymask.serve.config import Policy, ServiceConfig, StageConfig, from_mapping
 from raymask.serve.guard import Guard
 from raymask.serve.keys import read_keys
 from raymask.serve.pipeline import Photo
 from raymask.serve.plan import STRICT, Plan
 from raymask.serve.service import Service
 from raymask.serve.stages import MaskFound
+from raymask.serve.turns import Turns
 
 FRESH = 0.25
 """Seconds after which a search has seen what was written."""
@@ -54,7 +55,7 @@ class BatchConfig:
     batch: int = 8
     """Requests that a replica takes on together at most; a small network does several in little more time than one."""
     wait: float = 0.0
-    """Seconds that the first of them waits for others; with 0, those are taken that came during the batch before."""
+    """Seconds to wait for others; with 0, those go together that came while the network was at work, or had no core."""
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.wait < 0:
@@ -64,12 +65,14 @@ class BatchConfig:
 class StageReplica:
     """A replica of a stage. Networks run in a thread, so that the replica always hears."""
 
-    def __init__(self, make: Callable[[], Any], threads: int) -> None:
+    def __init__(self, make: Callable[[], Any], stage: StageConfig) -> None:
         """`make` loads the stage: an object that is called for one request, or has `together` for several."""
         import torch
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(stage.threads)
         self._work = make()
+        turns = Turns(stage.threads) if stage.device == "cpu" else None
+        self._batches = Batches(self._answers, turns, most=BatchConfig.batch, wait=BatchConfig.wait)
         # Serve adds the deployment's name to each.
         self._seconds = metrics.Histogram(
             "raymask_stage_seconds",
@@ -88,20 +91,18 @@ class StageReplica:
             tag_keys=("error",),
         )
         self._here = 0
-        self._turn = threading.Lock()  # a replica's threads are its network's
 
     def reconfigure(self, config: Mapping[str, Any]) -> None:
         """Set the batches. Raises ConfigError for what it does not know."""
         wanted = from_mapping(BatchConfig, config, "user_config")
-        self._together.set_max_batch_size(wanted.batch)
-        self._together.set_batch_wait_timeout_s(wanted.wait)
+        self._batches.most, self._batches.wait = wanted.batch, wanted.wait
 
     async def __call__(self, *asked: Any) -> Any:
         """What the stage makes of it."""
         self._here += 1
         self._waiting.set(self._here)
         try:
-            answer = await self._together(asked)
+            answer = await self._batches.ask(asked)
         finally:
             self._here -= 1
             self._waiting.set(self._here)
@@ -114,20 +115,15 @@ class StageReplica:
         """Whether it hears."""
         return True
 
-    @serve.batch(max_batch_size=1, batch_wait_timeout_s=0.0)
-    async def _together(self, asked: list[tuple[Any, ...]]) -> list[Any]:
-        return await asyncio.to_thread(self._answers, asked)
-
     def _answers(self, asked: list[tuple[Any, ...]]) -> list[Any]:
         begun = time.perf_counter()
-        with self._turn:
-            if len(asked) > 1 and hasattr(self._work, "together"):
-                try:
-                    answers = list(self._work.together(asked))
-                except Exception:  # one of them is to blame: ask for each by itself
-                    answers = [self._answer(one) for one in asked]
-            else:
+        if len(asked) > 1 and hasattr(self._work, "together"):
+            try:
+                answers = list(self._work.together(asked))
+            except Exception:  # one of them is to blame: ask for each by itself
                 answers = [self._answer(one) for one in asked]
+        else:
+            answers = [self._answer(one) for one in asked]
         self._seconds.observe(time.perf_counter() - begun)
         self._sizes.observe(len(asked))
         return answers

@@ -53,7 +53,7 @@ def build(args: Mapping[str, Any]) -> Application:
     handles = {}
     for name, make in networks.items():
         stage = config.stages.get(name, StageConfig())
-        handles[name] = _deployment(StageReplica, name).bind(make(stage.device), stage.threads)
+        handles[name] = _deployment(StageReplica, name).bind(make(stage.device), stage)
     handles["GallerySearch"] = _deployment(GallerySearchReplica, "GallerySearch").bind(config.gallery, plan.space)
     handles["GalleryWriter"] = _deployment(GalleryWriterReplica, "GalleryWriter").bind(config.gallery, plan.space)
     return _deployment(serve.ingress()(ApiReplica), "Api").bind(config, plan, handles)

@@ -1,0 +1,64 @@
+"""As many networks at work on a machine as it has cores, though each is in a process of its own.
+
+More of them would share the cores' caches, and every one of them would take longer. Requests that come while a stage
+waits for its turn go into its next batch, so that batches grow with the load and nobody waits for them without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+_AGAIN = 0.002
+"""Seconds after which a process that waits looks again: far less than a turn, and no work to speak of."""
+
+
+class Turns:
+    """Shares the cores with all other processes of this user that hold one; who is killed holds none any more."""
+
+    def __init__(self, threads: int, *, cores: int | None = None, folder: Path | None = None) -> None:
+        """
+        Args:
+            threads: cores that a turn takes, at most all.
+            cores: of the machine; None: as many as this process may run on.
+            folder: for the locks; the same in all processes.
+        """
+        cores = cores or len(os.sched_getaffinity(0))
+        folder = folder or Path(tempfile.gettempdir()) / f"raymask-cores-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._locks = [(folder / str(core)).open("a") for core in range(cores)]
+        self._threads = min(threads, cores)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Holds cores, once there are enough."""
+        while not (held := self._take()):
+            await asyncio.sleep(_AGAIN)
+        try:
+            yield
+        finally:
+            _let_go(held)
+
+    def _take(self) -> list[IO[str]]:
+        """Locks of free cores, if there are enough of them; otherwise none."""
+        free: list[IO[str]] = []
+        for lock in self._locks:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free.append(lock)
+            if len(free) == self._threads:
+                return free
+        _let_go(free)
+        return []
+
+
+def _let_go(locks: list[IO[str]]) -> None:
+    for lock in locks:
+        fcntl.flock(lock, fcntl.LOCK_UN)
