@@ -51,7 +51,7 @@ class BenchmarkConfig:
     """Searches timed."""
     clients: int = 16
     """Threads that enrol at the same time."""
-    enrolments: int = 4000
+    enrolments: int = 10_000
     """Enrolments timed, a commit's sync included, into the full gallery."""
     out: str = "out/benchmark-gallery"
     """Folder for the gallery; deleted before and after."""
@@ -115,7 +115,10 @@ def search(folder: str, queries: np.ndarray, truth: list[str]) -> dict[str, floa
     np.save(f"{folder}.queries.npy", queries)
     Path(f"{folder}.truth.json").write_text(json.dumps(truth))
     code = f"import runpy; runpy.run_path({__file__!r})['search_here']({folder!r})"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # as Ray gives it to the replica that searches
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     return dict(json.loads(done.stdout))
 
 

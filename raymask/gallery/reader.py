@@ -12,7 +12,7 @@ import numpy as np
 
 from raymask.data.storage import Folder
 from raymask.errors import DataError
-from raymask.gallery.index import fits_memory, nearest
+from raymask.gallery.index import in_memory, nearest
 from raymask.gallery.table import Space, check_space, first_line, is_identity, open_table
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class EnrolledPhoto:
 
 
 class _InMemory:
-    """All rows of a small gallery, and which files they came from."""
+    """Rows, and which files they came from."""
 
     def __init__(self, size: int) -> None:
         self.files: tuple[str, ...] = ()
@@ -72,6 +72,14 @@ class _InMemory:
         return [self.names[place] for place in top], scores[top]
 
 
+class _View(NamedTuple):
+    """The gallery as a search sees it."""
+
+    dataset: LanceDataset
+    rows: int
+    memory: _InMemory
+
+
 class GalleryReader:
     """Searches a gallery that another process may be writing. Safe to share between threads."""
 
@@ -81,29 +89,27 @@ class GalleryReader:
         self.space = space
         check_space(self.folder, space)
         self._turn = threading.Lock()
-        self._dataset = open_table(self.folder)
-        self._memory: _InMemory | None = None
-        self._load()
+        self._view = self._loaded(_InMemory(space.size))
 
     @property
     def rows(self) -> int:
         """Embeddings."""
-        return int(self._dataset.count_rows())
+        return self._view.rows
 
     @property
     def version(self) -> int:
         """Of the table, as far as it is known."""
-        return int(self._dataset.version)
+        return int(self._view.dataset.version)
 
     def refresh(self) -> bool:
         """See what has been written since; returns whether there was something. Raises DataError."""
         with self._turn:
             try:
-                if self._dataset.latest_version == self._dataset.version:
+                if self._view.dataset.latest_version == self._view.dataset.version:
                     return False
             except (OSError, ValueError) as error:
                 raise DataError(f"{self.folder.uri} cannot be read ({first_line(error)})") from None
-            self._load()
+            self._view = self._loaded(self._view.memory)
             return True
 
     def search(self, query: np.ndarray, people: int) -> list[Candidate]:
@@ -129,21 +135,26 @@ class GalleryReader:
             rows *= 4
 
     def _nearest(self, query: np.ndarray, rows: int) -> tuple[list[str], np.ndarray]:
-        memory = self._memory
-        if memory is not None:
-            return memory.nearest(query, rows)
+        """Rows by name and score, nearest first: those in memory, and those in the files."""
 
-        def scan(dataset: LanceDataset) -> Any:
-            return dataset.to_table(nearest=nearest(dataset, query, rows), columns=["identity", "_distance"])
+        def scan(view: _View) -> tuple[list[str], np.ndarray]:
+            names, scores = view.memory.nearest(query, rows)
+            if view.rows == len(view.memory.names):
+                return names, scores
+            asked = nearest(view.dataset, query, rows, waiting=not view.memory.names)
+            found = view.dataset.to_table(columns=["identity", "_distance"], **asked)
+            names += found["identity"].to_pylist()
+            scores = np.concatenate([scores, 1 - found["_distance"].to_numpy()])
+            order = np.argsort(-scores, kind="stable")[:rows]
+            return [names[place] for place in order], scores[order]
 
-        found = self._read(scan)
-        return found["identity"].to_pylist(), 1 - found["_distance"].to_numpy()
+        return self._read(scan)
 
     def identities(self, *, after: str = "", limit: int = 100) -> list[tuple[str, int]]:
         """People by name and how many photos of each, those that come after a name."""
         quoted = after.replace("'", "''")
         found = self._read(
-            lambda dataset: dataset.to_table(
+            lambda view: view.dataset.to_table(
                 columns=["identity"], filter=f"identity > '{quoted}' AND look = ''" if after else "look = ''"
             )
         )
@@ -154,7 +165,7 @@ class GalleryReader:
     def photos(self, identity: str) -> list[EnrolledPhoto]:
         """A person's photos in the order in which they came; none if the person is unknown."""
         found = self._read(
-            lambda dataset: dataset.to_table(
+            lambda view: view.dataset.to_table(
                 columns={"photo": "photo", "look": "look", "added": "added", "kept": "picture IS NOT NULL"},
                 filter=is_identity(identity),
             )
@@ -172,7 +183,7 @@ class GalleryReader:
     def picture(self, identity: str, key: bytes) -> bytes | None:
         """A photo's file, if it was kept."""
         found = self._read(
-            lambda dataset: dataset.to_table(
+            lambda view: view.dataset.to_table(
                 columns=["picture"], filter=f"{is_identity(identity)} AND photo = X'{key.hex()}' AND look = ''"
             )
         )
@@ -181,37 +192,34 @@ class GalleryReader:
 
     def batches(self) -> Iterator[Any]:
         """All rows of the version that is known, as Arrow batches."""
-        yield from self._dataset.to_batches(batch_size=4096)
+        yield from self._view.dataset.to_batches(batch_size=4096)
 
     def _read(self, act: Any) -> Any:
         """Read the table; of its latest version, where files of the known one are gone."""
         for attempt in range(_TRIES):
-            dataset = self._dataset
             try:
-                return act(dataset)
+                return act(self._view)
             except (OSError, ValueError) as error:
                 if attempt == _TRIES - 1:
                     raise DataError(f"{self.folder.uri} cannot be read ({first_line(error)})") from None
             with self._turn:
-                self._load()
+                self._view = self._loaded(self._view.memory)
         raise AssertionError("unreachable")
 
-    def _load(self) -> None:
-        """The latest version, in memory if it is small; of the earlier one's files none is read again."""
+    def _loaded(self, before: _InMemory) -> _View:
+        """The latest version; of the files that are in memory none is read again."""
         for attempt in range(_TRIES):
             try:
                 dataset = open_table(self.folder)
-                memory = self._extended(dataset) if fits_memory(dataset) else None
-                break
+                return _View(dataset, int(dataset.count_rows()), self._extended(before, dataset))
             except (OSError, ValueError) as error:
                 if attempt == _TRIES - 1:
                     raise DataError(f"{self.folder.uri} cannot be read ({first_line(error)})") from None
-        self._memory, self._dataset = memory, dataset
+        raise AssertionError("unreachable")
 
-    def _extended(self, dataset: LanceDataset) -> _InMemory:
-        fragments = dataset.get_fragments()
+    def _extended(self, before: _InMemory, dataset: LanceDataset) -> _InMemory:
+        fragments = in_memory(dataset)
         files = tuple(_file(fragment) for fragment in fragments)
-        before = self._memory or _InMemory(self.space.size)
         known = len(before.files) if files[: len(before.files)] == before.files else 0
         if known == 0:
             before = _InMemory(self.space.size)

@@ -30,6 +30,9 @@ Photo = Any
 class Stages(Protocol):
     """What the pipeline asks; each returns when the stage has answered."""
 
+    def put(self, photo: np.ndarray) -> Photo:
+        """The photo as stages take it."""
+
     async def detect(self, photo: Photo) -> list[Face]:
         """All faces of a photo."""
 
@@ -70,6 +73,29 @@ class Pipeline:
 
     def __init__(self, plan: Plan, stages: Stages) -> None:
         self._plan, self._stages, self._fuse = plan, stages, Fuser(plan.fused)
+
+    async def see(self, pixels: np.ndarray, most: int) -> Seen:
+        """The faces of a photo, (H, W, 3) uint8 RGB, embedded; `most` and errors as `find`."""
+        photo = self._stages.put(pixels)
+        seen = await self.find(photo, most)
+        await self.embed(photo, seen)
+        return seen
+
+    async def see_face(self, pixels: np.ndarray, face: Face) -> Seen:
+        """One face of a photo, embedded, and no other."""
+        seen = Seen(faces=[face], masks=[])
+        await self.embed(self._stages.put(pixels), seen)
+        return seen
+
+    async def see_again(self, pixels: np.ndarray, box: np.ndarray) -> Seen | None:
+        """The face in a photo that is in `box`, (4,); None if there is none now."""
+        photo = self._stages.put(pixels)
+        face = same_face(box, await self._stages.detect(photo))
+        if face is None:
+            return None
+        seen = Seen(faces=[face], masks=[])
+        await self.embed(photo, seen)
+        return seen
 
     async def find(self, photo: Photo, most: int) -> Seen:
         """Faces, the largest first.

@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from raymask.errors import ConfigError, ImageError, NoFaceError, UnknownIdentityError
-from raymask.faces import Face, draw_mask, subject
+from raymask.errors import ConfigError, ImageError, UnknownIdentityError
 from raymask.faces.crop import Square
 from raymask.faces.images import decode_photo, encode_png
 from raymask.gallery.reader import Candidate, EnrolledPhoto
 from raymask.gallery.rows import Enrolment, check_identity, photo_key
 from raymask.serve import answers
 from raymask.serve.config import Policy, ThresholdPair
+from raymask.serve.enrolment import enrolment_of, subject_of
 from raymask.serve.pipeline import Photo, Pipeline, Seen, Stages, timed
 from raymask.serve.plan import Plan
-
-ENROLLED_LOOKS = ("surgical", "kn95", "cloth:plain")
-"""Masks drawn on a photo that is enrolled with masks."""
 
 
 class GalleryClient(Protocol):
@@ -46,9 +43,6 @@ class GalleryClient(Protocol):
 
 class PhotoStages(Stages, Protocol):
     """Stages, and the way of a photo to them."""
-
-    def put(self, photo: np.ndarray) -> Photo:
-        """The photo as stages take it."""
 
     async def get(self, photo: Photo) -> np.ndarray:
         """The photo behind it."""
@@ -108,7 +102,7 @@ class Service:
 
     async def identify(self, data: bytes) -> answers.Identified:
         """Who is in a photo."""
-        seen = await self._embed(await self._decoded(data))
+        seen = await self._pipeline.see(await self._decoded(data), self.policy.faces)
         assert seen.embeddings is not None
         with timed(seen.seconds, "gallery"):
             found = await self.gallery.search(seen.embeddings, self.policy.candidates)
@@ -156,7 +150,7 @@ class Service:
 
     async def embed(self, data: bytes) -> answers.Embedded:
         """The faces of a photo as numbers."""
-        seen = await self._embed(await self._decoded(data))
+        seen = await self._pipeline.see(await self._decoded(data), self.policy.faces)
         assert seen.embeddings is not None
         return answers.Embedded(
             faces=[
@@ -173,26 +167,17 @@ class Service:
         """Enrol the subject of a photo; answered when it is on disk."""
         identity = check_identity(identity)
         pixels = await self._decoded(data)
-        seen, place = await self._subject_of(pixels)
-        assert seen.embeddings is not None
-        rows, looks = [seen.embeddings[place]], [""]
-        if with_masks:
-            for look, row in await self._with_masks(pixels, seen.faces[place]):
-                rows.append(row)
-                looks.append(look)
-        enrolment = Enrolment(
-            identity=identity,
-            key=photo_key(identity, data if key is None else key),
-            embeddings=np.stack(rows),
-            looks=tuple(looks),
-            picture=data if keep else None,
+        seen, place = await subject_of(self._pipeline, pixels, self.policy.faces)
+        digest = photo_key(identity, data if key is None else key)
+        enrolment = await enrolment_of(
+            self._pipeline, pixels, seen, place, identity=identity, key=digest, with_masks=with_masks
         )
-        new = await self.gallery.enrol(enrolment)
+        new = await self.gallery.enrol(replace(enrolment, picture=data if keep else None))
         return answers.Enrolled(
             identity=identity,
             photo=enrolment.key.hex(),
             new=new,
-            looks=looks[1:],
+            looks=list(enrolment.looks[1:]),
             kept=keep,
             face=answers.FaceSegmented(**_segmented(seen, place)),
             other_faces=len(seen.faces) - 1,
@@ -229,37 +214,8 @@ class Service:
             raise ImageError("the photo is empty; send a JPEG, PNG or WebP file")
         return await asyncio.to_thread(decode_photo, data, "the photo", max_pixels=self.policy.pixels)
 
-    async def _embed(self, pixels: np.ndarray) -> Seen:
-        photo = self.stages.put(pixels)
-        seen = await self._pipeline.find(photo, self.policy.faces)
-        await self._pipeline.embed(photo, seen)
-        return seen
-
     async def _subject(self, data: bytes) -> tuple[Seen, int]:
-        return await self._subject_of(await self._decoded(data))
-
-    async def _subject_of(self, pixels: np.ndarray) -> tuple[Seen, int]:
-        """What is seen in a photo, and which of its faces is its subject."""
-        seen = await self._embed(pixels)
-        chosen = subject(seen.faces, pixels.shape)
-        return seen, next(place for place, face in enumerate(seen.faces) if face is chosen)
-
-    async def _with_masks(self, pixels: np.ndarray, face: Face) -> list[tuple[str, np.ndarray]]:
-        """The photo's embedding with each look drawn on it; without those under which no face is found."""
-
-        async def one(seed: int, look: str) -> tuple[str, np.ndarray] | None:
-            masked, drawn = await asyncio.to_thread(draw_mask, pixels, face.landmarks, look, seed)
-            if not drawn.any():
-                return None
-            try:
-                seen, place = await self._subject_of(masked)
-            except NoFaceError:
-                return None
-            assert seen.embeddings is not None
-            return look, seen.embeddings[place]
-
-        made = await asyncio.gather(*(one(seed, look) for seed, look in enumerate(ENROLLED_LOOKS)))
-        return [pair for pair in made if pair is not None]
+        return await subject_of(self._pipeline, await self._decoded(data), self.policy.faces)
 
     def _identified(self, seen: Seen, place: int, people: Sequence[Candidate]) -> answers.FaceIdentified:
         score = people[0].score if people else None

@@ -14,14 +14,16 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO
 
 _AGAIN = 0.002
 """Seconds after which a process that waits looks again: far less than a turn, and no work to speak of."""
 
 
 class Turns:
-    """Shares the cores with all other processes of this user that hold one; who is killed holds none any more."""
+    """Shares the cores with all other processes of this user that hold one; who is killed holds none any more.
+
+    One turn at a time of each object.
+    """
 
     def __init__(self, threads: int, *, cores: int | None = None, folder: Path | None = None) -> None:
         """
@@ -33,7 +35,7 @@ class Turns:
         cores = cores or len(os.sched_getaffinity(0))
         folder = folder or Path(tempfile.gettempdir()) / f"raymask-cores-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
-        self._locks = [(folder / str(core)).open("a") for core in range(cores)]
+        self._locks = [os.open(folder / str(core), os.O_RDWR | os.O_CREAT, 0o600) for core in range(cores)]
         self._threads = min(threads, cores)
 
     @asynccontextmanager
@@ -46,9 +48,14 @@ class Turns:
         finally:
             _let_go(held)
 
-    def _take(self) -> list[IO[str]]:
+    def close(self) -> None:
+        """No more turns are wanted."""
+        for lock in self._locks:
+            os.close(lock)
+
+    def _take(self) -> list[int]:
         """Locks of free cores, if there are enough of them; otherwise none."""
-        free: list[IO[str]] = []
+        free: list[int] = []
         for lock in self._locks:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,6 +66,6 @@ class Turns:
         return []
 
 
-def _let_go(locks: list[IO[str]]) -> None:
+def _let_go(locks: list[int]) -> None:
     for lock in locks:
         fcntl.flock(lock, fcntl.LOCK_UN)

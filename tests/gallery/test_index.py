@@ -45,14 +45,14 @@ def test_a_gallery_that_grows_is_indexed_and_stays_searched_whole(tmp_path, smal
         enrol(store, people(1200, 1, 0.3), "first")
         store.finish_index()
         gallery = GalleryReader(str(tmp_path), SPACE)
-        assert not gallery._dataset.has_index
+        assert not gallery._view.dataset.has_index
         exact = recall(gallery, queries[:1200])
         assert exact > 0.99
 
         enrol(store, people(2000, 2, 0.3), "second")
         store.finish_index()
         gallery.refresh()
-        assert gallery._dataset.has_index
+        assert gallery._view.dataset.has_index
         assert recall(gallery, queries[:300]) >= 0.99
         found = gallery.search(queries[7], 3)
         rows = np.concatenate([people(1200, 1, 0.3)[7:8], people(2000, 2, 0.3)[7:8]])
@@ -60,12 +60,22 @@ def test_a_gallery_that_grows_is_indexed_and_stays_searched_whole(tmp_path, smal
 
         enrol(store, people(3000, 3, 0.3), "third")  # not indexed yet, and found
         gallery.refresh()
-        assert index._unindexed(gallery._dataset) == 3000
+        assert index._unindexed(gallery._view.dataset) == 3000
         assert recall(gallery, queries, every=10) >= 0.99
+        assert not gallery._view.memory.names, "so many are left in their files"
         store.finish_index()
         gallery.refresh()
-        assert index._unindexed(gallery._dataset) == 0
+        assert index._unindexed(gallery._view.dataset) == 0
         assert recall(gallery, queries, every=10) >= 0.99
+
+        late = people(3100, 4, 0.3)[3000:]
+        for place in range(0, 100, 10):  # a few, in files of their own, while the index stays as it is
+            enrol(store, late[place : place + 10], f"late {place}")
+        gallery.refresh()
+        assert len(gallery._view.memory.names) == 100
+        found = gallery.search(late[42], 1)[0]
+        assert found.score == pytest.approx(1, abs=1e-5)
+        assert recall(gallery, queries, every=10) >= 0.99, "the indexed are found beside them"
 
 
 def test_the_erased_leave_the_index(tmp_path, small_limits):
@@ -75,10 +85,10 @@ def test_the_erased_leave_the_index(tmp_path, small_limits):
         store.finish_index()
         assert store.erase("p00007") == 1
         gallery = GalleryReader(str(tmp_path), SPACE)
-        assert gallery._dataset.has_index
+        assert gallery._view.dataset.has_index
         assert gallery.search(rows[7], 1)[0].identity != "p00007"
         assert gallery.search(rows[8], 1)[0].identity == "p00008"
-        assert index._unindexed(gallery._dataset) == 0
+        assert index._unindexed(gallery._view.dataset) == 0
     data = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(rows[7].tobytes() in one or b"p00007" in one for one in data)
     assert any(rows[8].tobytes() in one for one in data)

@@ -211,7 +211,7 @@ def test_many_commits_leave_few_files(tmp_path):
             store.maintain()
         reader = GalleryReader(str(tmp_path), SPACE)
         assert reader.rows == 150
-        assert len(reader._dataset.get_fragments()) < 50
+        assert len(reader._view.dataset.get_fragments()) < 50
 
 
 def test_erasing_rewrites_only_the_files_that_hold_the_person(tmp_path):

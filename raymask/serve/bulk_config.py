@@ -1,0 +1,31 @@
+"""What a bulk enrolment is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raymask.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnrolConfig:
+    """Whom to enrol, and where."""
+
+    images: str
+    """Folder (or URI) with the photos as ROOT/IDENTITY/photo.jpg, or one that jobs/prepare.py made."""
+    gallery: str
+    """Folder (or URI) of the gallery, made if it is not there; no service may be writing it."""
+    fused: str
+    """Bundle of the fusion that serves."""
+    with_masks: bool = False
+    """Enrol each photo with masks drawn on it, too."""
+    keep: bool = False
+    """Keep the photos themselves in the gallery."""
+    dropped: str | None = None
+    """JSON file for the photos that are not enrolled, and why; null: they are only counted."""
+    workers: int | None = None
+    """Processes that work on photos; null: one a CPU of the cluster."""
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers must be 1 or more, not {self.workers}")

@@ -1,0 +1,58 @@
+"""What is enrolled of a photo: its subject's embedding as it came, and, where asked for, with masks drawn on it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from raymask.faces import Face, draw_mask, subject
+from raymask.gallery.rows import Enrolment
+from raymask.serve.pipeline import Pipeline, Seen
+
+ENROLLED_LOOKS = ("surgical", "kn95", "cloth:plain")
+"""Masks drawn on a photo that is enrolled with masks."""
+
+
+async def subject_of(pipeline: Pipeline, pixels: np.ndarray, faces: int) -> tuple[Seen, int]:
+    """What is seen in a photo, and which of its faces is its subject.
+
+    Args:
+        pipeline: what sees.
+        pixels: (H, W, 3) uint8 RGB.
+        faces: looked at, at most.
+
+    Raises:
+        NoFaceError: there is none.
+    """
+    seen = await pipeline.see(pixels, faces)
+    chosen = subject(seen.faces, pixels.shape)
+    return seen, next(place for place, face in enumerate(seen.faces) if face is chosen)
+
+
+async def enrolment_of(
+    pipeline: Pipeline, pixels: np.ndarray, seen: Seen, place: int, *, identity: str, key: bytes, with_masks: bool
+) -> Enrolment:
+    """The enrolment of a face that was seen in a photo, without the photo itself."""
+    assert seen.embeddings is not None
+    rows, looks = [seen.embeddings[place]], [""]
+    if with_masks:
+        for look, row in await _with_masks(pipeline, pixels, seen.faces[place]):
+            rows.append(row)
+            looks.append(look)
+    return Enrolment(identity=identity, key=key, embeddings=np.stack(rows), looks=tuple(looks))
+
+
+async def _with_masks(pipeline: Pipeline, pixels: np.ndarray, face: Face) -> list[tuple[str, np.ndarray]]:
+    """The photo's embedding with each look drawn on it; without those under which no face is found."""
+
+    async def one(seed: int, look: str) -> tuple[str, np.ndarray] | None:
+        masked, drawn = await asyncio.to_thread(draw_mask, pixels, face.landmarks, look, seed)
+        seen = await pipeline.see_again(masked, face.box) if drawn.any() else None
+        if seen is None:
+            return None
+        assert seen.embeddings is not None
+        return look, seen.embeddings[0]
+
+    made = await asyncio.gather(*(one(seed, look) for seed, look in enumerate(ENROLLED_LOOKS)))
+    return [pair for pair in made if pair is not None]

@@ -1,0 +1,82 @@
+"""Bulk enrolment: what it enrols is what the service would, and it goes on where it was interrupted."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from raymask.errors import DataError
+from raymask.evaluate import load_recogniser
+from raymask.faces.images import decode_photo
+from raymask.gallery.reader import GalleryReader
+from raymask.gallery.store import GalleryStore
+from raymask.serve.bulk import enrol
+from raymask.serve.bulk_config import EnrolConfig
+from raymask.serve.enrolment import ENROLLED_LOOKS
+
+
+@pytest.fixture
+def folder(demo_faces, tmp_path):
+    """Two people with three photos each, and files that cannot be enrolled."""
+    root = tmp_path / "faces"
+    for person in sorted(demo_faces.iterdir())[:2]:
+        (root / person.name).mkdir(parents=True)
+        for photo in sorted(person.glob("*.jpg"))[:3]:
+            shutil.copy(photo, root / person.name)
+    name = sorted(root.iterdir())[0].name
+    (root / name / "torn.jpg").write_bytes(b"\xff\xd8 torn")
+    (root / "stray.jpg").write_bytes(b"")
+    return root
+
+
+def test_a_folder_is_enrolled_as_the_service_does_and_a_second_run_adds_what_is_new(
+    folder, fused_bundle, tmp_path, plan, ray_cluster
+):
+    gallery = str(tmp_path / "gallery")
+    config = EnrolConfig(
+        images=str(folder), gallery=gallery, fused=str(fused_bundle), dropped=str(tmp_path / "dropped.json"), keep=True
+    )
+    late = sorted(folder.glob("*/*.jpg"))[-1]
+    kept = late.read_bytes()
+    late.unlink()
+    first = enrol(config)
+    assert (first.new, first.known, len(first.dropped)) == (5, 0, 2)
+    dropped = json.loads((tmp_path / "dropped.json").read_text())
+    listed = {item["image_id"].rsplit("/")[-1]: item["reason"] for item in dropped}
+    assert "torn.jpg" in listed["torn.jpg"]
+    assert "not in a person's folder" in listed["stray.jpg"]
+
+    late.write_bytes(kept)
+    second = enrol(config)
+    assert (second.new, second.known, len(second.dropped)) == (1, 5, 2)
+    reader = GalleryReader(gallery, plan.space)
+    assert reader.rows == 6
+    probe, _ = load_recogniser(f"fused:{fused_bundle}").embed([decode_photo(kept, "late")])
+    best = reader.search(probe[0], 1)[0]
+    assert best.identity == late.parent.name
+    assert best.score == pytest.approx(1, abs=1e-4), "as evaluation embeds it"
+    photo = next(one for one in reader.photos(late.parent.name) if reader.picture(late.parent.name, one.key) == kept)
+    assert photo.kept
+
+
+def test_prepared_faces_are_enrolled_from_their_crops_with_masks(prepared, fused_bundle, tmp_path, plan):
+    rows = json.loads((prepared / "summary.json").read_text())["rows"]
+    gallery = str(tmp_path / "gallery")
+    done = enrol(EnrolConfig(images=str(prepared), gallery=gallery, fused=str(fused_bundle), with_masks=True))
+    assert (done.new, done.dropped) == (rows, [])
+    reader = GalleryReader(gallery, plan.space)
+    looks = [photo.looks for name, _ in reader.identities() for photo in reader.photos(name)]
+    assert len(looks) == rows
+    assert set().union(*looks) == set(ENROLLED_LOOKS)
+    assert np.mean([len(one) for one in looks]) > 1.5, "most masks leave a face that is found"
+
+
+def test_a_gallery_in_service_and_a_torn_preparation_are_refused(folder, fused_bundle, tmp_path, plan):
+    gallery = str(tmp_path / "gallery")
+    config = EnrolConfig(images=str(folder), gallery=gallery, fused=str(fused_bundle))
+    with GalleryStore(gallery, plan.space), pytest.raises(DataError, match="written by another process"):
+        enrol(config)
+    (folder / "plan.json").write_text("{}")
+    with pytest.raises(DataError, match="not prepared to the end"):
+        enrol(config)
