@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test soak lint bench lock clean
 
 help:  ## Show these lines.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -25,6 +25,9 @@ demo: setup  ## Invent faces, draw masks, train both ways, evaluate: up to 15 mi
 
 test: setup lint  ## Run all tests.
 	$(BIN)/python -m pytest
+
+soak: setup  ## Kill the whole service 20 times, ask it 10,000 things nobody should: about 30 minutes.
+	RAYMASK_SOAK=1 $(BIN)/python -m pytest tests/serve/test_soak.py -s
 
 lint: setup  ## Check style and types.
 	$(BIN)/ruff check .

@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
+import yaml
 
 from raymask.cli import parse, run
 from raymask.data.demo_faces import write_demo_faces
@@ -32,6 +32,7 @@ from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo, encode_jpeg
 from raymask.progress import Progress
 from raymask.serve.plan import ModelsConfig, Plan
+from raymask.serve.running import ready, running
 
 CLIENTS = (1, 8, 32)
 THREADS = ((1, 1), (1, 2), (2, 1), (4, 1), (2, 2))
@@ -105,48 +106,24 @@ def serve_plainly(fused: str, folder: str, port: int, at_a_time: int, threads: i
 
 
 @contextmanager
-def graph(config: BenchmarkConfig, folder: Path) -> Iterator[tuple[str, Any]]:
-    """Ray Serve on this machine; yields its address, and a function that sets Api's limit of requests in flight."""
+def graph(config: BenchmarkConfig, folder: Path, in_flight: int) -> Iterator[str]:
+    """Ray Serve on this machine, with so many requests in flight at most; yields its address."""
     import ray
-    import yaml
-    from ray import serve
-    from ray.serve.context import _get_global_client
-    from ray.serve.schema import ServeDeploySchema
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    port = free_port()
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
-    application = yaml.safe_load(Path(config.graph).read_text())["applications"][0]
-    application["args"] = {"models": {"fused": config.fused}, "gallery": str(folder / "gallery-graph")}
-
-    def limit(in_flight: int) -> None:
-        for deployment in application["deployments"]:
-            if deployment["name"] == "Api":
-                deployment["user_config"]["in_flight"] = in_flight
-        client = _get_global_client()
-        client.deploy_apps(ServeDeploySchema(applications=[application]), _blocking=True)
-        ready(f"http://127.0.0.1:{port}")
-
+    file = folder / "graph.yaml"
+    document = yaml.safe_load(Path(config.graph).read_text())
+    for deployment in document["applications"][0]["deployments"]:
+        if deployment["name"] == "Api":
+            deployment["user_config"]["in_flight"] = in_flight
+    file.write_text(yaml.safe_dump(document))
+    args = {"models": {"fused": config.fused}, "gallery": str(folder / "gallery-graph")}
     try:
-        limit(64)
-        yield f"http://127.0.0.1:{port}", limit
+        with running(args, port=free_port(), configuration=file) as url:
+            yield url
     finally:
-        serve.shutdown()
         ray.shutdown()
-
-
-def ready(url: str) -> str:
-    """The address, once every stage behind it answers."""
-    end = time.monotonic() + 180
-    while time.monotonic() < end:
-        try:
-            if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
-                return url
-        except httpx.TransportError:
-            pass
-        time.sleep(0.3)
-    raise TimeoutError(f"{url} is not ready")
 
 
 def enrol(url: str, enrolled: list[bytes]) -> None:
@@ -235,7 +212,7 @@ def measure(config: BenchmarkConfig) -> dict[str, object]:
     rows: dict[str, dict[int, list[dict[str, float]]]] = {name: {n: [] for n in CLIENTS} for name in ("graph", "plain")}
     with Progress("serve", total=config.rounds * 2 * len(CLIENTS), unit="measurements", write=to_stderr) as progress:
         for _ in range(config.rounds):
-            with graph(config, folder) as (url, _):
+            with graph(config, folder, in_flight=64) as url:
                 enrol(url, enrolled)
                 for clients in CLIENTS:
                     rows["graph"][clients].append(load(url, probes, clients, config.seconds))
@@ -245,8 +222,7 @@ def measure(config: BenchmarkConfig) -> dict[str, object]:
                 for clients in CLIENTS:
                     rows["plain"][clients].append(load(url, probes, clients, config.seconds))
                     progress.add(1)
-    with graph(config, folder) as (url, limit):
-        limit(8)
+    with graph(config, folder, in_flight=8) as url:
         enrol(url, enrolled)
         capacity = load(url, probes, 8, config.seconds)
         overload = load(url, probes, 16, config.seconds)

@@ -1,15 +1,20 @@
-"""The whole main job on invented people: faces, masks, training, evaluation, report."""
+"""The whole main job on invented people: faces, masks, training, evaluation, report, an answer over HTTP."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from raymask.data.demo_faces import write_demo_faces
 from raymask.data.prepare import PrepareConfig, prepare
 from raymask.data.sampler import SamplerConfig
 from raymask.data.splits import SplitConfig
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, NoFaceError
 from raymask.evaluate.config import EvaluateConfig, ProtocolName
 from raymask.evaluate.fuse_config import FuseConfig
 from raymask.models.bundle import SHIPPED
@@ -23,6 +28,8 @@ BASELINE = "dlib"
 """The bare-face recogniser that masks are taken off for, and that the inpainter learns from."""
 TEST_PHOTOS = 6
 """Photos of each test person, the fewest that a batch takes: each is embedded bare and masked, by every recogniser."""
+SERVED_PEOPLE = 8
+"""Test people who are enrolled with the service."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,33 +85,33 @@ def run_demo(config: DemoConfig) -> None:
 
     out = Path(config.out)
     faces, prepared = str(out / "faces"), str(out / "prepared")
-    _say(f"1 of 7: invent people  (jobs/demo_faces.py --out {faces})")
+    _say(f"1 of 8: invent people  (jobs/demo_faces.py --out {faces})")
     write_faces(faces, people=config.people, photos=config.photos, seed=config.seed)
 
-    _say(f"2 of 7: find faces, draw masks, crop, split  (jobs/prepare.py --images {faces} --out {prepared})")
+    _say(f"2 of 8: find faces, draw masks, crop, split  (jobs/prepare.py --images {faces} --out {prepared})")
     split = SplitConfig(
         validation=max(2, config.people // 10), test=config.people // 4, least_photos=6, seed=config.seed
     )
     prepare(PrepareConfig(images=faces, out=prepared, split=split, seed=config.seed, workers=config.workers))
     print(f"look at {prepared}/sheet.png")
 
-    _say(f"3 of 7: train a MaskFaceNet on {config.workers} workers  (jobs/train.py --data {prepared} ...)")
+    _say(f"3 of 8: train a MaskFaceNet on {config.workers} workers  (jobs/train.py --data {prepared} ...)")
     embedder, _ = train_on_ray(training(config, prepared))
 
-    _say("4 of 7: train a segmenter, which finds masks  (jobs/train_segmenter.py)")
+    _say("4 of 8: train a segmenter, which finds masks  (jobs/train_segmenter.py)")
     segmenter, _ = train_on_ray(segmenter_training(config, prepared))
 
-    _say("5 of 7: train an inpainter, which paints the face behind them  (jobs/train_inpainter.py)")
+    _say("5 of 8: train an inpainter, which paints the face behind them  (jobs/train_inpainter.py)")
     inpainter, _ = train_on_ray(inpainter_training(config, prepared))
     unmasked = f"mrii:{segmenter},{inpainter}"
 
-    _say("6 of 7: fuse both ways, calibrated on validation people  (jobs/fuse.py)")
+    _say("6 of 8: fuse both ways, calibrated on validation people  (jobs/fuse.py)")
     parts = (f"bundle:{embedder}", f"{unmasked},{BASELINE}")
     fused = fuse(
         FuseConfig(recognisers=parts, images=faces, people=f"{prepared}/splits.json:val", out=str(out / "fused"))
     )
 
-    _say("7 of 7: evaluate on people they have never seen, in masks they have never seen  (jobs/evaluate.py)")
+    _say("7 of 8: evaluate on people they have never seen, in masks they have never seen  (jobs/evaluate.py)")
     people = (BASELINE, *parts, f"fused:{fused.folder}")
     pictures = (f"{unmasked},bundle:{embedder}",)  # judged by another network than the inpainter learned from
     rows: dict[ProtocolName, tuple[str, ...]] = {"batch": people, "gallery": people, "unmask": pictures}
@@ -121,8 +128,59 @@ def run_demo(config: DemoConfig) -> None:
             )
         )
         print(done.text(), flush=True)
+    _say("8 of 8: identify a masked person over HTTP  (serve run serve_configs/identify.yaml)")
+    identify_one(str(fused.folder), faces, json.loads((out / "prepared" / "splits.json").read_text()), out)
     reports = " and ".join(str((out / protocol / "report.html").resolve()) for protocol in rows)
     _say(f"done; open {reports}")
+
+
+def identify_one(fused: str, faces: str, splits: dict[str, str], out: Path) -> dict[str, Any]:
+    """Start the service on the demonstration's models, enrol the test people, ask who one of them is, in a mask.
+
+    Returns:
+        What the service answered.
+    """
+    from raymask.serve.running import post_photo, running
+
+    gallery = out / "service-gallery"
+    shutil.rmtree(gallery, ignore_errors=True)
+    people = sorted(person for person, split in splits.items() if split == "test")[:SERVED_PEOPLE]
+    photos = {person: sorted((Path(faces) / person).glob("*.jpg")) for person in people}
+    person, masked = _masked_photo(photos)
+    with running({"models": {"fused": fused}, "gallery": str(gallery)}, port=free_port()) as url:
+        for name, (enrolled, *_) in photos.items():
+            post_photo(f"{url}/v1/identities/{name}/photos", enrolled.read_bytes())
+        time.sleep(1)  # after which searches see what was acknowledged
+        print(f"{len(people)} people enrolled, a bare photo of each; who is {person}, in a mask?", flush=True)
+        answer = post_photo(f"{url}/v1/identify", masked)
+    (face,) = answer["faces"]
+    print(f"masked: {face['masked']}, {face['coverage']:.0%} of the face covered; decision: {face['decision']}")
+    for candidate in face["candidates"]:
+        mark = "  <- it is" if candidate["identity"] == person else ""
+        print(f"  {candidate['score']:.3f}  {candidate['identity']}{mark}")
+    return answer
+
+
+def _masked_photo(photos: dict[str, list[Path]]) -> tuple[str, bytes]:
+    """Another photo of somebody with a mask drawn on it, under which the face is found; and whose it is."""
+    from raymask.faces import detect, draw_mask, subject
+    from raymask.faces.images import decode_photo, encode_png
+
+    for person, (_, *others) in photos.items():
+        for seed, path in enumerate(others):
+            photo = decode_photo(path.read_bytes(), path.name)
+            face = subject(detect(photo), photo.shape)
+            masked = photo if face is None else draw_mask(photo, face.landmarks, "cloth:tartan", seed)[0]
+            if face is not None and len(detect(masked)) == 1:
+                return person, encode_png(masked)
+    raise NoFaceError("no face of the test people is found under a mask; make the demonstration larger")
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def training(config: DemoConfig, prepared: str) -> TrainConfig:

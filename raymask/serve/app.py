@@ -105,7 +105,20 @@ def create_app(service: Service, keys: tuple[Key, ...] | None, *, request_id: Ca
     _photo_routes(app, service)
     _people_routes(app, service)
     _other_routes(app, service)
+    documented = app.openapi
+    app.openapi = lambda: _as_answered(documented())  # type: ignore[method-assign]  # FastAPI's own way to change it
     return Guard(app, keys=keys, policy=lambda: service.policy, request_id=request_id)
+
+
+def _as_answered(document: dict[str, Any]) -> dict[str, Any]:
+    """Without FastAPI's own answer to a value that cannot be used: ours is a problem with status 400."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document
 
 
 def _photo_routes(app: FastAPI, service: Service) -> None:

@@ -29,6 +29,7 @@ from raymask.serve.batches import Batches
 from raymask.serve.config import Policy, ServiceConfig, StageConfig, from_mapping
 from raymask.serve.guard import Guard
 from raymask.serve.keys import read_keys
+from raymask.serve.measured import SECONDS, Measured
 from raymask.serve.pipeline import Photo
 from raymask.serve.plan import STRICT, Plan
 from raymask.serve.service import Service
@@ -73,24 +74,13 @@ class StageReplica:
         self._work = make()
         turns = Turns(stage.threads) if stage.device == "cpu" else None
         self._batches = Batches(self._answers, turns, most=BatchConfig.batch, wait=BatchConfig.wait)
-        # Serve adds the deployment's name to each.
-        self._seconds = metrics.Histogram(
-            "raymask_stage_seconds",
-            description="Time that a stage works on a batch.",
-            boundaries=[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+        self._measured = Measured()
+        self._work_seconds = metrics.Histogram(
+            "raymask_stage_work_seconds", description="Time that a network works on a batch.", boundaries=SECONDS
         )
         self._sizes = metrics.Histogram(
-            "raymask_stage_batch",
-            description="Requests in a batch.",
-            boundaries=[1, 2, 4, 8, 16, 32],
+            "raymask_stage_batch", description="Requests in a batch.", boundaries=[1, 2, 4, 8, 16, 32]
         )
-        self._waiting = metrics.Gauge("raymask_stage_waiting", description="Requests that a replica has.")
-        self._errors = metrics.Counter(
-            "raymask_stage_errors",
-            description="Requests that ended in an error, by its type.",
-            tag_keys=("error",),
-        )
-        self._here = 0
 
     def reconfigure(self, config: Mapping[str, Any]) -> None:
         """Set the batches. Raises ConfigError for what it does not know."""
@@ -99,17 +89,11 @@ class StageReplica:
 
     async def __call__(self, *asked: Any) -> Any:
         """What the stage makes of it."""
-        self._here += 1
-        self._waiting.set(self._here)
-        try:
+        with self._measured():
             answer = await self._batches.ask(asked)
-        finally:
-            self._here -= 1
-            self._waiting.set(self._here)
-        if isinstance(answer, Exception):
-            self._errors.inc(tags={"error": type(answer).__name__})
-            raise answer
-        return answer
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
     async def ping(self) -> bool:
         """Whether it hears."""
@@ -124,7 +108,7 @@ class StageReplica:
                 answers = [self._answer(one) for one in asked]
         else:
             answers = [self._answer(one) for one in asked]
-        self._seconds.observe(time.perf_counter() - begun)
+        self._work_seconds.observe(time.perf_counter() - begun)
         self._sizes.observe(len(asked))
         return answers
 
@@ -142,14 +126,17 @@ class GalleryWriterReplica:
         """Raises ModelError if the gallery holds another recogniser's embeddings, DataError if it cannot be written."""
         self._store = _patiently(lambda: GalleryStore(uri, space))
         self._committer = GroupCommitter(self._store)
+        self._measured = Measured()
 
     async def enrol(self, enrolment: Enrolment) -> bool:
         """As `GalleryClient.enrol`."""
-        return await asyncio.wrap_future(self._committer.enrol(enrolment))
+        with self._measured():
+            return await asyncio.wrap_future(self._committer.enrol(enrolment))
 
     async def erase(self, identity: str) -> int:
         """As `GalleryClient.erase`."""
-        return await asyncio.wrap_future(self._committer.erase(identity))
+        with self._measured():
+            return await asyncio.wrap_future(self._committer.erase(identity))
 
     async def ping(self) -> bool:
         """Whether it hears, and writes."""
@@ -174,6 +161,7 @@ class GallerySearchReplica:
         """Raises as `GalleryReader`."""
         self._reader = _patiently(lambda: _reader(uri, space))
         self._log = logging.getLogger("ray.serve")
+        self._measured = Measured()
         threading.Thread(target=self._follow, name="gallery-follow", daemon=True).start()
 
     def _follow(self) -> None:
@@ -186,7 +174,8 @@ class GallerySearchReplica:
 
     async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
         """As `GalleryClient.search`."""
-        return await asyncio.to_thread(lambda: [self._reader.search(row, people) for row in embeddings])
+        with self._measured():
+            return await asyncio.to_thread(lambda: [self._reader.search(row, people) for row in embeddings])
 
     async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
         """As `GalleryClient.identities`."""
@@ -335,7 +324,14 @@ class ApiReplica:
         _log_with_serve()
         self._keys = None if config.keys is None else read_keys(config.keys)
         gallery = RayGallery(handles["GallerySearch"], handles["GalleryWriter"])
-        self._service = Service(plan, RayStages(handles), gallery, Policy())
+        decisions = metrics.Counter(
+            "raymask_decisions", description="Decisions on faces, and on pairs.", tag_keys=("decision", "face")
+        )
+
+        def count(decision: str, masked: bool) -> None:
+            decisions.inc(tags={"decision": decision, "face": "masked" if masked else "bare"})
+
+        self._service = Service(plan, RayStages(handles), gallery, Policy(), count)
 
     def reconfigure(self, config: Mapping[str, Any]) -> None:
         """Set thresholds and limits. Raises ConfigError for what it does not know."""

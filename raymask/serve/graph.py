@@ -66,6 +66,8 @@ def _deployment(kind: type, name: str) -> Any:
         ray_actor_options={"num_cpus": CPUS[name]},
         max_ongoing_requests=_ONGOING,
         max_queued_requests=_QUEUED,
+        # A changed model is there before the old one goes; of the gallery's writer there is never a second.
+        max_surge_percent=0 if name == "GalleryWriter" else 100,
         **_HEALTH,
     )
 

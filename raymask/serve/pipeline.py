@@ -125,7 +125,8 @@ class Pipeline:
         masked = [place for place, mask in enumerate(seen.masks) if mask.masked]
         if masked:
             maps = [seen.masks[place].mask_map for place in masked]
-            seen.unmasked = await self._stages.inpaint(photo, seen.boxes[masked], maps)
+            with timed(seen.seconds, "inpainter"):
+                seen.unmasked = await self._stages.inpaint(photo, seen.boxes[masked], maps)
 
     async def embed(self, photo: Photo, seen: Seen) -> np.ndarray:
         """Adds masks, the photo without them, and embeddings (F, D)."""
@@ -145,8 +146,7 @@ class Pipeline:
 
     async def _bare_parts(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
         await self.segment(photo, seen)
-        with timed(seen.seconds, "inpainter"):
-            await self.unmask(photo, seen)
+        await self.unmask(photo, seen)
         if not self._plan.bare_parts:
             return []
         again: dict[int, Face] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -85,8 +85,16 @@ class Thresholds:
 class Service:
     """Answers with the models of `raymask.serve.answers`; raises the errors of `raymask.errors`."""
 
-    def __init__(self, plan: Plan, stages: PhotoStages, gallery: GalleryClient, policy: Policy) -> None:
-        self.plan, self.stages, self.gallery = plan, stages, gallery
+    def __init__(
+        self,
+        plan: Plan,
+        stages: PhotoStages,
+        gallery: GalleryClient,
+        policy: Policy,
+        count: Callable[[answers.Decision, bool], None] = lambda decision, masked: None,
+    ) -> None:
+        """`count`: told of each decision, and whether the face was masked."""
+        self.plan, self.stages, self.gallery, self._count = plan, stages, gallery, count
         self._pipeline = Pipeline(plan, stages)
         self.policy = policy
 
@@ -117,7 +125,7 @@ class Service:
         assert other.embeddings is not None
         score = float(one.embeddings[place] @ other.embeddings[other_place])
         masked = one.masks[place].masked or other.masks[other_place].masked
-        decision, pair = self.thresholds.decide(score, masked)
+        decision, pair = self._decided(score, masked)
         return answers.Verified(
             decision=decision,
             score=score,
@@ -217,9 +225,14 @@ class Service:
     async def _subject(self, data: bytes) -> tuple[Seen, int]:
         return await subject_of(self._pipeline, await self._decoded(data), self.policy.faces)
 
+    def _decided(self, score: float | None, masked: bool) -> tuple[answers.Decision, ThresholdPair]:
+        decision, pair = self.thresholds.decide(score, masked)
+        self._count(decision, masked)
+        return decision, pair
+
     def _identified(self, seen: Seen, place: int, people: Sequence[Candidate]) -> answers.FaceIdentified:
         score = people[0].score if people else None
-        decision, pair = self.thresholds.decide(score, seen.masks[place].masked)
+        decision, pair = self._decided(score, seen.masks[place].masked)
         return answers.FaceIdentified(
             **_segmented(seen, place),
             decision=decision,

@@ -90,7 +90,7 @@ def _table_json(config: TuneConfig, trials: Trials) -> bytes:
 
 def best_yaml(config: TuneConfig, best: Trial) -> str:
     """The best trial's settings, as `jobs/train.py --config` takes them with --storage and --name."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     settings = asdict(with_values(config.training(data=absolute(config.data)), best.values))
     del settings["storage"], settings["name"]

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import threading
@@ -143,13 +144,82 @@ def test_thresholds_change_under_load_without_a_failed_request(client, url, conf
     deploy(config)
 
 
-@pytest.mark.parametrize("deployment", ["Detector", "Inpainter", "GallerySearch", "GalleryWriter", "Api"])
-def test_a_killed_replica_comes_back_and_nothing_acknowledged_is_lost(client, url, config, faces_of, deployment):
+def test_a_model_changes_under_load_without_a_failed_request(client, url, config, faces_of, masked_png, tmp_path):
+    from raymask.models.bundle import SHIPPED
+
     wait_until_ready(client, 60)
-    photo = faces_of(0)[2].read_bytes()
+    other = tmp_path / "inpainter"
+    shutil.copytree(SHIPPED / "inpainter", other)
+    before = {name: pids(name) for name in ("Inpainter", "Api")}
+    args = {**config["args"], "models": {**config["args"]["models"], "inpainter": str(other)}}
+    with Load(url, masked_png(1, 1), clients=2) as load:
+        deploy({**config, "args": args})
+        end = time.monotonic() + 90
+        while set(pids("Inpainter")) & set(before["Inpainter"]) or set(pids("Api")) & set(before["Api"]):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        time.sleep(1)
+    assert load.statuses == {200}
+    assert load.answered > 10
+    deploy(config)
+    wait_until_ready(client, 60)
+
+
+def test_a_stalled_upload_is_ended_and_disturbs_nobody(client, url, config, faces_of):
+    changed = {"name": "Api", "user_config": {"in_flight": 6, "body_seconds": 2}}
+    deploy({**config, "deployments": [changed, *config["deployments"][1:]]})
+    host, port = url.removeprefix("http://").split(":")
+    head = (
+        f"POST /v1/identify HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: image/jpeg\r\n"
+        "Content-Length: 100000\r\n\r\n"
+    )
+    with contextlib.ExitStack() as stack:
+        stalled = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(3)]
+        for connection in stalled:
+            connection.sendall(head.encode() + b"\xff\xd8")
+        begun = time.monotonic()
+        assert client.post("/v1/identify", files={"photo": faces_of(1)[1].read_bytes()}).status_code == 200
+        for connection in stalled:
+            connection.settimeout(30)
+            answer = connection.recv(4096).decode()
+            assert answer.startswith("HTTP/1.1 408"), answer
+        assert time.monotonic() - begun < 30
+    deploy(config)
+
+
+def test_prometheus_hears_of_every_stage_and_the_dashboard_asks_for_what_there_is(client, url, faces_of, masked_png):
+    import ray
+
+    (node,) = ray.nodes()
+    exported = f"http://127.0.0.1:{node['MetricsExportPort']}/metrics"
+    grafana = (Path(__file__).parent.parent.parent / "serve_configs" / "grafana.json").read_text()
+    asked = set(re.findall(r"(ray_[a-z_]+)\{", grafana)) - {"ray_raymask_stage_errors_total"}
+    enrol(client, "measured", faces_of(1)[0].read_bytes())
+    assert client.post("/v1/identify", files={"photo": masked_png(1, 1)}).status_code == 200
+    end = time.monotonic() + 60
+    while True:
+        text = httpx.get(exported).text
+        there = set(re.findall(r"^(ray_(?:raymask|serve)_[a-z_]+)\{", text, re.MULTILINE))
+        counted = set(re.findall(r'ray_raymask_stage_seconds_count\{[^}]*deployment="(\w+)"', text))
+        if (asked <= there and counted >= set(STAGES)) or time.monotonic() > end:
+            break
+        time.sleep(1)
+    assert asked <= there, "the dashboard asks for what is exported"
+    assert counted >= set(STAGES)
+    assert re.search(r'ray_raymask_decisions_total\{[^}]*decision="\w+"[^}]*face="masked"', text)
+
+
+@pytest.mark.parametrize("deployment", [*STAGES, "Api"])
+def test_a_killed_replica_comes_back_and_nothing_acknowledged_is_lost(
+    client, url, config, faces_of, masked_png, deployment
+):
+    wait_until_ready(client, 60)
     victims = pids(deployment)
     assert victims
-    with Load(url, photo, clients=2, enrols=True) as load:
+    with (
+        Load(url, faces_of(0)[2].read_bytes(), clients=1, enrols=True) as enrolling,
+        Load(url, masked_png(1, 1), clients=1) as asking,
+    ):
         time.sleep(1)
         os.kill(victims[0], signal.SIGKILL)
         killed = time.monotonic()
@@ -159,15 +229,17 @@ def test_a_killed_replica_comes_back_and_nothing_acknowledged_is_lost(client, ur
             time.sleep(0.2)
         back = time.monotonic() - killed
         time.sleep(1)
-    print(f"{deployment}: back after {back:.1f} s, {load.statuses}")
-    assert all(status < 400 or status >= 500 for status in load.statuses), load.statuses
-    assert load.last_statuses <= {200, 201, 503}
+    statuses = enrolling.statuses | asking.statuses
+    print(f"{deployment}: back after {back:.1f} s, {statuses}")
+    assert all(status < 400 or status >= 500 for status in statuses), statuses
+    assert enrolling.last_statuses | asking.last_statuses <= {200, 201, 503}
+    assert enrolling.acknowledged
     time.sleep(1)
     plan = Plan.of(ModelsConfig(**config["args"]["models"]))
     reader = GalleryReader(config["args"]["gallery"], plan.space)
-    there = [one.key.hex() for one in reader.photos(load.identity)]
+    there = [one.key.hex() for one in reader.photos(enrolling.identity)]
     assert len(there) == len(set(there))
-    assert load.acknowledged <= set(there)
+    assert enrolling.acknowledged <= set(there)
 
 
 class Load:
@@ -178,6 +250,7 @@ class Load:
         self.statuses: set[int] = set()
         self.last_statuses: set[int] = set()
         self.acknowledged: set[str] = set()
+        self.answered = 0
         self._url, self._photo, self._enrols = url, photo, enrols
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
@@ -202,6 +275,7 @@ class Load:
                 except httpx.TransportError:
                     last = 599  # the connection was lost with the process
                 self.statuses.add(last)
+                self.answered += last == 200
                 if last >= 500:
                     time.sleep(0.1)
         self.last_statuses.add(last)

@@ -1,0 +1,77 @@
+"""The graph on the cluster that this process is connected to, for as long as it is wanted."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from raymask.cluster import connect
+from raymask.errors import UnavailableError
+
+CONFIGURATION = Path(__file__).parent.parent.parent / "serve_configs" / "identify.yaml"
+
+
+@contextmanager
+def running(args: Mapping[str, Any], *, port: int, configuration: Path = CONFIGURATION) -> Iterator[str]:
+    """The address of the service, once every stage answers.
+
+    Args:
+        args: in place of the configuration's: models, gallery and whatever else `ServiceConfig` knows.
+        port: on this machine, for this machine alone.
+        configuration: file as `serve run` takes it.
+
+    Raises:
+        UnavailableError: it is not ready after two minutes.
+    """
+    import yaml
+    from ray import serve
+
+    connect()
+    document = yaml.safe_load(configuration.read_text())
+    document["applications"][0]["args"] = dict(args)
+    serve.start(http_options={"host": "127.0.0.1", "port": port}, logging_config=document["logging_config"])
+    try:
+        deploy(document["applications"])
+        yield ready(f"http://127.0.0.1:{port}")
+    finally:
+        serve.shutdown()
+
+
+def deploy(applications: list[dict[str, Any]]) -> None:
+    """As `serve deploy` does; returns when they run."""
+    from ray.serve.context import _get_global_client
+    from ray.serve.schema import ServeDeploySchema
+
+    _get_global_client().deploy_apps(ServeDeploySchema(applications=applications), _blocking=True)
+
+
+def ready(url: str, seconds: float = 120) -> str:
+    """The address, once every stage behind it answers. Raises UnavailableError."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
+                return url
+        except urllib.error.HTTPError as error:
+            error.close()
+        except OSError:
+            pass
+        time.sleep(0.3)
+    raise UnavailableError(f"{url} is not ready after {seconds:g} seconds; the logs of Ray's session say why")
+
+
+def post_photo(url: str, photo: bytes) -> dict[str, Any]:
+    """The service's answer to a photo, a JPEG or PNG. Raises UnavailableError with what it says of an error."""
+    kind = "image/png" if photo.startswith(b"\x89PNG") else "image/jpeg"
+    request = urllib.request.Request(url, photo, {"Content-Type": kind}, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return dict(json.loads(answer.read()))
+    except urllib.error.HTTPError as error:
+        raise UnavailableError(f"{url} answered {error.code}: {error.read().decode(errors='replace')}") from None

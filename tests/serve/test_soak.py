@@ -1,0 +1,262 @@
+"""Months of a service in minutes: all of it killed while people are enrolled, and requests that nobody should send.
+
+`make soak` runs the long counts, and prints what it saw.
+"""
+
+import io
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import yaml
+
+from raymask.gallery.reader import GalleryReader
+from raymask.gallery.store import GalleryStore
+from raymask.serve.running import CONFIGURATION, ready
+
+KILLS, REQUESTS = (20, 10_000) if os.environ.get("RAYMASK_SOAK") == "1" else (2, 300)
+GROWTH = 200 * 2**20
+"""Bytes by which all processes of the service may grow."""
+
+
+class ServeRun:
+    """`serve run` in a process of its own, with a cluster of its own."""
+
+    def __init__(self, fused: Path, folder: Path) -> None:
+        document = yaml.safe_load(CONFIGURATION.read_text())
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            document["http_options"]["port"] = free.getsockname()[1]
+        document["applications"][0]["args"] = {"models": {"fused": str(fused)}, "gallery": str(folder / "gallery")}
+        self.url = f"http://127.0.0.1:{document['http_options']['port']}"
+        self._file, self._log = folder / "identify.yaml", folder / "serve.log"
+        self._file.write_text(yaml.safe_dump(document))
+
+    def __enter__(self) -> "ServeRun":
+        environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [Path(sys.executable).with_name("serve"), "run", self._file],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        ready(self.url, 180)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def processes(self) -> list[int]:
+        """All that it has started, itself first."""
+        children: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(stat.parent.name))
+        found = [self._process.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
+
+    def kill(self) -> None:
+        """All of it at once, as when the power goes."""
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self._process.wait()
+
+    def memory(self) -> int:
+        """Bytes of memory that its Python processes have for themselves."""
+        total = 0
+        for pid in self.processes():
+            try:
+                if b"ray::" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+                    total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+            except OSError:
+                continue
+        return total
+
+
+def enrol_until(stop: threading.Event, url: str, photo: bytes, tag: str) -> set[str]:
+    """Enrol one photo after the other; those that were acknowledged."""
+    acknowledged = set()
+    with httpx.Client(base_url=url, timeout=30) as client:
+        for number in range(10_000):
+            if stop.is_set():
+                break
+            try:
+                answer = client.post(
+                    "/v1/identities/killed/photos",
+                    files={"photo": photo},
+                    headers={"Idempotency-Key": f"{tag}-{number}"},
+                )
+            except httpx.TransportError:
+                break
+            if answer.status_code in (200, 201):
+                acknowledged.add(answer.json()["photo"])
+    return acknowledged
+
+
+def test_a_service_killed_whole_keeps_every_photo_that_it_acknowledged(fused_bundle, plan, faces_of, tmp_path):
+    photo, acknowledged = faces_of(0)[0].read_bytes(), set()
+    clock = random.Random(0)
+    for number in range(KILLS):
+        stop = threading.Event()
+        with ServeRun(fused_bundle, tmp_path) as service, ThreadPoolExecutor(4) as pool:
+            if acknowledged:
+                there = [one["photo"] for one in httpx.get(f"{service.url}/v1/identities/killed").json()["photos"]]
+                assert acknowledged <= set(there)
+                assert len(there) == len(set(there))
+            clients = [pool.submit(enrol_until, stop, service.url, photo, f"{number}-{one}") for one in range(4)]
+            time.sleep(clock.uniform(1.5, 4))
+            service.kill()
+            stop.set()
+            fresh = set().union(*(client.result() for client in clients))
+        assert fresh, "it was killed in the middle of enrolments"
+        acknowledged |= fresh
+        print(f"kill {number + 1} of {KILLS}: {len(fresh)} photos acknowledged before it, {len(acknowledged)} in all")
+    with GalleryStore(tmp_path / "gallery", plan.space):
+        photos = GalleryReader(str(tmp_path / "gallery"), plan.space).photos("killed")
+    keys = [one.key.hex() for one in photos]
+    assert acknowledged <= set(keys)
+    assert len(keys) == len(set(keys))
+
+
+def mutated(photos: list[bytes], chance: random.Random) -> bytes:
+    """A photo that went wrong on the way, or never was one."""
+    data = bytearray(chance.choice(photos))
+    for _ in range(chance.choice((0, 1, 1, 2, 5, 50))):
+        place = chance.randrange(max(1, len(data)))
+        act = chance.choice(("flip", "cut", "insert", "drop", "head"))
+        if act == "flip" and data:
+            data[min(place, len(data) - 1)] ^= 1 << chance.randrange(8)
+        elif act == "cut":
+            del data[place:]
+        elif act == "insert":
+            data[place:place] = chance.randbytes(chance.randrange(64))
+        elif act == "drop":
+            del data[place : place + chance.randrange(256)]
+        elif act == "head":
+            data[: min(place, 64)] = chance.randbytes(min(place, 64))
+    return bytes(data) if chance.random() < 0.95 else chance.randbytes(chance.randrange(2000))
+
+
+def all_formats(path: Path) -> list[bytes]:
+    """A photo as JPEG, PNG and WebP, a grey one, one with a palette, and one that would be huge."""
+    from PIL import Image
+
+    made = [path.read_bytes()]
+    image = Image.open(path)
+    for picture, kind in (
+        (image, "PNG"),
+        (image, "WEBP"),
+        (image.convert("L"), "JPEG"),
+        (image.convert("P"), "PNG"),
+        (image.convert("RGBA"), "PNG"),
+        (image.convert("CMYK"), "JPEG"),
+        (Image.new("1", (12_000, 12_000)), "PNG"),
+    ):
+        buffer = io.BytesIO()
+        picture.save(buffer, kind)
+        made.append(buffer.getvalue())
+    return made
+
+
+def ask_with(client: httpx.Client, data: bytes, chance: random.Random) -> httpx.Response:
+    """A request about a photo, in one of the ways there are, or in one that is none."""
+    path = chance.choice(("identify", "segment", "unmask", "embed", "identities/fuzz/photos"))
+    way = chance.choice(("form", "form", "raw", "raw", "torn form", "other field"))
+    if way == "form":
+        return client.post(f"/v1/{path}", files={"photo": data})
+    if way == "other field":
+        return client.post("/v1/verify", files={"first": data, chance.choice(("second", "third")): data})
+    kinds = (
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "application/octet-stream",
+        "text/plain",
+        "multipart/form-data",
+        "",
+    )
+    kind = chance.choice(kinds)
+    if way == "torn form":
+        data, kind = (
+            b'--x\r\nContent-Disposition: form-data; name="photo"\r\n\r\n' + data,
+            "multipart/form-data; boundary=x",
+        )
+    return client.post(f"/v1/{path}", content=data, headers={"Content-Type": kind})
+
+
+def photos_that_went_wrong(url: str, photos: list[bytes], count: int, seed: int) -> Counter[int]:
+    """Status codes of so many requests."""
+    chance, statuses = random.Random(seed), Counter()
+    with httpx.Client(base_url=url, timeout=60) as client:
+        for _ in range(count):
+            data = mutated(photos, chance)
+            answer = ask_with(client, data, chance)
+            statuses[answer.status_code] += 1
+            assert answer.status_code < 500, (answer.status_code, answer.text, data[:64])
+    return statuses
+
+
+def requests_by_the_document(url: str, count: int) -> Counter[int]:
+    """Requests that Schemathesis makes up from the OpenAPI document, good ones and bad ones."""
+    import schemathesis
+    from hypothesis import HealthCheck, Phase, given, settings
+
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    operations = [found.ok() for found in schema.get_all_operations()]
+    statuses: Counter[int] = Counter()
+    for operation in operations:
+
+        @settings(
+            max_examples=-(-count // len(operations)),
+            phases=[Phase.generate],
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def ask(case):
+            answer = case.call()
+            statuses[answer.status_code] += 1
+            assert answer.status_code < 500, answer.text
+
+        ask()
+    return statuses
+
+
+def test_no_request_makes_the_service_fail_or_grow(fused_bundle, faces_of, masked_png, tmp_path):
+    photos = [*all_formats(faces_of(0)[0]), masked_png(1, 1)]
+    with ServeRun(fused_bundle, tmp_path) as service:
+        photos_that_went_wrong(service.url, photos, 100, seed=-1)  # what is loaded late is loaded
+        before = service.memory()
+        with ThreadPoolExecutor(3) as pool:
+            share = REQUESTS // 6
+            asked = [pool.submit(photos_that_went_wrong, service.url, photos, share, seed) for seed in range(3)]
+            statuses = sum((one.result() for one in asked), Counter())
+        statuses += requests_by_the_document(service.url, REQUESTS - 3 * share)
+        grown = service.memory() - before
+        print(f"{statuses.total():,} requests: {dict(sorted(statuses.items()))}; grown by {grown / 2**20:.0f} MiB")
+        assert httpx.get(f"{service.url}/readyz").status_code == 200
+        assert statuses[200] + statuses[201] > statuses.total() / 20, "some get through"
+        assert statuses[400] > statuses.total() / 10
+        assert grown < GROWTH
