@@ -25,6 +25,7 @@ def connect() -> None:
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_COLOR_PREFIX", "0")
+    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")  # its lines are in its files
     os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")  # it tells its plans; ours tells how far it is
     try:
         ray.init(logging_level=logging.WARNING)

@@ -35,20 +35,37 @@ def running(args: Mapping[str, Any], *, port: int, configuration: Path = CONFIGU
     connect()
     document = yaml.safe_load(configuration.read_text())
     document["applications"][0]["args"] = dict(args)
-    serve.start(http_options={"host": "127.0.0.1", "port": port}, logging_config=document["logging_config"])
+    document["http_options"] = {"host": "127.0.0.1", "port": port}
+    serve.start(http_options=document["http_options"], logging_config=document["logging_config"])
     try:
-        deploy(document["applications"])
+        deploy(document)
         yield ready(f"http://127.0.0.1:{port}")
     finally:
         serve.shutdown()
 
 
-def deploy(applications: list[dict[str, Any]]) -> None:
-    """As `serve deploy` does; returns when they run."""
+def deploy(document: Mapping[str, Any], seconds: float = 180) -> None:
+    """As `serve deploy` does with a configuration file; returns when its applications run as it says.
+
+    Raises:
+        UnavailableError: they do not, with what Serve says of it.
+    """
+    from ray import serve
     from ray.serve.context import _get_global_client
     from ray.serve.schema import ServeDeploySchema
 
-    _get_global_client().deploy_apps(ServeDeploySchema(applications=applications), _blocking=True)
+    _get_global_client().deploy_apps(ServeDeploySchema.model_validate(document))
+    wanted = [application["name"] for application in document["applications"]]
+    end = time.monotonic() + seconds
+    while True:
+        time.sleep(0.2)
+        found = serve.status().applications
+        states = [found[name].status if name in found else "DEPLOYING" for name in wanted]
+        if all(state == "RUNNING" for state in states):
+            return
+        if "DEPLOY_FAILED" in states or time.monotonic() > end:
+            said = "; ".join(found[name].message or found[name].status for name in wanted if name in found)
+            raise UnavailableError(f"the service does not run ({said or 'nothing is known of it'})")
 
 
 def ready(url: str, seconds: float = 120) -> str:
