@@ -49,7 +49,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-_SEES = _problems(413, 422, 429, 500, 503)
+_SEES = _problems(408, 413, 422, 429, 500, 503)
 
 
 async def one_photo(request: Request) -> bytes:
@@ -162,7 +162,7 @@ def _people_routes(app: FastAPI, service: Service) -> None:
         tags=["people"],
         status_code=201,
         responses={
-            **_problems(413, 422, 429, 500, 503, 507),
+            **_problems(408, 413, 422, 429, 500, 503, 507),
             200: {"model": answers.Enrolled, "description": "Enrolled before; nothing has changed."},
         },
         openapi_extra=_takes("photo"),

@@ -249,6 +249,9 @@ def test_health_and_documentation(ask):
     assert set(paths) >= {"/v1/identify", "/v1/verify", "/v1/unmask", "/v1/segment", "/v1/embed", "/v1/identities"}
     body = paths["/v1/identify"]["post"]["requestBody"]["content"]
     assert set(body) == {"multipart/form-data", "image/jpeg", "image/png", "image/webp"}
+    assert "HTTPValidationError" not in str(document), "a value that cannot be used is a problem with status 400"
+    assert "422" not in paths["/v1/identities"]["get"]["responses"]
+    assert "422" in paths["/v1/identify"]["post"]["responses"], "no face"
     assert document["components"]["schemas"]["Identified"]["examples"][0]["faces"][0]["decision"] == "match"
 
 

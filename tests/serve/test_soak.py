@@ -249,6 +249,7 @@ def requests_by_the_document(url: str, count: int) -> Counter[int]:
             answer = case.call()
             statuses[answer.status_code] += 1
             assert answer.status_code < 500, answer.text
+            assert str(answer.status_code) in case.operation.definition.raw["responses"], (case, answer.text)
 
         ask()
     return statuses
