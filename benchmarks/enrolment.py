@@ -3,7 +3,8 @@
     python benchmarks/enrolment.py [--images out/demo/faces] [--people out/demo/prepared/splits.json:test]
 
 Of every other person one bare photo is enrolled, by itself and with masks drawn on it; asked about are other photos of
-all people, bare, and in masks with looks that no enrolment and no training draws. Who is not enrolled is a stranger.
+all people, bare, and in masks with looks that no enrolment and no training draws. Who is not enrolled is a stranger;
+"as strict" is with the threshold at which drawn masks let as many strangers through as there are without them.
 """
 
 from __future__ import annotations
@@ -108,26 +109,33 @@ async def ask(pipeline: Pipeline, person: str, pixels: np.ndarray, look: str, se
     return probes
 
 
-def judge(seen: Seen, thresholds: Thresholds, *, masked: bool, with_masks: bool) -> dict[str, list[float]]:
+def judge(seen: Seen, threshold: float, *, masked: bool, with_masks: bool) -> dict[str, list[float]]:
     """By person: rank-1 and matches of those enrolled, and matches of strangers; means over each one's photos."""
     gallery = np.concatenate([rows if with_masks else rows[:1] for rows in seen.embeddings])
     owners = [
         name for name, rows in zip(seen.names, seen.embeddings, strict=True) for _ in (rows if with_masks else rows[:1])
     ]
-    pair = thresholds.masked if masked else thresholds.bare
     found: dict[str, dict[str, list[bool]]] = {name: defaultdict(list) for name in ("rank1", "match", "stranger")}
     for probe in seen.probes:
         if probe.masked != masked:
             continue
         scores = gallery @ probe.embedding
         right = owners[int(scores.argmax())] == probe.person
-        over = bool(scores.max() >= pair.match)
+        over = bool(scores.max() >= threshold)
         if probe.person in owners:
             found["rank1"][probe.person].append(right)
             found["match"][probe.person].append(right and over)
         else:
             found["stranger"][probe.person].append(over)
     return {name: [float(np.mean(values)) for _, values in sorted(people.items())] for name, people in found.items()}
+
+
+def as_strict(seen: Seen, threshold: float, *, masked: bool) -> float:
+    """The threshold at which a gallery with drawn masks takes as many strangers as one without does at `threshold`."""
+    strangers = [one.embedding for one in seen.probes if one.masked == masked and one.person not in seen.names]
+    alone, more = np.stack([rows[0] for rows in seen.embeddings]), np.concatenate(seen.embeddings)
+    share = np.mean([(alone @ probe).max() >= threshold for probe in strangers])
+    return float(np.quantile([(more @ probe).max() for probe in strangers], 1 - share, method="higher"))
 
 
 def interval(values: np.ndarray) -> list[float]:
@@ -146,13 +154,16 @@ def measure(config: BenchmarkConfig) -> dict[str, object]:
         "masks_drawn": list(ENROLLED_LOOKS),
     }
     for state, masked in STATES:
-        alone = judge(seen, thresholds, masked=masked, with_masks=False)
-        more = judge(seen, thresholds, masked=masked, with_masks=True)
+        given = (thresholds.masked if masked else thresholds.bare).match
+        alone = judge(seen, given, masked=masked, with_masks=False)
+        more = judge(seen, given, masked=masked, with_masks=True)
+        strict = judge(seen, as_strict(seen, given, masked=masked), masked=masked, with_masks=True)
         result[state] = {
             name: {
                 "bare_alone": interval(np.array(alone[name])),
                 "with_masks": interval(np.array(more[name])),
-                "added": interval(np.array(more[name]) - np.array(alone[name])),
+                "with_masks_as_strict": interval(np.array(strict[name])),
+                "added_as_strict": interval(np.array(strict[name]) - np.array(alone[name])),
             }
             for name in alone
         }

@@ -49,6 +49,10 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+_WITH_MASKS = (
+    "Enrol it with masks drawn on it, too. Masked strangers resemble these, so that the fusion's thresholds for masked "
+    "faces do not hold; give others (README, Serving)."
+)
 _SEES = _problems(408, 413, 422, 429, 500, 503)
 
 
@@ -172,7 +176,7 @@ def _people_routes(app: FastAPI, service: Service) -> None:
         response: Response,
         identity: str,
         photo: OnePhoto,
-        with_masks: Annotated[bool, Query(description="Enrol it with masks drawn on it, too.")] = False,
+        with_masks: Annotated[bool, Query(description=_WITH_MASKS)] = False,
         keep: Annotated[bool, Query(description="Keep the photo itself in the gallery.")] = False,
         idempotency_key: Annotated[
             str | None, Header(max_length=200, description="By which the photo is known; by default its bytes.")

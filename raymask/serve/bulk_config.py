@@ -18,7 +18,7 @@ class EnrolConfig:
     fused: str
     """Bundle of the fusion that serves."""
     with_masks: bool = False
-    """Enrol each photo with masks drawn on it, too."""
+    """Enrol each photo with masks drawn on it, too; the fusion's thresholds for masked faces do not hold then."""
     keep: bool = False
     """Keep the photos themselves in the gallery."""
     dropped: str | None = None
