@@ -96,11 +96,13 @@ class ServeRun:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process has not let go of its files yet."""
+    """Whether a process, or a thread of it, has not let go of its files yet."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
         return False
+    threads = int(fields[16])  # a main thread may be gone before the others
+    return state not in "ZX" or threads > 1
 
 
 def enrol_until(stop: threading.Event, url: str, photo: bytes, tag: str) -> set[str]:
