@@ -20,7 +20,7 @@ class Batches:
     def __init__(self, work: Callable[[list[Any]], list[Any]], turns: Turns | None, *, most: int, wait: float) -> None:
         """
         Args:
-            work: makes an answer of each question, in a thread; raises nothing.
+            work: makes an answer of each question, in a thread; what it raises is raised for all of the batch.
             turns: for the cores that it needs; None: it needs none, such as on a GPU.
             most: questions of a batch at most.
             wait: seconds to wait for others before a batch.
@@ -51,7 +51,13 @@ class Batches:
     async def _one_batch(self) -> None:
         batch = [self._waiting.popleft() for _ in range(min(self.most, len(self._waiting)))]
         wanted = [(question, future) for question, future in batch if not future.done()]  # others were given up
-        answers = await asyncio.to_thread(self._work, [question for question, _ in wanted]) if wanted else []
+        try:
+            answers = await asyncio.to_thread(self._work, [question for question, _ in wanted]) if wanted else []
+        except Exception as error:  # whoever waits must hear of it
+            for _, future in wanted:
+                if not future.done():
+                    future.set_exception(error)
+            return
         for (_, future), answer in zip(wanted, answers, strict=True):
             if not future.done():
                 future.set_result(answer)

@@ -58,6 +58,23 @@ def test_it_waits_for_others_as_long_as_it_is_told():
     assert network.batches == [[1, 2]]
 
 
+def test_what_the_work_raises_is_heard_and_the_next_batch_goes_on():
+    def work(numbers: list[int]) -> list[int]:
+        if 0 in numbers:
+            raise ValueError("no zeros")
+        return numbers
+
+    batches = Batches(work, None, most=2, wait=0.01)
+
+    async def ask() -> list:
+        return await asyncio.gather(*(batches.ask(number) for number in (0, 1, 2)), return_exceptions=True)
+
+    first, second, third = asyncio.run(ask())
+    assert isinstance(first, ValueError)
+    assert isinstance(second, ValueError)
+    assert third == 2
+
+
 def test_no_more_turns_at_a_time_than_cores(tmp_path):
     at_work: list[int] = []
 
