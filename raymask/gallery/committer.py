@@ -104,6 +104,9 @@ class GroupCommitter:
         return group, _NOTHING
 
     def _enrol(self, group: list[_Enrol]) -> None:
+        group = [item for item in group if item.done.set_running_or_notify_cancel()]  # others were given up
+        if not group:
+            return
         try:
             new = self._store.enrol([item.enrolment for item in group])
         except Exception as error:  # whoever waits must hear of it, and the thread goes on
@@ -116,6 +119,8 @@ class GroupCommitter:
             self._store.maintain()
 
     def _erase(self, item: _Erase) -> None:
+        if not item.done.set_running_or_notify_cancel():
+            return
         try:
             item.done.set_result(self._store.erase(item.identity))
         except Exception as error:  # as above

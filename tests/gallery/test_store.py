@@ -243,6 +243,29 @@ def test_one_group_holds_what_came_meanwhile_and_ends_at_an_erasure(tmp_path):
             )
 
 
+def test_a_request_given_up_before_its_turn_does_nothing_and_harms_nobody(tmp_path):
+    with GalleryStore(tmp_path, SPACE) as store:
+        store.enrol([enrolment("ann", 1)])
+        committer = GroupCommitter(store)
+        with store._turn:  # the writer waits
+            first = committer.enrol(enrolment("bob", 2))
+            while committer.waiting:
+                time.sleep(0.01)
+            given_up = [
+                committer.enrol(enrolment("cyd", 3)),
+                committer.erase("ann"),
+                committer.enrol(enrolment("eve", 4)),
+            ]
+            last = committer.enrol(enrolment("dan", 5))
+            assert all(one.cancel() for one in given_up)
+        assert first.result(20)
+        assert last.result(20)
+        assert committer.alive
+        committer.close()
+        reader = GalleryReader(str(tmp_path), SPACE)
+        assert [name for name, _ in reader.identities(after="", limit=9)] == ["ann", "bob", "dan"]
+
+
 WRITER = r"""
 import sys, numpy as np
 sys.path.insert(0, {tests!r})
