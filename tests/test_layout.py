@@ -49,6 +49,11 @@ def test_no_ray_is_loaded_by(package):
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=False).returncode == 0
 
 
+def test_the_gallery_starts_without_torch():
+    script = "import raymask.serve.gallery_replicas, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=False).returncode == 0
+
+
 @pytest.mark.parametrize("job", sorted(path.name for path in (ROOT / "jobs").glob("*.py")))
 def test_help_loads_nothing_heavy_and_entry_points_stay_thin(job):
     path = ROOT / "jobs" / job

@@ -11,9 +11,11 @@ from ray import serve
 from ray.serve import Application
 
 from raymask.data.storage import absolute
+from raymask.serve.api_replica import ApiReplica
 from raymask.serve.config import ServiceConfig, StageConfig, from_mapping
-from raymask.serve.deployments import ApiReplica, GallerySearchReplica, GalleryWriterReplica, StageReplica
+from raymask.serve.gallery_replicas import GallerySearchReplica, GalleryWriterReplica
 from raymask.serve.plan import ModelsConfig, Plan
+from raymask.serve.stage_replica import StageReplica
 from raymask.serve.stages import Detector, Embedder, Inpainter, Segmenter
 
 CPUS = {

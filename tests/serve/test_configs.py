@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from raymask.serve.config import Policy, ServiceConfig, from_mapping
-from raymask.serve.deployments import BatchConfig
 from raymask.serve.graph import CPUS, build
+from raymask.serve.stage_replica import BatchConfig
 
 FOLDER = Path(__file__).parent.parent.parent / "serve_configs"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))

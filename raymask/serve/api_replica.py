@@ -1,0 +1,62 @@
+"""The HTTP API on Ray Serve."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from ray.serve import metrics
+from ray.serve.handle import DeploymentHandle
+
+from raymask.serve.app import create_app
+from raymask.serve.config import Policy, ServiceConfig, from_mapping
+from raymask.serve.guard import Guard
+from raymask.serve.handles import RayGallery, RayStages
+from raymask.serve.keys import read_keys
+from raymask.serve.plan import Plan
+from raymask.serve.service import Service
+
+
+class ApiReplica:
+    """The HTTP API."""
+
+    def __init__(self, config: ServiceConfig, plan: Plan, handles: Mapping[str, DeploymentHandle]) -> None:
+        """Raises DataError if the keys cannot be read."""
+        _log_with_serve()
+        self._keys = None if config.keys is None else read_keys(config.keys)
+        gallery = RayGallery(handles["GallerySearch"], handles["GalleryWriter"])
+        decisions = metrics.Counter(
+            "raymask_decisions", description="Decisions on faces, and on pairs.", tag_keys=("decision", "face")
+        )
+
+        def count(decision: str, masked: bool) -> None:
+            decisions.inc(tags={"decision": decision, "face": "masked" if masked else "bare"})
+
+        self._service = Service(plan, RayStages(handles), gallery, Policy(), count)
+
+    def reconfigure(self, config: Mapping[str, Any]) -> None:
+        """Set thresholds and limits. Raises ConfigError for what it does not know."""
+        self._service.set_policy(from_mapping(Policy, config, "user_config of Api"))
+
+    def check_health(self) -> None:
+        """For Serve: raises ConfigError if the fusion's thresholds do not hold and no others are given."""
+        _ = self._service.thresholds
+
+    def __serve_build_asgi_app__(self) -> Guard:
+        """For `serve.ingress`."""
+        return create_app(self._service, self._keys, request_id=_request_id)
+
+
+def _request_id() -> str:
+    """Serve's, which every log line of every stage carries."""
+    from ray.serve.context import _get_serve_request_context
+
+    return str(_get_serve_request_context().request_id)
+
+
+def _log_with_serve() -> None:
+    """Our lines go where Serve's go."""
+    ours, serves = logging.getLogger("raymask"), logging.getLogger("ray.serve")
+    ours.setLevel(logging.INFO)
+    ours.handlers, ours.propagate = serves.handlers, False

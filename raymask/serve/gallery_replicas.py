@@ -1,0 +1,115 @@
+"""The gallery on Ray Serve: one process that writes, and those that search. Neither has to load torch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from raymask.data.storage import Folder
+from raymask.errors import DataError
+from raymask.gallery.committer import GroupCommitter
+from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
+from raymask.gallery.rows import Enrolment
+from raymask.gallery.store import GalleryStore
+from raymask.gallery.table import Space, read_space
+from raymask.serve.measured import Measured
+
+FRESH = 0.25
+"""Seconds after which a search has seen what was written."""
+_PATIENCE = 60
+"""Seconds that a replica waits for another to let go of the gallery, or to make it."""
+
+
+class GalleryWriterReplica:
+    """The gallery's only writer."""
+
+    def __init__(self, uri: str, space: Space) -> None:
+        """Raises ModelError if the gallery holds another recogniser's embeddings, DataError if it cannot be written."""
+        self._store = _patiently(lambda: GalleryStore(uri, space))
+        self._committer = GroupCommitter(self._store)
+        self._measured = Measured()
+
+    async def enrol(self, enrolment: Enrolment) -> bool:
+        """As `GalleryClient.enrol`."""
+        with self._measured():
+            return await asyncio.wrap_future(self._committer.enrol(enrolment))
+
+    async def erase(self, identity: str) -> int:
+        """As `GalleryClient.erase`."""
+        with self._measured():
+            return await asyncio.wrap_future(self._committer.erase(identity))
+
+    async def ping(self) -> bool:
+        """Whether it hears, and writes."""
+        return self._committer.alive
+
+    def check_health(self) -> None:
+        """For Serve, which replaces the replica if this raises."""
+        if not self._committer.alive:
+            raise RuntimeError("the gallery's writer has ended")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_committer"):
+            self._committer.close()
+        if hasattr(self, "_store"):
+            self._store.close()
+
+
+class GallerySearchReplica:
+    """Searches the gallery, and sees within FRESH seconds what was written."""
+
+    def __init__(self, uri: str, space: Space) -> None:
+        """Raises as `GalleryReader`."""
+        self._reader = _patiently(lambda: _reader(uri, space))
+        self._log = logging.getLogger("ray.serve")
+        self._measured = Measured()
+        threading.Thread(target=self._follow, name="gallery-follow", daemon=True).start()
+
+    def _follow(self) -> None:
+        while True:
+            time.sleep(FRESH)
+            try:
+                self._reader.refresh()
+            except DataError as error:  # searches go on with what was read before
+                self._log.warning("%s", error)
+
+    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
+        """As `GalleryClient.search`."""
+        with self._measured():
+            return await asyncio.to_thread(lambda: [self._reader.search(row, people) for row in embeddings])
+
+    async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
+        """As `GalleryClient.identities`."""
+        return await asyncio.to_thread(lambda: self._reader.identities(after=after, limit=limit))
+
+    async def photos(self, identity: str) -> list[EnrolledPhoto]:
+        """As `GalleryClient.photos`."""
+        return await asyncio.to_thread(self._reader.photos, identity)
+
+    async def ping(self) -> bool:
+        """Whether it hears."""
+        return True
+
+
+def _reader(uri: str, space: Space) -> GalleryReader:
+    if read_space(Folder(uri)) is None:
+        raise DataError(f"{uri} holds no gallery yet")
+    return GalleryReader(uri, space)
+
+
+def _patiently(make: Callable[[], Any]) -> Any:
+    """What `make` makes, once the gallery is there and nobody else writes it."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return make()
+        except DataError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)

@@ -1,0 +1,134 @@
+"""What pipeline and service ask, answered by deployments: how calls travel, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import ray
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from raymask.errors import BusyError, RaymaskError, UnavailableError
+from raymask.faces import Face
+from raymask.gallery.reader import Candidate, EnrolledPhoto
+from raymask.gallery.rows import Enrolment
+from raymask.serve.pipeline import Photo
+from raymask.serve.stages import MaskFound
+
+_PING = 2.0
+"""Seconds in which a stage has to say that it is there."""
+_IN_MESSAGE = 1 << 20
+"""Bytes of a photo up to which it goes along in the message of a call, over gRPC: with Ray's object store between them
+a call takes the two processes three times as much work. Larger photos stay in the store, and go by reference."""
+
+
+class RayStages:
+    """The stages' deployments. Large photos go from one to the other by reference and never through this process."""
+
+    def __init__(self, handles: Mapping[str, DeploymentHandle]) -> None:
+        """`handles`: by deployment."""
+        self._handles = handles
+        self._by_message = {name: by_message(handle) for name, handle in handles.items()}
+
+    def put(self, photo: np.ndarray) -> Photo:
+        """As `PhotoStages.put`."""
+        return photo if photo.nbytes <= _IN_MESSAGE else ray.put(photo)
+
+    async def get(self, photo: Photo) -> np.ndarray:
+        """As `PhotoStages.get`."""
+        return photo if isinstance(photo, np.ndarray) else await asked(photo)
+
+    async def detect(self, photo: Photo) -> list[Face]:
+        """As `Stages.detect`."""
+        return await asked(self._ask("Detector", photo))
+
+    async def segment(self, photo: Photo, boxes: np.ndarray) -> list[MaskFound]:
+        """As `Stages.segment`."""
+        return await asked(self._ask("Segmenter", photo, boxes))
+
+    async def inpaint(self, photo: Photo, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> Photo:
+        """As `Stages.inpaint`."""
+        response = self._ask("Inpainter", photo, boxes, mask_maps)
+        return await asked(response) if isinstance(photo, np.ndarray) else response
+
+    async def embed_masked(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
+        """As `Stages.embed_masked`."""
+        return await asked(self._ask("MaskedEmbedder", photo, faces))
+
+    async def embed_bare(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
+        """As `Stages.embed_bare`."""
+        return await asked(self._ask("BareEmbedder", photo, faces))
+
+    def _ask(self, stage: str, photo: Photo, *more: Any) -> Any:
+        handles = self._by_message if isinstance(photo, np.ndarray) else self._handles
+        return handles[stage].remote(photo, *more)
+
+    async def states(self) -> dict[str, str]:
+        """As `PhotoStages.states`."""
+
+        async def state(handle: DeploymentHandle) -> str:
+            try:
+                async with asyncio.timeout(_PING):
+                    return "ready" if await asked(handle.ping.remote()) else "stopped"
+            except (TimeoutError, RaymaskError):
+                return "away"
+
+        states = await asyncio.gather(*(state(handle) for handle in self._by_message.values()))
+        return dict(zip(self._handles, states, strict=True))
+
+
+class RayGallery:
+    """The gallery's deployments."""
+
+    def __init__(self, search: DeploymentHandle, writer: DeploymentHandle) -> None:
+        self._search, self._writer = by_message(search), by_message(writer)
+
+    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
+        """As `GalleryClient.search`."""
+        return await asked(self._search.search.remote(embeddings, people))
+
+    async def enrol(self, enrolment: Enrolment) -> bool:
+        """As `GalleryClient.enrol`."""
+        return await asked(self._writer.enrol.remote(enrolment))
+
+    async def erase(self, identity: str) -> int:
+        """As `GalleryClient.erase`."""
+        return await asked(self._writer.erase.remote(identity))
+
+    async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
+        """As `GalleryClient.identities`."""
+        return await asked(self._search.identities.remote(after, limit))
+
+    async def photos(self, identity: str) -> list[EnrolledPhoto]:
+        """As `GalleryClient.photos`."""
+        return await asked(self._search.photos.remote(identity))
+
+
+def by_message(handle: DeploymentHandle) -> DeploymentHandle:
+    """The handle with arguments and answers in gRPC messages."""
+    return handle.options(_by_reference=False)
+
+
+async def asked(response: Any) -> Any:
+    """What a deployment answers. Raises the stage's own error, BusyError or UnavailableError."""
+    try:
+        return await response
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RaymaskError):
+            raise error.cause from None
+        if isinstance(error.cause, (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError)):
+            raise _away(error) from None
+        raise
+    except BackPressureError:
+        raise BusyError("a stage has more requests waiting than it takes; ask again in a moment") from None
+    except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, DeploymentUnavailableError) as error:
+        raise _away(error) from None
+
+
+def _away(error: Exception) -> UnavailableError:
+    logging.getLogger("ray.serve").warning("a stage is away: %s", type(error).__name__)
+    return UnavailableError("a stage is being started again; ask again in a few seconds")
