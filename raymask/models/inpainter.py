@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -49,7 +50,6 @@ class Inpainter(nn.Module):
         drawn = drawn * hole + edges * (1 - hole)  # as in the last two stages of its training
         return self.image_generator(image, drawn, hole), drawn
 
-    @torch.inference_mode()
     def fill(self, crop: np.ndarray, mask_map: np.ndarray) -> Filled:
         """Fill what the map covers.
 
@@ -60,27 +60,34 @@ class Inpainter(nn.Module):
         Raises:
             ImageError: crop and map are of different sizes or other types, or the map leaves nothing to paint from.
         """
-        hole = check_map(crop, mask_map)
-        small, small_hole, edges = prepare_hole(crop, hole, side=self.config.side)
-        if small_hole.all():
+        return self.fill_all([crop], [mask_map])[0]
+
+    @torch.inference_mode()
+    def fill_all(self, crops: Sequence[np.ndarray], mask_maps: Sequence[np.ndarray]) -> list[Filled]:
+        """Fill one crop or more in one pass, as `fill`."""
+        holes = [check_map(crop, mask_map) for crop, mask_map in zip(crops, mask_maps, strict=True)]
+        small = [prepare_hole(crop, hole, side=self.config.side) for crop, hole in zip(crops, holes, strict=True)]
+        if any(small_hole.all() for _, small_hole, _ in small):
             raise ImageError("the mask map covers the whole crop; nothing of the face is left to fill it from")
-        if not hole.any():
-            return Filled(crop.copy(), (edges * 255).astype(np.uint8))
         parameter = next(self.parameters())
 
-        def tensor(values: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values)).to(parameter.device, parameter.dtype)[None]
+        def batch(planes: list[np.ndarray]) -> Tensor:
+            return torch.from_numpy(np.stack(planes)).to(parameter.device, parameter.dtype)
 
         painted, drawn = self(
-            tensor(small.transpose(2, 0, 1)) / 255,
-            tensor(grey(small)[None]),
-            tensor(edges[None]),
-            tensor(small_hole[None]),
+            batch([face.transpose(2, 0, 1) for face, _, _ in small]) / 255,
+            batch([grey(face)[None] for face, _, _ in small]),
+            batch([edges[None] for _, _, edges in small]),
+            batch([small_hole[None] for _, small_hole, _ in small]),
         )
-        pixels = (painted[0] * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        enlarged = cv2.resize(pixels, crop.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-        result = np.where(hole[..., None], enlarged, crop)
-        return Filled(result, (drawn[0, 0] * 255).to(torch.uint8).cpu().numpy())
+        faces = (painted * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        edges = (drawn[:, 0] * 255).to(torch.uint8).cpu().numpy()
+        return [Filled(_onto(*one), drawn) for *one, drawn in zip(crops, holes, faces, edges, strict=True)]
+
+
+def _onto(crop: np.ndarray, hole: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """The crop with a painted face of another size in its hole."""
+    return np.where(hole[..., None], cv2.resize(face, crop.shape[1::-1], interpolation=cv2.INTER_CUBIC), crop)
 
 
 def check_map(crop: np.ndarray, mask_map: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from raymask.faces.crop import Square
 from raymask.faces.detection import FaceDetector
 from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
-from raymask.models.unmasker import MaskFinder, MaskRemover, is_mask
+from raymask.models.unmasker import MaskFinder, MaskRemover, Unmasked, is_mask
 
 SAME_FACE = 0.3
 """Intersection over union of two boxes from which they are of one face, found before and after its mask was taken off.
@@ -79,10 +79,24 @@ class Inpainter:
 
     def __call__(self, photo: np.ndarray, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> np.ndarray:
         """The photo without these faces' masks."""
-        result = photo
-        for box, mask_map in zip(boxes, mask_maps, strict=True):
-            result = self._remover.remove(photo, box, mask_map, onto=result).photo
-        return result
+        return self.together([(photo, boxes, mask_maps)])[0]
+
+    def together(self, asked: Sequence[tuple[np.ndarray, np.ndarray, Sequence[np.ndarray]]]) -> list[np.ndarray]:
+        """Several photos, their boxes and maps in one pass of the network."""
+        faces = [
+            (photo, box, mask_map)
+            for photo, boxes, mask_maps in asked
+            for box, mask_map in zip(boxes, mask_maps, strict=True)
+        ]
+        results = _split(self._remover.remove_all(faces), [len(boxes) for _, boxes, _ in asked])
+        return [_without(photo, boxes, removed) for (photo, boxes, _), removed in zip(asked, results, strict=True)]
+
+
+def _without(photo: np.ndarray, boxes: np.ndarray, removed: Sequence[Unmasked]) -> np.ndarray:
+    """A photo with the painted faces in it."""
+    for box, face in zip(boxes, removed, strict=True):
+        photo = Square.around(box).put_back(photo, face.filled, face.hole_map)
+    return photo
 
 
 class Embedder:

@@ -69,6 +69,23 @@ def test_a_photo_without_a_mask_comes_back_as_it_is_and_it_is_said(unmasker, fac
     assert not result.hole.any()
 
 
+def test_faces_go_through_the_network_together_as_they_go_alone(unmasker, face, masked):
+    photo, mask_map = masked
+    crop_map = Square.around(face[1].box).cut_map(mask_map)
+    turned, turned_map = np.ascontiguousarray(photo[:, ::-1]), np.ascontiguousarray(crop_map[:, ::-1])
+    left, top, right, bottom = face[1].box
+    width = photo.shape[1]
+    turned_box = np.array([width - right, top, width - left, bottom], np.float32)
+    none = np.zeros_like(crop_map)
+    asked = [(photo, face[1].box, crop_map), (face[0], face[1].box, none), (turned, turned_box, turned_map)]
+    for (before, box, found), together in zip(asked, unmasker.remover.remove_all(asked), strict=True):
+        alone = unmasker.remover.remove(before, box, found)
+        assert together.had_mask == alone.had_mask == found.any()
+        assert np.abs(together.photo.astype(int) - alone.photo).max() <= 1  # rounding
+        assert (together.photo != before).any() == found.any()
+    assert unmasker.remover.remove_all([]) == []
+
+
 @pytest.mark.parametrize("where", ["over the eyes", "two masks"])
 def test_masks_worn_otherwise_are_taken_off_whole(unmasker, face, where):
     photo, landmarks = face[0], face[1].landmarks.copy()
