@@ -106,7 +106,7 @@ def measure(people: int, photos: int, seed: int) -> dict[str, Any]:
     tools = Tools()
     found, errors, yaws, times = 0, [], [], []
     rows: dict[str, list[np.ndarray]] = {"embedding": [], "pixels": [], "crop_pixels": []}
-    owners = []
+    owners: list[int] = []
     for who in range(people):
         person = Person.invent(seed * 1_000_000 + who)
         for number in range(photos):

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raymask.losses.quintuplet import quintuplet_loss
+from raymask.losses.quintuplet import Mining, quintuplet_loss
 
 MARGIN = 0.2
 PAPER, LARGE = 20, 342
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
         return cls(embeddings.to(device, dtype).requires_grad_(), identities.to(device), masked.to(device))
 
 
-def ours(embeddings: Tensor, identities: Tensor, masked: Tensor, *, mining: str = "all") -> Tensor:
+def ours(embeddings: Tensor, identities: Tensor, masked: Tensor, *, mining: Mining = "all") -> Tensor:
     return quintuplet_loss(embeddings, identities, masked, margin=MARGIN, mining=mining).loss
 
 
@@ -86,7 +86,9 @@ def _differences(dist_BB: Tensor, half: Halves, mining: str) -> Tensor:
     return difference.masked_fill(~admitted, -torch.inf)
 
 
-def enumerated(embeddings: Tensor, identities: Tensor, masked: Tensor, *, halves: tuple, mining: str = "all") -> Tensor:
+def enumerated(
+    embeddings: Tensor, identities: Tensor, masked: Tensor, *, halves: tuple, mining: Mining = "all"
+) -> Tensor:
     """Every quintuplet's hinge as an entry of a tensor, and automatic differentiation through it."""
     unit = F.normalize(embeddings, dim=1)
     u, v = (_differences(2 - 2 * unit @ unit.T, half, mining) for half in halves)
@@ -205,7 +207,7 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(1, torch.set_num_threads, (options.threads,)) as fresh:
         added = [fresh.apply(memory, (LARGE,))] if sys.platform == "linux" else []
     torch.set_num_threads(options.threads)
-    results = {
+    results: dict[str, Any] = {
         "machine": {"threads": options.threads, "torch": torch.__version__},
         "difference_from_enumeration_float64": largest_difference(),
         "milliseconds_at_120_photos": rivals(options.repeats),

@@ -12,11 +12,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import torch
@@ -75,8 +76,11 @@ def in_memory(config: TrainConfig) -> None:
     """The same once more, with all batches decoded before the training begins."""
     store = CropStore(config.data, "train")
     sampler = PKSampler(store.identities, config.batch, seed=config.seed)
-    where = {"world": World(0, 1), "device": torch.device("cuda" if config.gpu else "cpu")}
-    ready = [list(batches(config.loop(), store, sampler, epoch=e, start=0, **where)) for e in range(config.epochs)]
+    world, device = World(0, 1), torch.device("cuda" if config.gpu else "cpu")
+    ready = [
+        list(batches(config.loop(), store, sampler, epoch=epoch, start=0, world=world, device=device))
+        for epoch in range(config.epochs)
+    ]
     with mock.patch("raymask.train.loop.batches", lambda *_, epoch, **__: iter(ready[epoch])):
         without_ray(config)
 
@@ -90,7 +94,7 @@ def seconds_a_step(config: TrainConfig) -> float:
     return (times[-1] - times[0]) / (len(times) - 1)
 
 
-def rates(options: argparse.Namespace) -> dict[str, object]:
+def rates(options: argparse.Namespace) -> dict[str, Any]:
     """Photos a second of each way by round, and the ratios."""
     ways: dict[str, Callable[[TrainConfig], None]] = {"without_ray": without_ray, "in_memory": in_memory}
     if find_spec("ray"):
@@ -129,7 +133,7 @@ def caching(options: argparse.Namespace) -> dict[str, float]:
     """Seconds of a step over one batch in chunks: gradient caching, and accumulation, where each chunk is a batch."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     count, size, chunk = (2048, 224, 128) if device.type == "cuda" else (128, 112, 32)
-    network = MaskFaceNet(MaskFaceNetConfig(input_size=size)).train().to(device, memory_format=torch.channels_last)
+    network = MaskFaceNet(MaskFaceNetConfig(input_size=size)).train().to(device).to(memory_format=torch.channels_last)
     prepare_batch_norm(network, chunked=True)
     pixels = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
     places = torch.arange(count)
@@ -194,7 +198,7 @@ def share_of_peak(options: argparse.Namespace, photos_per_second: float) -> dict
 
 
 @contextlib.contextmanager
-def _to_stderr():
+def _to_stderr() -> Iterator[None]:
     """Standard output is for the figures."""
     with contextlib.redirect_stdout(sys.stderr):
         yield

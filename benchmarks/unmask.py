@@ -29,11 +29,10 @@ from raymask.evaluate.probes import Probes
 from raymask.faces.crop import CROP_SIZE, Square
 from raymask.faces.images import decode_photo
 from raymask.faces.masks.looks import TEST_LOOKS
-from raymask.models.bundle import load_bundle
 from raymask.models.config import InpainterConfig, SegmenterConfig
 from raymask.models.inpainter import Inpainter
 from raymask.models.segmenter import MaskSegmenter
-from raymask.models.unmasker import MASKED_FROM, Unmasker
+from raymask.models.unmasker import MASKED_FROM, MaskFinder, MaskRemover, Unmasker
 from raymask.progress import Progress
 
 EMPTY = 0.005
@@ -45,9 +44,9 @@ def main() -> None:
     segmenter = MaskSegmenter(SegmenterConfig())
     inpainter = Inpainter(InpainterConfig())
     if options.segmenter:
-        segmenter = load_bundle(options.segmenter, "MaskSegmenter").model
+        segmenter = MaskFinder.load(options.segmenter).segmenter
     if options.inpainter:
-        inpainter = load_bundle(options.inpainter, "Inpainter").model
+        inpainter = MaskRemover.load(options.inpainter).inpainter
     unmasker = Unmasker(segmenter, inpainter)
     result: dict[str, Any] = {"machine": {"threads": torch.get_num_threads(), "torch": torch.__version__}}
     result["milliseconds_a_crop"] = speed(unmasker, rounds=options.rounds)
@@ -76,11 +75,11 @@ def speed(unmasker: Unmasker, *, rounds: int) -> dict[str, float]:
     hole[CROP_SIZE // 2 :, 30:-30] = 255
     full = Inpainter(InpainterConfig(width="full")).eval()
     few = max(3, rounds // 6)
-    width = unmasker.inpainter.config.width
+    width = unmasker.remover.inpainter.config.width
     return {
         "segmenter, 1 thread": _milliseconds(lambda: unmasker.find(crop), threads=1, rounds=rounds),
         f"inpainter {width}, 2 threads": _milliseconds(
-            lambda: unmasker.inpainter.fill(crop, hole), threads=2, rounds=rounds
+            lambda: unmasker.remover.inpainter.fill(crop, hole), threads=2, rounds=rounds
         ),
         "inpainter full, 2 threads": _milliseconds(lambda: full.fill(crop, hole), threads=2, rounds=few),
     }
