@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from raymask.data.storage import Folder, absolute
 from raymask.errors import DataError
 from raymask.gallery.erasures import ERASURES, Erasures, read_erasures
-from raymask.gallery.reader import GalleryReader
+from raymask.gallery.reader import ChangedError, GalleryReader
 from raymask.gallery.rows import gallery_schema
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space, read_space
@@ -30,6 +30,8 @@ MANIFEST = "backup.json"
 FORMAT = 1
 _ROWS = 20_000
 """Rows of a Parquet file."""
+_TRIES = 5
+"""Times that a gallery is read which changes meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ def backup(config: BackupConfig) -> dict[str, Any]:
 
     Raises:
         DataError: there is no gallery, or the backup cannot be written.
+        ChangedError: the gallery, in service, was compacted or erased from again and again while it was read.
     """
     source, out = Folder(config.gallery), Folder(config.out)
     space = read_space(source)
@@ -77,16 +80,16 @@ def backup(config: BackupConfig) -> dict[str, Any]:
         raise DataError(f"{config.gallery} holds no gallery")
     if out.names():
         raise DataError(f"{config.out} is not empty; choose a new folder for the backup")
-    reader = GalleryReader(config.gallery, space)
-    erasures = read_erasures(source) or Erasures()
-    files = {}
-    with Progress("backup", total=reader.rows, unit="embeddings") as progress:
-        for number, table in enumerate(_tables(reader, space)):
-            data = _parquet(table)
-            name = f"rows-{number:05}.parquet"
-            out.write(name, data)
-            files[name] = hashlib.sha256(data).hexdigest()
-            progress.add(len(table))
+    for attempt in range(_TRIES):
+        try:
+            reader, files = _write_rows(config.gallery, space, out)
+            break
+        except ChangedError:  # begin again with what it is now
+            for name in out.names():
+                out.delete(name)
+            if attempt == _TRIES - 1:
+                raise
+    erasures = read_erasures(source) or Erasures()  # read last: also of those erased while the rows were read
     out.write(ERASURES, (json.dumps(erasures.as_json(), indent=1) + "\n").encode())
     about = {
         "format": FORMAT,
@@ -97,6 +100,19 @@ def backup(config: BackupConfig) -> dict[str, Any]:
     }
     out.write(MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
     return about
+
+
+def _write_rows(gallery: str, space: Space, out: Folder) -> tuple[GalleryReader, dict[str, str]]:
+    """Write all rows; returns what they were read with, and the files' checksums."""
+    reader, files = GalleryReader(gallery, space), {}
+    with Progress("backup", total=reader.rows, unit="embeddings") as progress:
+        for number, table in enumerate(_tables(reader, space)):
+            data = _parquet(table)
+            name = f"rows-{number:05}.parquet"
+            out.write(name, data)
+            files[name] = hashlib.sha256(data).hexdigest()
+            progress.add(len(table))
+    return reader, files
 
 
 def restore(config: RestoreConfig) -> Restored:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import queue
 import threading
 from concurrent.futures import Future
@@ -11,6 +11,9 @@ from typing import NamedTuple
 from raymask.errors import UnsavedError
 from raymask.gallery.rows import Enrolment, check_embeddings
 from raymask.gallery.store import GalleryStore
+from raymask.gallery.table import first_line
+
+_log = logging.getLogger(__name__)
 
 GROUP = 512
 """Photos of a commit at most."""
@@ -26,7 +29,7 @@ class _Enrol(NamedTuple):
 
 class _Erase(NamedTuple):
     identity: str
-    done: Future[int]
+    done: Future[int | None]
 
 
 class GroupCommitter:
@@ -50,8 +53,8 @@ class GroupCommitter:
         self._put(item)
         return item.done
 
-    def erase(self, identity: str) -> Future[int]:
-        """How many photos of the person were erased, once they are in no file. Raises UnsavedError as `enrol`."""
+    def erase(self, identity: str) -> Future[int | None]:
+        """As `GalleryStore.erase`, once it is done. Raises UnsavedError as `enrol`."""
         item = _Erase(identity, Future())
         self._put(item)
         return item.done
@@ -115,8 +118,10 @@ class GroupCommitter:
             return
         for item, is_new in zip(group, new, strict=True):
             item.done.set_result(is_new)
-        with contextlib.suppress(UnsavedError):  # what was acknowledged is on disk; the next one meets it and says so
+        try:
             self._store.maintain()
+        except Exception as error:  # what was acknowledged is on disk; the next one meets the fault, and is told
+            _log.warning("the gallery could not be compacted: %s", first_line(error))
 
     def _erase(self, item: _Erase) -> None:
         if not item.done.set_running_or_notify_cancel():

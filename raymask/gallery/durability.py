@@ -43,14 +43,16 @@ class Durability:
         new = [path for path, stamp in files.items() if self._synced.get(path) != stamp]
         for path in new:
             _sync_file(path)
-        folders = {parent for path in new for parent in Path(path).parents if parent.is_relative_to(self._table)}
+        changed = [*new, *(self._synced.keys() - files.keys())]  # what is erased has to stay so
+        folders = {parent for path in changed for parent in Path(path).parents if parent.is_relative_to(self._table)}
+        folders = {folder for folder in folders if folder.is_dir()}
         for folder in sorted(folders, reverse=True):  # a folder after those in it
             sync_folder(folder)
         self._folder.write(DURABLE, f"{version}\n".encode())
         self._synced = files
 
     def noted(self) -> int | None:
-        """The last version that is on disk; None if no table ever was."""
+        """The last version that is on disk; None if no table ever was, or where it was copied without the note."""
         if not self._folder.exists(DURABLE):
             return None
         text = self._folder.read(DURABLE).decode(errors="replace").strip()
@@ -61,7 +63,7 @@ class Durability:
     def dropped(self) -> int:
         """Forget versions that are not on disk; returns the number of the last of them, 0 if there were none."""
         durable = self.noted()
-        later = [number for number in self._versions() if durable is None or number > durable]
+        later = [] if durable is None else [number for number in self._versions() if number > durable]
         for number in later:
             (self._table / "_versions" / f"{_LAST - number:020}.manifest").unlink()
         if later:

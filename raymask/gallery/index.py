@@ -8,6 +8,7 @@ on a million embeddings it found the nearest of 99.8% of 500 queries in 7 ms (p9
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def in_memory(dataset: LanceDataset) -> list[LanceFragment]:
     a large one those that wait for the index, which are many and small. None, where it is so many rows."""
     if dataset.count_rows() <= (EXACT_ROWS if dataset.has_index else 2 * EXACT_ROWS):
         return list(dataset.get_fragments())
-    indexed = {number for segment in _segments(dataset) for number in segment.fragment_ids}
+    indexed = indexed_files(dataset)
     waiting = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id not in indexed]
     return waiting if sum(fragment.count_rows() for fragment in waiting) <= EXACT_ROWS else []
 
@@ -62,9 +63,26 @@ def nearest(dataset: LanceDataset, query: np.ndarray, rows: int, *, waiting: boo
     return {"nearest": asked, "fast_search": not waiting}
 
 
+def indexed_files(dataset: LanceDataset) -> set[int]:
+    """Numbers of the data files that the index knows, also of some that are gone."""
+    return {number for segment in _segments(dataset) for number in segment.fragment_ids}
+
+
+def rewrite_index(dataset: LanceDataset) -> None:
+    """Leave out of the index what is in no data file any more. Lance does so itself where it rewrites a data file; one
+    that went as a whole stays in the index, with codes from which its embeddings could be made again, nearly."""
+    if segments := _segments(dataset):
+        dataset.optimize.optimize_indices(num_indices_to_merge=len(segments))
+
+
 def compact(dataset: LanceDataset) -> None:
     """Join small data files, and leave deleted rows out."""
     _rewrite(dataset, spared=[])
+
+
+def delete_rows(dataset: LanceDataset, numbers: Iterable[int]) -> None:
+    """Delete rows by their numbers: Lance's log of commits keeps the words by which rows were chosen, a name too."""
+    dataset.delete(f"_rowid IN ({', '.join(map(str, numbers))})")
 
 
 def drop_deleted(dataset: LanceDataset) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.gallery.index import in_memory, nearest
-from raymask.gallery.table import Space, check_space, first_line, is_identity, open_table
+from raymask.gallery.table import FAILURES, Space, check_space, first_line, is_identity, open_table
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -22,6 +22,10 @@ _ROWS_PER_PERSON = 8
 """Rows fetched for each person wanted, at first; more while they are of too few people."""
 _TRIES = 3
 """Times that a table is read whose files are deleted meanwhile."""
+
+
+class ChangedError(DataError):
+    """A gallery's files were deleted while they were read, because it was compacted or somebody was erased."""
 
 
 class Candidate(NamedTuple):
@@ -107,8 +111,8 @@ class GalleryReader:
             try:
                 if self._view.dataset.latest_version == self._view.dataset.version:
                     return False
-            except (OSError, ValueError) as error:
-                raise DataError(f"{self.folder.uri} cannot be read ({first_line(error)})") from None
+            except FAILURES as error:
+                raise self._unreadable(error) from None
             self._view = self._loaded(self._view.memory)
             return True
 
@@ -191,17 +195,24 @@ class GalleryReader:
         return pictures[0] if pictures else None
 
     def batches(self) -> Iterator[Any]:
-        """All rows of the version that is known, as Arrow batches."""
-        yield from self._view.dataset.to_batches(batch_size=4096)
+        """All rows of the version that is known, as Arrow batches.
+
+        Raises:
+            ChangedError: files of this version were deleted meanwhile; those of the next may be read.
+        """
+        try:
+            yield from self._view.dataset.to_batches(batch_size=4096)
+        except FAILURES as error:
+            raise ChangedError(f"{self.folder.uri} changed while it was read ({first_line(error)})") from None
 
     def _read(self, act: Any) -> Any:
         """Read the table; of its latest version, where files of the known one are gone."""
         for attempt in range(_TRIES):
             try:
                 return act(self._view)
-            except (OSError, ValueError) as error:
+            except FAILURES as error:
                 if attempt == _TRIES - 1:
-                    raise DataError(f"{self.folder.uri} cannot be read ({first_line(error)})") from None
+                    raise self._unreadable(error) from None
             with self._turn:
                 self._view = self._loaded(self._view.memory)
         raise AssertionError("unreachable")
@@ -212,10 +223,15 @@ class GalleryReader:
             try:
                 dataset = open_table(self.folder)
                 return _View(dataset, int(dataset.count_rows()), self._extended(before, dataset))
-            except (OSError, ValueError) as error:
+            except FAILURES as error:
                 if attempt == _TRIES - 1:
-                    raise DataError(f"{self.folder.uri} cannot be read ({first_line(error)})") from None
+                    raise self._unreadable(error) from None
         raise AssertionError("unreachable")
+
+    def _unreadable(self, error: Exception) -> DataError:
+        if isinstance(error, DataError):
+            return error
+        return DataError(f"{self.folder.uri} cannot be read ({first_line(error)})")
 
     def _extended(self, before: _InMemory, dataset: LanceDataset) -> _InMemory:
         fragments = in_memory(dataset)

@@ -7,18 +7,31 @@ import logging
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raymask.data.storage import Folder
+from raymask.data.storage import Folder, make_folder
 from raymask.errors import DataError, UnsavedError
 from raymask.gallery.durability import Durability
 from raymask.gallery.erasures import Erasures, read_erasures, write_erasures
-from raymask.gallery.index import compact, drop_deleted, extend_index, forget_versions, needs_index
+from raymask.gallery.index import (
+    compact,
+    delete_rows,
+    drop_deleted,
+    extend_index,
+    forget_versions,
+    indexed_files,
+    needs_index,
+    rewrite_index,
+)
 from raymask.gallery.rows import Enrolment, as_table, gallery_schema
 from raymask.gallery.table import (
+    FAILURES,
     Space,
     check_space,
     first_line,
@@ -39,8 +52,8 @@ LOCK = "lock"
 COMPACT_AFTER = 128
 """Commits after which small data files are joined."""
 _INDEX_TRIES = 5
-_FAILURES = (OSError, ValueError, RuntimeError, DataError)
-"""What Lance and the disk fail with."""
+_INDEX_AGAIN = 60
+"""Seconds after which an index that could not be built is tried again."""
 _KEPT = timedelta(seconds=60)
 """How long versions are kept for searches that still read them."""
 
@@ -64,6 +77,10 @@ class GalleryStore:
         self._dataset: Any = None
         """The table as it is on disk; None after a failure, until it is opened again."""
         self._indexing: threading.Thread | None = None
+        self._index_from = 0.0
+        """Monotonic time from which an index may be built."""
+        self._dropped = 0
+        """The last version that was dropped: a search may have seen it, and its number is not used again."""
         self._commits = 0
         check_space(self.folder, space)
         self._lock = _locked(self.folder)
@@ -71,6 +88,8 @@ class GalleryStore:
             if read_space(self.folder) is None:
                 write_space(self.folder, space)
             self._erasures = read_erasures(self.folder) or self._no_erasures()
+            self._index_stale = bool(self._erasures.unfinished)
+            """Whether the index may know rows of data files that are gone."""
             self._reopen()
             self._finish_erasures()
         except BaseException:
@@ -113,6 +132,9 @@ class GalleryStore:
         """
         with self._turn:
             self._open_again()
+            for identity in {one.identity for one in enrolments}:
+                if self._is_half_erased(identity):  # what is enrolled now is not what was to be erased
+                    self._finish_erasure(identity)
             chosen: dict[bytes, Enrolment] = {}
             new = []
             for one in enrolments:
@@ -139,40 +161,46 @@ class GalleryStore:
             self._keys.update(rows["photo"].to_pylist())
             self._commits += 1
 
-    def erase(self, identity: str) -> int:
-        """Erase a person: embeddings and photos are in no file any more, old versions' included.
+    def erase(self, identity: str) -> int | None:
+        """Erase a person: embeddings, photos and the name are in no file any more, old versions' included.
 
         Returns:
-            How many photos were erased.
+            How many photos were erased, not counting those of an attempt that failed; None if nobody has this name.
 
         Raises:
             UnsavedError: the disk fails; the erasure goes on when it is asked for again, or the gallery is opened.
         """
         with self._turn:
             self._open_again()
-            if not self._rows_of(identity) and Erasures.digest(identity) not in self._erasures.unfinished:
-                return 0
-            self._note(self._erasures.begun(identity))
+            added = [row["added"] for row in self._rows_of(identity)]
+            if not added and not self._is_half_erased(identity):
+                return None
+            self._note(self._erasures.begun(identity, max([datetime.now(UTC), *added])))
             return self._finish_erasure(identity)
 
     def remember(self, erasures: Erasures) -> None:
-        """Add another list's erasures to this one's, of people who are not enrolled now. Raises UnsavedError."""
+        """Add another list's erasures to this one's, and erase what they cover here. Raises UnsavedError."""
         with self._turn:
-            self._note(self._erasures.joined(erasures))
+            joined = self._erasures.joined(erasures)
+            rows = self._dataset.to_table(columns=["identity", "added"]) if joined.times else None
+            found = zip(rows["identity"].to_pylist(), rows["added"].to_pylist(), strict=True) if rows else ()
+            covered = {identity for identity, added in found if joined.covers(identity, added)}
+            unfinished = {Erasures.digest(identity) for identity in covered}
+            self._note(replace(joined, unfinished=joined.unfinished | unfinished))
+            for identity in sorted(covered):
+                self._finish_erasure(identity)
 
     def maintain(self) -> None:
         """Join small files when there are many, and begin to index what waits for it. Raises UnsavedError."""
         with self._turn:
-            if self._indexing is not None:
-                if self._indexing.is_alive():
-                    return  # joining files would make its work void
-                self._indexing = None
-                self._commit(lambda _: open_table(self.folder))
+            if self._indexing is not None and self._indexing.is_alive():
+                return  # joining files would make its work void
+            self._settle_index()
             if self._commits >= COMPACT_AFTER:
                 self._commits = 0
                 self._commit(compact)
                 self._commit(lambda dataset: forget_versions(dataset, older_than=_KEPT))
-            if self._dataset is not None and needs_index(self._dataset):
+            if time.monotonic() >= self._index_from and needs_index(self._dataset):
                 self._indexing = threading.Thread(target=self._index, name="gallery-index", daemon=True)
                 self._indexing.start()
 
@@ -189,8 +217,16 @@ class GalleryStore:
         """On a dataset of its own, for enrolments go on meanwhile; it is synced with the next commit."""
         try:
             extend_index(open_table(self.folder))
-        except _FAILURES as error:  # searches go on without, and it is tried again
+        except FAILURES as error:  # searches go on without, and it is tried again
+            self._index_from = time.monotonic() + _INDEX_AGAIN
             _log.warning("the gallery's index could not be extended: %s", first_line(error))
+
+    def _settle_index(self) -> None:
+        """Wait for an index that is being built, and go on from the version that it has made."""
+        if self._indexing is not None:
+            self._indexing.join()
+            self._indexing = None
+            self._commit(lambda _: open_table(self.folder))
 
     def _commit(self, act: Callable[[LanceDataset], LanceDataset | None]) -> None:
         """Change the table, in place or for the one that `act` returns, and sync it; where that fails, it is as it was
@@ -201,8 +237,10 @@ class GalleryStore:
             if self._durability is not None:
                 self._durability.sync(dataset.version)
             self._dataset = dataset
-        except _FAILURES as error:
+        except FAILURES as error:
             self._dataset = None  # after a failed sync nobody knows what is on disk: what is noted is
+            with suppress(*FAILURES):
+                self._reopen()  # so that no search finds what was refused
             raise self._unsaved(error) from error
 
     def _open_again(self) -> None:
@@ -211,7 +249,7 @@ class GalleryStore:
             return
         try:
             self._reopen()
-        except _FAILURES as error:
+        except FAILURES as error:
             self._dataset = None
             raise self._unsaved(error) from error
 
@@ -228,26 +266,23 @@ class GalleryStore:
         local = self.folder.is_local
         table = Path(table_uri(self.folder))
         self._durability = Durability(self.folder, table) if local else None
-        dropped = self._durability.dropped() if self._durability else 0
-        if self._durability and self._durability.noted() is None:
-            shutil.rmtree(table, ignore_errors=True)  # it was being made
-        self._dataset = None
+        if self._durability:
+            self._dropped = max(self._dropped, self._durability.dropped())
+            if self._durability.noted() is None and not any(table.glob("data/*")):
+                shutil.rmtree(table, ignore_errors=True)  # it was being made
         if self._exists():
-            self._dataset = open_table(self.folder)
-            while dropped and self._dataset.version <= dropped:  # numbers that a search has seen are not used again
-                self._dataset.restore()
-                self._dataset = open_table(self.folder)
-            if self._durability:
-                self._durability.sync(self._dataset.version)
-            if self._indexing is None:  # files of a write that was cut short take up room; an index being built is none
-                forget_versions(self._dataset, older_than=timedelta(0))
+            dataset = open_table(self.folder)
+            while dataset.version <= self._dropped:
+                dataset.restore()
+                dataset = open_table(self.folder)
         else:
-            empty = gallery_schema(self.space.size).empty_table()
-            self._dataset = lance.write_dataset(empty, table_uri(self.folder))
-            if self._durability:
-                self._durability.sync(self._dataset.version)
-        keys = self._dataset.to_table(columns=["photo"])["photo"]
-        self._keys: set[bytes] = set(keys.to_pylist())
+            dataset = lance.write_dataset(gallery_schema(self.space.size).empty_table(), table_uri(self.folder))
+        if self._durability:
+            self._durability.sync(dataset.version)
+        if self._indexing is None:  # files of a write that was cut short take up room; an index being built is none
+            forget_versions(dataset, older_than=timedelta(0))
+        self._keys: set[bytes] = set(dataset.to_table(columns=["photo"])["photo"].to_pylist())
+        self._dataset = dataset
 
     def _exists(self) -> bool:
         import lance
@@ -271,19 +306,31 @@ class GalleryStore:
             return
         column = self._dataset.to_table(columns=["identity"])["identity"]
         for identity in column.unique().to_pylist():
-            if self._erasures.digest(identity) in self._erasures.unfinished:
+            if self._is_half_erased(identity):
                 self._finish_erasure(identity)
         self._scrub()
         self._note(Erasures(self._erasures.times))  # rows of the others were gone already
 
     def _finish_erasure(self, identity: str) -> int:
-        keys = self._rows_of(identity)
-        if keys:
-            self._commit(lambda dataset: _delete(dataset, identity))
-        self._keys -= keys
+        """Delete the rows that the list of erasures covers, from all files; returns of how many photos."""
+        self._settle_index()  # it reads what is to go
+        rows = [row for row in self._rows_of(identity) if self._erasures.covers(identity, row["added"])]
+        if rows:
+            files = self._files()
+            self._commit(lambda dataset: delete_rows(dataset, (row["_rowid"] for row in rows)))
+            self._index_stale |= bool((files - self._files()) & indexed_files(self._dataset))
+        photos = {row["photo"] for row in rows}
+        self._keys -= photos
         self._scrub()
         self._note(self._erasures.finished([identity]))
-        return len(keys)
+        return len(photos)
+
+    def _is_half_erased(self, identity: str) -> bool:
+        return Erasures.digest(identity) in self._erasures.unfinished
+
+    def _files(self) -> set[int]:
+        """Numbers of the table's data files."""
+        return {fragment.fragment_id for fragment in self._dataset.get_fragments()}
 
     def _note(self, erasures: Erasures) -> None:
         try:
@@ -294,18 +341,16 @@ class GalleryStore:
 
     def _scrub(self) -> None:
         """Leave deleted rows out of every file, the index's too, and delete the files that had them."""
-        if self._indexing is not None:
-            self._indexing.join()  # it reads what is to go
         self._commit(drop_deleted)
+        if self._index_stale:
+            self._commit(rewrite_index)
+            self._index_stale = False
         self._commit(lambda dataset: forget_versions(dataset, older_than=timedelta(0)))
 
-    def _rows_of(self, identity: str) -> set[bytes]:
-        found = self._dataset.to_table(columns=["photo"], filter=is_identity(identity))
-        return set(found["photo"].to_pylist())
-
-
-def _delete(dataset: LanceDataset, identity: str) -> None:
-    dataset.delete(is_identity(identity))
+    def _rows_of(self, identity: str) -> list[dict[str, Any]]:
+        """Photo, time and number of each row."""
+        found = self._dataset.to_table(columns=["photo", "added"], filter=is_identity(identity), with_row_id=True)
+        return list(found.to_pylist())
 
 
 def _locked(folder: Folder) -> int | None:
@@ -313,7 +358,7 @@ def _locked(folder: Folder) -> int | None:
     if not folder.is_local:
         return None
     try:
-        Path(folder.uri).mkdir(parents=True, exist_ok=True)
+        make_folder(Path(folder.uri))
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise DataError(f"{folder.uri} cannot be written ({error.strerror}); check its rights") from None

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from lance import LanceDataset
 
 TABLE = "faces.lance"
+FAILURES = (OSError, ValueError, RuntimeError, DataError)
+"""What Lance and the disk fail with."""
 ABOUT = "gallery.json"
 FORMAT = 1
 

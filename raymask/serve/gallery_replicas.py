@@ -17,7 +17,7 @@ from raymask.gallery.committer import GroupCommitter
 from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
 from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
-from raymask.gallery.table import Space, read_space
+from raymask.gallery.table import Space, first_line, read_space
 from raymask.serve.measured import Measured
 
 FRESH = 0.25
@@ -40,7 +40,7 @@ class GalleryWriterReplica:
         with self._measured():
             return await asyncio.wrap_future(self._committer.enrol(enrolment))
 
-    async def erase(self, identity: str) -> int:
+    async def erase(self, identity: str) -> int | None:
         """As `GalleryClient.erase`."""
         with self._measured():
             return await asyncio.wrap_future(self._committer.erase(identity))
@@ -69,15 +69,16 @@ class GallerySearchReplica:
         self._reader = _patiently(lambda: _reader(uri, space))
         self._log = logging.getLogger("ray.serve")
         self._measured = Measured()
-        threading.Thread(target=self._follow, name="gallery-follow", daemon=True).start()
+        self._following = threading.Thread(target=self._follow, name="gallery-follow", daemon=True)
+        self._following.start()
 
     def _follow(self) -> None:
         while True:
             time.sleep(FRESH)
             try:
                 self._reader.refresh()
-            except DataError as error:  # searches go on with what was read before
-                self._log.warning("%s", error)
+            except Exception as error:  # searches go on with what was read before
+                self._log.warning("the gallery could not be read again: %s", first_line(error))
 
     async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
         """As `GalleryClient.search`."""
@@ -93,8 +94,13 @@ class GallerySearchReplica:
         return await asyncio.to_thread(self._reader.photos, identity)
 
     async def ping(self) -> bool:
-        """Whether it hears."""
-        return True
+        """Whether it hears, and follows what is written."""
+        return self._following.is_alive()
+
+    def check_health(self) -> None:
+        """For Serve, which replaces the replica if this raises."""
+        if not self._following.is_alive():
+            raise RuntimeError("the gallery is not followed any more")
 
 
 def _reader(uri: str, space: Space) -> GalleryReader:

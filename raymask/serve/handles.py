@@ -95,7 +95,7 @@ class RayGallery:
         """As `GalleryClient.enrol`."""
         return await asked(self._writer.enrol.remote(enrolment))
 
-    async def erase(self, identity: str) -> int:
+    async def erase(self, identity: str) -> int | None:
         """As `GalleryClient.erase`."""
         return await asked(self._writer.erase.remote(identity))
 

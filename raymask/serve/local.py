@@ -88,7 +88,7 @@ class LocalGallery:
         """As `GalleryClient.enrol`."""
         return await asyncio.wrap_future(self._committer.enrol(enrolment))
 
-    async def erase(self, identity: str) -> int:
+    async def erase(self, identity: str) -> int | None:
         """As `GalleryClient.erase`."""
         return await asyncio.wrap_future(self._committer.erase(identity))
 

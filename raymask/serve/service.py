@@ -31,7 +31,7 @@ class GalleryClient(Protocol):
     async def enrol(self, enrolment: Enrolment) -> bool:
         """Whether the photo is new, once it is on disk."""
 
-    async def erase(self, identity: str) -> int:
+    async def erase(self, identity: str) -> int | None:
         """How many photos of the person are gone from every file."""
 
     async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
@@ -213,7 +213,7 @@ class Service:
         """Erase somebody; answered when no file holds them any more."""
         identity = check_identity(identity)
         photos = await self.gallery.erase(identity)
-        if not photos:
+        if photos is None:
             raise _unknown(identity)
         return answers.Erased(identity=identity, photos=photos)
 

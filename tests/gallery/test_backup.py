@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from raymask.errors import DataError, ModelError
 from raymask.gallery import backup as backup_module
 from raymask.gallery.backup import BackupConfig, RestoreConfig, backup, restore
-from raymask.gallery.reader import GalleryReader
+from raymask.gallery.reader import ChangedError, GalleryReader
+from raymask.gallery.rows import photo_key
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
 
@@ -58,6 +60,48 @@ def test_a_restore_does_not_bring_back_the_erased(saved):
     assert restore(elsewhere) == (1, 0, 2), "the gallery is lost, its list of erasures is not"
     backup(BackupConfig(gallery=str(saved / "lost"), out=str(saved / "second")))
     assert len(json.loads((saved / "second" / "erasures.json").read_text())["erased"]) == 2
+
+
+def test_a_list_of_erasures_erases_who_is_enrolled_still(saved):
+    with GalleryStore(saved / "gallery", SPACE) as store:
+        store.erase("ann")
+        store.erase("bob")
+        store.enrol([enrolment("bob", 22)])
+    old = RestoreConfig(backup=str(saved / "backup"), gallery=str(saved / "old"))
+    assert restore(old) == (3, 0, 0), "the list is not known yet"
+    with GalleryStore(saved / "old", SPACE) as store:
+        store.enrol([enrolment("bob", 23)])
+    known = replace(old, erasures=str(saved / "gallery" / "erasures.json"))
+    assert restore(known) == (0, 1, 2)
+    reader = GalleryReader(str(saved / "old"), SPACE)
+    assert reader.identities() == [("bob", 1), ("cyd", 1)], "who was enrolled after the erasure stays"
+    assert [photo.key for photo in reader.photos("bob")] == [photo_key("bob", "23")]
+    assert not any(b"ann" in path.read_bytes() for path in (saved / "old").rglob("*") if path.is_file())
+
+
+def test_a_gallery_that_changes_while_it_is_saved_is_saved_as_it_is_then(saved, monkeypatch):
+    with GalleryStore(saved / "gallery", SPACE) as store:
+        for seed in range(100, 130):
+            store.enrol([enrolment(f"p{seed}", seed)])
+        erased = iter(["ann", "p129"])
+
+        class Disturbed(GalleryReader):
+            """Of whose gallery somebody is erased when it begins to read."""
+
+            def batches(self):
+                if (name := next(erased, None)) is not None:
+                    store.erase(name)
+                return super().batches()
+
+        monkeypatch.setattr(backup_module, "GalleryReader", Disturbed)
+        about = backup(BackupConfig(gallery=str(saved / "gallery"), out=str(saved / "later")))
+        assert about["embeddings"] == len(store) == 31
+        assert sorted(about["files"]) == sorted(path.name for path in (saved / "later").glob("rows-*"))
+        assert set(json.loads((saved / "later" / "erasures.json").read_text())["erased"]) == set(store.erasures.times)
+        erased = iter([f"p{seed}" for seed in range(100, 129)])
+        with pytest.raises(ChangedError, match="changed while it was read"):
+            backup(BackupConfig(gallery=str(saved / "gallery"), out=str(saved / "never")))
+        assert not list((saved / "never").glob("*"))
 
 
 def test_damage_is_named(saved):

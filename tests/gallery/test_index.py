@@ -1,9 +1,14 @@
 """The index of a large gallery, on a small one."""
 
+import threading
+from pathlib import Path
+
 import numpy as np
 import pytest
+from lance.file import LanceFileReader
 
 from raymask.gallery import index
+from raymask.gallery import store as store_module
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.rows import Enrolment, photo_key
 from raymask.gallery.store import GalleryStore
@@ -78,12 +83,32 @@ def test_a_gallery_that_grows_is_indexed_and_stays_searched_whole(tmp_path, smal
         assert recall(gallery, queries, every=10) >= 0.99, "the indexed are found beside them"
 
 
+def indexed_rows(folder: Path) -> set[int]:
+    """Numbers of the rows that the index's files hold codes of."""
+    files = list(folder.glob("faces.lance/_indices/*/auxiliary.idx"))
+    assert files
+    tables = [LanceFileReader(str(file)).read_all().to_table() for file in files]
+    assert all("_rabit_codes" in table.column_names for table in tables)
+    return {row for table in tables for row in table["_rowid"].to_pylist()}
+
+
+def rows_of(store: GalleryStore) -> set[int]:
+    return set(store._dataset.to_table(columns=[], with_row_id=True)["_rowid"].to_pylist())
+
+
 def test_the_erased_leave_the_index(tmp_path, small_limits):
     rows = people(2000, 1, 0.3)
+    alone = Enrolment(identity="alone", key=photo_key("alone", "1"), embeddings=people(2, 8, 0.3)[:1], looks=("",))
     with GalleryStore(tmp_path, SPACE) as store:
         enrol(store, rows, "first")
+        store.enrol([alone])  # in a file of their own
         store.finish_index()
+        assert indexed_rows(tmp_path) == rows_of(store)
+        assert store.erase("alone") == 1
+        assert indexed_rows(tmp_path) == rows_of(store)
         assert store.erase("p00007") == 1
+        assert indexed_rows(tmp_path) == rows_of(store)
+        assert len(rows_of(store)) == 1999
         gallery = GalleryReader(str(tmp_path), SPACE)
         assert gallery._view.dataset.has_index
         assert gallery.search(rows[7], 1)[0].identity != "p00007"
@@ -92,3 +117,41 @@ def test_the_erased_leave_the_index(tmp_path, small_limits):
     data = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(rows[7].tobytes() in one or b"p00007" in one for one in data)
     assert any(rows[8].tobytes() in one for one in data)
+
+
+def test_who_is_erased_while_the_index_is_built_is_not_in_it(tmp_path, small_limits, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    extend = index.extend_index
+
+    def slowly(dataset):
+        begun.set()
+        assert go_on.wait(30)
+        extend(dataset)
+
+    monkeypatch.setattr(store_module, "extend_index", slowly)
+    with GalleryStore(tmp_path, SPACE) as store:
+        enrol(store, people(2000, 1, 0.3), "first")
+        store.maintain()
+        assert begun.wait(30)
+        threading.Timer(0.5, go_on.set).start()
+        assert store.erase("p00007") == 1
+        assert store._dataset.has_index
+        assert indexed_rows(tmp_path) == rows_of(store)
+
+
+def test_an_index_that_cannot_be_built_is_not_tried_with_every_commit(tmp_path, small_limits, monkeypatch):
+    tries = []
+
+    def fails(_):
+        tries.append(1)
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(store_module, "extend_index", fails)
+    with GalleryStore(tmp_path, SPACE) as store:
+        enrol(store, people(2000, 1, 0.3), "first")
+        store.finish_index()
+        for number in range(3):
+            enrol(store, people(3, 1, 0.3), str(number))
+            store.maintain()
+        assert len(tries) == 1
+        assert len(store) == 2009

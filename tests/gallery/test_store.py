@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +17,9 @@ import numpy as np
 import pytest
 
 from raymask.errors import ConfigError, DataError, ModelError, UnsavedError
+from raymask.gallery import store as store_module
 from raymask.gallery.committer import GroupCommitter
+from raymask.gallery.durability import Durability
 from raymask.gallery.erasures import Erasures, read_erasures
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.rows import Enrolment, check_identity, photo_key
@@ -105,8 +109,21 @@ def test_the_erased_are_in_no_file(tmp_path):
         reader.refresh()
         assert reader.identities() == [("ann", 1), ("bob", 1)]
         assert {one.identity for one in reader.search(unit(2), 9)} == {"ann", "bob"}
-        assert store.erase("O'Hara") == 0
+        assert store.erase("O'Hara") is None
         assert store.enrol([enrolment("O'Hara", 4)]) == [True], "who was erased can be enrolled anew"
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_name_of_the_erased_is_in_no_file_whoever_came_with_them(tmp_path, alone):
+    with GalleryStore(tmp_path, SPACE) as store:
+        store.enrol([enrolment("bob", 1)])
+        store.enrol([enrolment("ann", 2)] if alone else [enrolment("ann", 2), enrolment("cyd", 3)])
+        store.enrol([enrolment("dan", 4)])
+        assert files_holding(tmp_path, b"ann")
+        assert store.erase("ann") == 1
+        assert files_holding(tmp_path, b"ann", unit(2).tobytes()) == []
+    GalleryStore(tmp_path, SPACE).close()
+    assert files_holding(tmp_path, b"ann", unit(2).tobytes()) == []
 
 
 def test_an_erasure_cut_short_is_finished_when_the_gallery_is_opened(tmp_path, monkeypatch):
@@ -130,13 +147,66 @@ def test_an_erasure_that_failed_goes_on_when_it_is_asked_for_again(tmp_path, mon
             with pytest.raises(UnsavedError, match="no space"):
                 store.erase("ann")
         assert files_holding(tmp_path, unit(1).tobytes())
-        store.erase("ann")
+        assert store.erase("ann") == 0, "somebody was erased, though no row was left to delete"
+        assert store.erase("ann") is None
         assert files_holding(tmp_path, b"ann", unit(1).tobytes()) == []
         assert store.enrol([enrolment("ann", 1), enrolment("bob", 2)]) == [True, False]
 
 
-def _fails(_: object) -> None:
+def _fails(*_: object) -> None:
     raise OSError(28, "no space left")
+
+
+def test_who_is_enrolled_after_a_failed_erasure_stays(tmp_path, monkeypatch):
+    with GalleryStore(tmp_path, SPACE) as store:
+        store.enrol([enrolment("ann", 1), enrolment("bob", 2)])
+        with monkeypatch.context() as disk:
+            disk.setattr("raymask.gallery.store.delete_rows", _fails)
+            with pytest.raises(UnsavedError, match="no space"):
+                store.erase("ann")
+        assert store.enrol([enrolment("ann", 3)]) == [True]
+        assert files_holding(tmp_path, unit(1).tobytes()) == [], "first what was to be erased is"
+    with GalleryStore(tmp_path, SPACE):
+        photos = GalleryReader(str(tmp_path), SPACE).photos("ann")
+        assert [photo.key for photo in photos] == [photo_key("ann", "3")]
+
+
+def test_what_was_refused_is_not_found(tmp_path, monkeypatch):
+    with GalleryStore(tmp_path, SPACE) as store:
+        store.enrol([enrolment("ann", 1)])
+        sync = Durability.sync
+
+        def fails_once(durability, version):
+            monkeypatch.setattr(Durability, "sync", sync)
+            raise OSError(28, "no space left")
+
+        monkeypatch.setattr(Durability, "sync", fails_once)
+        with pytest.raises(UnsavedError, match="no space"):
+            store.enrol([enrolment("bob", 2)])
+        reader = GalleryReader(str(tmp_path), SPACE)
+        assert reader.identities() == [("ann", 1)]
+        assert store.enrol([enrolment("bob", 2)]) == [True]
+        assert reader.refresh()
+        assert reader.identities() == [("ann", 1), ("bob", 1)]
+
+
+def test_a_copy_without_the_note_of_what_is_on_disk_is_whole(tmp_path):
+    with GalleryStore(tmp_path / "gallery", SPACE) as store:
+        store.enrol([enrolment("ann", 1)])
+        store.enrol([enrolment("bob", 2)])
+    shutil.copytree(tmp_path / "gallery", tmp_path / "copy", ignore=shutil.ignore_patterns("durable"))
+    with GalleryStore(tmp_path / "copy", SPACE) as store:
+        assert len(store) == 2
+        assert store.enrol([enrolment("ann", 1), enrolment("cyd", 3)]) == [False, True]
+
+
+def test_a_gallery_whose_making_was_cut_short_is_made_anew(tmp_path):
+    GalleryStore(tmp_path, SPACE).close()
+    (tmp_path / "durable").unlink()
+    for manifest in (tmp_path / "faces.lance" / "_versions").iterdir():
+        manifest.write_bytes(b"")
+    with GalleryStore(tmp_path, SPACE) as store:
+        assert store.enrol([enrolment("ann", 1)]) == [True]
 
 
 def test_the_list_of_erasures_names_nobody():
@@ -243,7 +313,7 @@ def test_one_group_holds_what_came_meanwhile_and_ends_at_an_erasure(tmp_path):
             )
 
 
-def test_a_request_given_up_before_its_turn_does_nothing_and_harms_nobody(tmp_path):
+def test_a_request_given_up_before_its_turn_does_nothing_and_harms_nobody(tmp_path, monkeypatch):
     with GalleryStore(tmp_path, SPACE) as store:
         store.enrol([enrolment("ann", 1)])
         committer = GroupCommitter(store)
@@ -261,6 +331,10 @@ def test_a_request_given_up_before_its_turn_does_nothing_and_harms_nobody(tmp_pa
         assert first.result(20)
         assert last.result(20)
         assert committer.alive
+        monkeypatch.setattr(store, "maintain", _fails)
+        assert committer.enrol(enrolment("bob", 6)).result(20)
+        assert committer.erase("bob").result(20) == 2, "a failure beside its work does not end it"
+        assert committer.enrol(enrolment("bob", 2)).result(20)
         committer.close()
         reader = GalleryReader(str(tmp_path), SPACE)
         assert [name for name, _ in reader.identities(after="", limit=9)] == ["ann", "bob", "dan"]
@@ -298,7 +372,7 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path):
             writer.send_signal(signal.SIGKILL)
             acknowledged |= {int(line) for line in writer.stdout if line.endswith("\n")}
     with GalleryStore(tmp_path, SPACE) as store:
-        keys = [photo.key for photo in GalleryReader(str(tmp_path), SPACE).photos("ann")]
+        keys = [key for batch in GalleryReader(str(tmp_path), SPACE).batches() for key in batch["photo"].to_pylist()]
         assert len(keys) == len(set(keys)) == len(store)
         assert {photo_key("ann", str(seed)) for seed in acknowledged} <= set(keys)
 
@@ -322,7 +396,30 @@ def test_the_disk_is_synced_before_an_enrolment_is_acknowledged(tmp_path):
             assert what in synced, f"{what} is not synced before the acknowledgement"
         last_data = max(p for p in range(before, after) if "fsync(" in lines[p] and "faces.lance" in lines[p])
         noted = max(p for p in range(before, after) if "fsync(" in lines[p] and "durable" in lines[p])
-        assert last_data < noted, "the version is noted after its files are on disk"
+        named = max(p for p in range(before, after) if "rename(" in lines[p] and "durable" in lines[p])
+        kept = max(p for p in range(before, after) if "fsync(" in lines[p] and f"<{tmp_path / 'gallery'}>" in lines[p])
+        assert last_data < noted < named < kept, "files, then the note of their version, then its name"
+    assert any("fsync(" in line and f"<{tmp_path}>" in line for line in lines[: told[0]]), "the gallery's own name"
+
+
+def test_what_is_erased_stays_so_after_a_power_cut(tmp_path, monkeypatch):
+    with GalleryStore(tmp_path, SPACE) as store:
+        store.enrol([enrolment("ann", 1)])
+        store.enrol([enrolment("bob", 2)])
+        synced = []
+        monkeypatch.setattr("raymask.gallery.durability.sync_folder", lambda path: synced.append(path.name))
+        unlinked: list[str] = []
+        forget = store_module.forget_versions
+
+        def forgets(dataset, **options):
+            synced.clear()
+            before = set(tmp_path.rglob("*"))
+            forget(dataset, **options)
+            unlinked.extend(path.parent.name for path in before - set(tmp_path.rglob("*")))
+
+        monkeypatch.setattr(store_module, "forget_versions", forgets)
+        store.erase("ann")
+        assert {"data", "_versions"} <= set(unlinked) <= set(synced)
 
 
 @pytest.mark.parametrize("name", ["", " ann", "a/b", "a\nb", "x" * 129, "\x00"])
@@ -337,14 +434,29 @@ def test_names_that_people_have():
     assert check_identity("Mu\u0308ller") == "M\u00fcller"
 
 
-def test_searches_go_on_while_the_writer_compacts_and_erases(tmp_path):
+def test_searches_go_on_while_the_writer_compacts_and_erases(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "COMPACT_AFTER", 3)
+    monkeypatch.setattr(store_module, "_KEPT", timedelta(0))  # files go as soon as they can
     with GalleryStore(tmp_path, SPACE) as store:
-        store.enrol([enrolment(f"p{seed}", seed) for seed in range(50)])
+        store.enrol([enrolment("ann", 49)])
         reader = GalleryReader(str(tmp_path), SPACE)
-        end = time.monotonic() + 2
-        erased = 0
-        while time.monotonic() < end and erased < 40:
-            store.erase(f"p{erased}")
-            erased += 1
-            assert reader.photos("p49"), "a reader whose files are gone reads the latest"
-            assert reader.search(unit(49), 1)[0].identity == "p49"
+        stop = threading.Event()
+
+        def search() -> int:
+            searches = 0
+            while not stop.is_set():
+                assert [photo.key for photo in reader.photos("ann")] == [photo_key("ann", "49")]
+                assert reader.search(unit(49), 1)[0].identity == "ann"
+                reader.refresh()
+                searches += 1
+            return searches
+
+        with ThreadPoolExecutor(2) as pool:
+            searching = [pool.submit(search) for _ in range(2)]
+            for number in range(20):
+                for seed in range(3):
+                    store.enrol([enrolment(f"p{number}", 100 * number + seed)])
+                store.maintain()
+                assert store.erase(f"p{number}") == 3
+            stop.set()
+            assert all(one.result() > 5 for one in searching)
