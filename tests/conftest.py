@@ -83,13 +83,13 @@ def fused_bundle(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 8 MiB; mounting one takes the rights of root."""
-    import subprocess
+    """A file system of 8 MiB."""
+    import sys
 
-    folder = tmp_path / "small_disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no right to mount a small file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    sys.path.insert(0, str(Path(__file__).parent))
+    from small_disk import file_system
+
+    with file_system(tmp_path / "small_disk", "8m") as mounted:
+        if not mounted:
+            pytest.skip("no right to mount a small file system")
+        yield tmp_path / "small_disk"
