@@ -1,5 +1,6 @@
 """The page in a real browser: someone is enrolled, identified masked, erased, and unknown then."""
 
+import hashlib
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ import uvicorn
 
 from raymask.serve.app import create_app
 from raymask.serve.config import Policy, ThresholdPair
+from raymask.serve.keys import Key
 from raymask.serve.local import LocalGallery
 from raymask.serve.service import Service
 
@@ -34,7 +36,13 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def address(plan, stages, tmp_path) -> Iterator[str]:
+def keys() -> tuple[Key, ...] | None:
+    """None: the service asks for no key."""
+    return None
+
+
+@pytest.fixture
+def address(plan, stages, tmp_path, keys) -> Iterator[str]:
     """The service under uvicorn. The tested embedder has learned nothing, so thresholds are looser than for others."""
     gallery = LocalGallery(str(tmp_path / "gallery"), plan.space)
     policy = Policy(masked=ThresholdPair(match=0.5, review=0.4), bare=ThresholdPair(match=0.5, review=0.4))
@@ -42,7 +50,7 @@ def address(plan, stages, tmp_path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(create_app(service, None), port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create_app(service, keys), port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -109,12 +117,18 @@ def test_someone_is_enrolled_identified_masked_erased_and_unknown(
     masked = tmp_path / "masked.png"
     masked.write_bytes(masked_png(1, 1))
     page.set_input_files("#file", masked)
-    wait_for_status(page, "1 face found, 1 masked")
+    wait_for_status(page, "1 face found, 1 masked. This is Ann O'Hara <b>.")
     page.locator("#unmasked-figure").wait_for(state="visible")
     assert page.locator(".decision").inner_text() == "This is Ann O'Hara <b>"
     assert page.locator(".candidate").count() == 1
     assert page.evaluate("document.getElementById('unmasked').naturalWidth") > 100
     page.screenshot(path=screenshots / "page.png", full_page=True)
+    drawn = "document.getElementById('photo').toDataURL()"
+    with_map = page.evaluate(drawn)
+    page.get_by_label("show masks").uncheck()
+    without_map = page.evaluate(drawn)
+    page.get_by_label("show masks").check()
+    assert page.evaluate(drawn) == with_map != without_map
 
     page.get_by_role("button", name="Erase Ann O'Hara <b>").click()
     page.get_by_role("dialog").get_by_role("button", name="Keep").click()
@@ -159,6 +173,22 @@ def test_the_page_by_keyboard_on_a_phone_in_the_dark(browser, address, faces_of,
     page.keyboard.press("Enter")
     wait_for_status(page, "Bo is enrolled.")
     page.locator("#people li", has_text="Bo, 1 photo").wait_for()
+    page.get_by_role("button", name="Erase Bo").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    assert page.locator("#people li").count() == 1
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    wait_for_status(page, "Bo is erased.")
+    assert page.locator("#status").evaluate("one => one.getBoundingClientRect().bottom <= innerHeight"), (
+        "it is in sight"
+    )
+    assert page.evaluate("document.activeElement.id") == "people-title"
+    page.get_by_text("Nobody is enrolled.").wait_for()
+    page.fill("#name", "a/b")
+    assert not page.locator("#name").evaluate("one => one.checkValidity()")
     widest = page.evaluate("document.documentElement.scrollWidth")
     assert widest <= 375, "nothing reaches out to the side"
     page.screenshot(path=screenshots / "phone.png", full_page=True)
@@ -173,8 +203,52 @@ def test_the_camera(browser, address):
     page.wait_for_function("document.getElementById('video').videoWidth > 0")
     page.get_by_role("button", name="Take the photo").click()
     wait_for_status(page, "no face was found")  # the browser's test picture shows nobody
+    track = page.evaluate_handle("document.getElementById('video').srcObject.getTracks()[0]")
+    assert track.evaluate("track => track.readyState") == "live"
     page.get_by_role("button", name="Stop the camera").click()
     assert not page.locator("#video").is_visible()
+    assert track.evaluate("track => track.readyState") == "ended"
+    assert page.evaluate("document.activeElement.id") == "camera"
+    page.get_by_role("button", name="Use the camera").dblclick()
+    page.locator("#video").wait_for(state="visible")
+    track = page.evaluate_handle("document.getElementById('video').srcObject.getTracks()[0]")
+    page.evaluate("dispatchEvent(new Event('pagehide'))")
+    assert track.evaluate("track => track.readyState") == "ended", "who leaves the page is not filmed"
+
+
+def test_what_was_found_stays_when_the_mask_cannot_be_taken_off(browser, address, masked_png, tmp_path):
+    page = opened(browser, address)
+    problem = {"status": 503, "content_type": "application/problem+json", "body": '{"detail": "Too much to do."}'}
+    page.route("**/v1/unmask*", lambda route: route.fulfill(**problem))
+    (tmp_path / "masked.png").write_bytes(masked_png(1, 1))
+    page.set_input_files("#file", tmp_path / "masked.png")
+    wait_for_status(page, "The mask cannot be shown taken off: Too much to do.")
+    assert page.locator(".decision").inner_text() == "Unknown"
+    assert page.locator("#enrol").is_visible()
+
+
+class TestWithKeys:
+    """A service that asks for a key."""
+
+    @pytest.fixture
+    def keys(self) -> tuple[Key, ...]:
+        return (Key(name="door", role="admin", sha256=hashlib.sha256(b"sesame").hexdigest()),)
+
+    def test_the_key_is_asked_for_and_the_photo_sent_again(self, browser, address, faces_of):
+        page = opened(browser, address)
+        dialog = page.get_by_role("dialog")
+        dialog.wait_for()
+        page.keyboard.press("Escape")
+        page.set_input_files("#file", faces_of(1)[0])
+        dialog.get_by_label("Key").fill("sesame")
+        page.keyboard.press("Enter")
+        wait_for_status(page, "1 face found, none masked")
+        page.get_by_text("Nobody is enrolled.").wait_for()
+        page.get_by_role("button", name="Key").click()
+        page.keyboard.press("Escape")
+        page.set_input_files("#file", faces_of(1)[1])
+        wait_for_status(page, "1 face found, none masked")
+        assert page.evaluate("sessionStorage.getItem('key')") == "sesame", "Escape leaves the key as it is"
 
 
 def test_the_documentation_is_readable(browser, address, screenshots):

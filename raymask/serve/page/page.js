@@ -6,11 +6,18 @@ const PAGE = 50; // people shown at a time
 
 const $ = (id) => document.getElementById(id);
 let photo = null; // {blob, bitmap, faces, maps}
+let refused = null; // a photo that was not looked at for want of a key
 let stream = null; // of the camera
+let facing = "user"; // or "environment": which camera
 let shownUntil = null; // the last name on the list
 let asked = 0; // which photo an answer belongs to
 
-class Problem extends Error {}
+class Problem extends Error {
+  constructor(detail, status = 0) {
+    super(detail);
+    this.status = status;
+  }
+}
 
 async function call(method, path, body) {
   const headers = {};
@@ -27,13 +34,20 @@ async function call(method, path, body) {
   try {
     detail = (await answer.json()).detail ?? detail;
   } catch { /* not ours: a proxy's */ }
-  if (answer.status === 401) $("key-dialog").showModal();
-  throw new Problem(detail);
+  if (answer.status === 401) askForKey();
+  throw new Problem(detail, answer.status);
 }
 
 function say(text, wrong = false) {
   $("status").textContent = text;
   $("status").classList.toggle("wrong", wrong);
+}
+
+// What went wrong, said; what is no fault of the service's or the user's goes on to the browser's console, too.
+function complain(error, before = "") {
+  const ours = error instanceof Problem;
+  say(before + (ours ? error.message : "Something went wrong on this page."), true);
+  if (!ours) throw error;
 }
 
 function element(tag, className, text) {
@@ -58,13 +72,13 @@ async function take(blob) {
     show();
     const masked = answer.faces.filter((face) => face.masked).length;
     const faces = `${answer.faces.length} ${answer.faces.length === 1 ? "face" : "faces"}`;
-    say(`${faces} found, ${masked === 0 ? "none" : masked} masked.`);
+    say(`${faces} found, ${masked === 0 ? "none" : masked} masked. ${answer.faces.map(verdict).join(". ")}.`);
     if (masked) await showUnmasked(mine);
   } catch (error) {
     if (mine !== asked) return;
-    if (!(error instanceof Problem)) throw error;
+    if (error.status === 401) refused = blob;
     $("found").hidden = true;
-    say(error.message, true);
+    complain(error);
   }
 }
 
@@ -91,14 +105,21 @@ function form(blob) {
   return data;
 }
 
+// What was found stays where this fails.
 async function showUnmasked(mine) {
-  const [segmented, unmasked] = await Promise.all([
-    call("POST", "/v1/segment", form(photo.blob)),
-    call("POST", "/v1/unmask?picture=jpeg", form(photo.blob)),
-  ]);
-  const { faces } = await segmented.json();
-  const maps = await Promise.all(faces.filter((face) => face.masked).map(overlay));
-  const picture = await unmasked.blob();
+  let maps, picture;
+  try {
+    const [segmented, unmasked] = await Promise.all([
+      call("POST", "/v1/segment", form(photo.blob)),
+      call("POST", "/v1/unmask?picture=jpeg", form(photo.blob)),
+    ]);
+    const { faces } = await segmented.json();
+    maps = await Promise.all(faces.filter((face) => face.masked).map(overlay));
+    picture = await unmasked.blob();
+  } catch (error) {
+    if (mine === asked) complain(error, "The mask cannot be shown taken off: ");
+    return;
+  }
   if (mine !== asked) return;
   photo.maps = maps;
   URL.revokeObjectURL($("unmasked").src);
@@ -161,12 +182,15 @@ function draw() {
   });
 }
 
+function verdict(face) {
+  const best = face.candidates[0]?.identity;
+  return { match: `This is ${best}`, review: `Maybe ${best}: look yourself`, unknown: "Unknown" }[face.decision];
+}
+
 function describe(face, place) {
   const row = element("li");
-  const best = face.candidates[0];
-  const verdict = { match: `This is ${best?.identity}`, review: `Maybe ${best?.identity}: look yourself`, unknown: "Unknown" };
   const line = element("p");
-  line.append(`Face ${place + 1}: `, element("span", `decision ${face.decision}`, verdict[face.decision]));
+  line.append(`Face ${place + 1}: `, element("span", `decision ${face.decision}`, verdict(face)));
   const state = face.masked ? `masked (${Math.round(face.coverage * 100)}% of the face's square covered)` : "no mask";
   row.append(line, element("p", "soft", `${state}; match from ${face.threshold.toFixed(3)}, review from ${face.review_threshold.toFixed(3)}`));
   const list = element("div", "candidates");
@@ -221,10 +245,9 @@ async function enrol(event) {
     const others = done.other_faces ? ` ${done.other_faces} other faces were passed over.` : "";
     say(done.new ? `${done.identity} is enrolled.${others}` : `${done.identity} was enrolled with this photo before.`);
     $("name").value = "";
-    await seen(done.identity);
+    await seen();
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    say(error.message, true);
+    complain(error);
   }
 }
 
@@ -247,35 +270,68 @@ async function erase() {
   try {
     await call("DELETE", `/v1/identities/${encodeURIComponent(identity)}`);
     say(`${identity} is erased.`);
+    $("people-title").focus(); // the button that was pressed goes
     await seen();
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    say(error.message, true);
+    complain(error);
   }
+}
+
+function askForKey() {
+  if ($("key-dialog").open) return;
+  $("key-dialog").returnValue = ""; // Escape leaves the key as it is
+  $("key-dialog").showModal();
+}
+
+function useKey() {
+  if ($("key-dialog").returnValue === "save") {
+    sessionStorage.setItem("key", $("key").value.trim());
+    list();
+    if (refused) take(refused);
+  }
+  $("key").value = "";
+  refused = null;
 }
 
 // The camera
 
 async function startCamera() {
+  if ($("camera").disabled) return; // it is being started
+  stopCamera();
+  $("camera").disabled = true;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 } } });
+    const wanted = { facingMode: facing, width: { ideal: 1280 } };
+    stream = await navigator.mediaDevices.getUserMedia({ video: wanted });
+    stream.getVideoTracks()[0].addEventListener("ended", stopCamera);
+    $("video").srcObject = stream;
+    await $("video").play();
+    const cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
+    showCamera(true);
+    $("camera-turn").hidden = cameras.length < 2;
+    $("shoot").focus();
   } catch {
+    stopCamera();
     say("There is no camera that this page may use. Choose a photo instead.", true);
-    return;
+  } finally {
+    $("camera").disabled = false;
   }
-  $("video").srcObject = stream;
-  await $("video").play();
-  camera(true);
-  $("shoot").focus();
 }
 
-function camera(on) {
-  for (const id of ["video", "shoot", "camera-off"]) $(id).hidden = !on;
+function stopCamera() {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = null;
+  $("video").srcObject = null;
+  showCamera(false);
+}
+
+function showCamera(on) {
+  for (const id of ["video", "shoot", "camera-turn", "camera-off"]) $(id).hidden = !on;
   $("camera").hidden = on;
-  if (!on) {
-    stream?.getTracks().forEach((track) => track.stop());
-    stream = null;
-  }
+}
+
+function turnCamera() {
+  facing = facing === "user" ? "environment" : "user";
+  startCamera();
 }
 
 function shoot() {
@@ -308,18 +364,19 @@ document.addEventListener("paste", (event) => {
   if (file) take(file);
 });
 $("camera").addEventListener("click", startCamera);
-$("camera-off").addEventListener("click", () => camera(false));
+$("camera-turn").addEventListener("click", turnCamera);
+$("camera-off").addEventListener("click", () => {
+  stopCamera();
+  $("camera").focus();
+});
+window.addEventListener("pagehide", stopCamera);
+document.addEventListener("visibilitychange", () => document.hidden && stopCamera());
 $("shoot").addEventListener("click", shoot);
 $("show-maps").addEventListener("change", draw);
 $("enrol").addEventListener("submit", enrol);
 $("more").addEventListener("click", () => list(shownUntil));
 $("erase-dialog").addEventListener("close", erase);
-$("key-open").addEventListener("click", () => $("key-dialog").showModal());
-$("key-dialog").addEventListener("close", () => {
-  if ($("key-dialog").returnValue !== "save") return;
-  sessionStorage.setItem("key", $("key").value.trim());
-  $("key").value = "";
-  list();
-});
+$("key-open").addEventListener("click", askForKey);
+$("key-dialog").addEventListener("close", useKey);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => photo && draw());
 list();
