@@ -23,6 +23,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: setup  ## Invent faces, draw masks, train both ways, evaluate: up to 15 minutes on 2 cores.
 	$(BIN)/python jobs/demo.py
 
+out/demo/fused:
+	$(MAKE) demo
+
 test: setup lint  ## Run all tests.
 	$(BIN)/python -m pytest
 
@@ -34,7 +37,7 @@ lint: setup  ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup  ## Measure what the README states; JSON on standard output.
+bench: setup out/demo/fused  ## Measure what the README states; JSON on standard output.
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 lock: setup  ## Renew requirements.lock from pyproject.toml: versions and hashes, no address.

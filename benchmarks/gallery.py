@@ -197,7 +197,9 @@ def timed(act: Callable[[], object]) -> float:
 def measure(config: BenchmarkConfig) -> dict[str, object]:
     shutil.rmtree(config.out, ignore_errors=True)
     people = People(max(1, config.rows // PHOTOS))
-    asked = np.random.default_rng(1).choice(len(people.centres), config.queries, replace=config.queries > config.rows)
+    asked = np.random.default_rng(1).choice(
+        len(people.centres), config.queries, replace=config.queries > len(people.centres)
+    )
     queries = people.photos(asked, 1.0)
     with GalleryStore(config.out, SPACE) as store:
         enrol_all(store, people, config.rows)
