@@ -119,8 +119,10 @@ def graph(config: BenchmarkConfig, folder: Path, in_flight: int) -> Iterator[str
             deployment["user_config"]["in_flight"] = in_flight
     file.write_text(yaml.safe_dump(document))
     args = {"models": {"fused": config.fused}, "gallery": str(folder / "gallery-graph")}
+    begun = time.perf_counter()
     try:
         with running(args, port=free_port(), configuration=file) as url:
+            to_stderr(f"the graph answers {time.perf_counter() - begun:.1f} s after Ray has started")
             yield url
     finally:
         ray.shutdown()
