@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import numpy as np
@@ -54,10 +55,18 @@ class BenchmarkConfig:
     """Times that each is measured, in turn."""
 
 
-def photos(folder: Path) -> tuple[list[bytes], list[bytes]]:
+class Probe(NamedTuple):
+    """A photo to ask about."""
+
+    photo: bytes
+    masked: bool
+
+
+def photos(folder: Path) -> tuple[list[bytes], list[Probe]]:
     """One photo of each person to enrol, and others of them as probes: bare ones and masked ones by turns."""
     root = write_demo_faces(folder / "faces", people=PEOPLE, photos=PHOTOS, seed=5)
-    enrolled, probes = [], []
+    enrolled: list[bytes] = []
+    probes: list[Probe] = []
     for person in sorted(root.iterdir()):
         first, *others = sorted(person.glob("*.jpg"))
         enrolled.append(first.read_bytes())
@@ -67,8 +76,8 @@ def photos(folder: Path) -> tuple[list[bytes], list[bytes]]:
             if face is None:
                 continue
             masked = draw_mask(photo, face.landmarks, "surgical", place)[0]
-            chosen = masked if place % 2 and detect(masked) else photo
-            probes.append(encode_jpeg(chosen))
+            wears = bool(place % 2 and detect(masked))
+            probes.append(Probe(encode_jpeg(masked if wears else photo), wears))
     return enrolled, probes
 
 
@@ -134,12 +143,12 @@ def enrol(url: str, enrolled: list[bytes]) -> None:
         assert answer.status_code in (200, 201, 422), answer.text
 
 
-def load(url: str, probes: list[bytes], clients: int, seconds: float) -> dict[str, float]:
+def load(url: str, probes: list[Probe], clients: int, seconds: float) -> dict[str, float]:
     """Clients that ask for one photo after the other, each as soon as it is answered.
 
     After a 503 they come again in 0.2 s, sooner than they are told.
     """
-    times: list[float] = []
+    times: dict[bool, list[float]] = {False: [], True: []}  # of bare photos, of masked ones
     refused: list[float] = []
     failed = 0
 
@@ -148,10 +157,11 @@ def load(url: str, probes: list[bytes], clients: int, seconds: float) -> dict[st
         place = number * 7
         while (begun := time.perf_counter()) < end:
             place += 1
-            answer = await http.post("/v1/identify", files={"photo": probes[place % len(probes)]})
+            probe = probes[place % len(probes)]
+            answer = await http.post("/v1/identify", files={"photo": probe.photo})
             taken = time.perf_counter() - begun
             if answer.status_code == 200:
-                times.append(taken)
+                times[probe.masked].append(taken)
             elif answer.status_code == 503:
                 assert int(answer.headers["retry-after"]) >= 1
                 refused.append(taken)
@@ -163,23 +173,30 @@ def load(url: str, probes: list[bytes], clients: int, seconds: float) -> dict[st
         limits = httpx.Limits(max_connections=clients)
         async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as http:
             await asyncio.gather(*(client(number, http, time.perf_counter() + 2) for number in range(clients)))  # warm
-            times.clear()
+            for kind in times.values():
+                kind.clear()
             refused.clear()
             begun = time.perf_counter()
             await asyncio.gather(*(client(number, http, begun + seconds) for number in range(clients)))
             return time.perf_counter() - begun
 
     took = asyncio.run(all_clients())
-    milliseconds = np.array(times) * 1e3
+    all_times = times[False] + times[True]
     return {
         "clients": clients,
-        "photos_a_second": len(times) / took,
-        "p50_ms": float(np.median(milliseconds)),
-        "p99_ms": float(np.percentile(milliseconds, 99)),
+        "photos_a_second": len(all_times) / took,
+        "p50_bare_ms": percentile(times[False], 50),
+        "p50_masked_ms": percentile(times[True], 50),
+        "p99_ms": percentile(all_times, 99),
         "refused": len(refused),
-        "refused_p99_ms": float(np.percentile(np.array(refused) * 1e3, 99)) if refused else 0.0,
+        "refused_p99_ms": percentile(refused, 99),
         "failed": failed,
     }
+
+
+def percentile(seconds: list[float], percent: float) -> float:
+    """In milliseconds; 0 of nothing."""
+    return 1e3 * float(np.percentile(seconds, percent)) if seconds else 0.0
 
 
 def free_port() -> int:
@@ -192,7 +209,7 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def best_threads(config: BenchmarkConfig, folder: Path, enrolled: list[bytes], probes: list[bytes]) -> tuple[int, int]:
+def best_threads(config: BenchmarkConfig, folder: Path, enrolled: list[bytes], probes: list[Probe]) -> tuple[int, int]:
     rates = {}
     for pair in THREADS:
         with plain(config, folder, *pair) as url:
@@ -236,7 +253,10 @@ def measure(config: BenchmarkConfig) -> dict[str, object]:
         "graph": list(middle["graph"].values()),
         "plain": list(middle["plain"].values()),
         "throughput_ratio_at_8": middle["graph"][8]["photos_a_second"] / middle["plain"][8]["photos_a_second"],
-        "p50_ratio_at_1": middle["graph"][1]["p50_ms"] / middle["plain"][1]["p50_ms"],
+        "p50_ratio_at_1": {
+            kind: middle["graph"][1][f"p50_{kind}_ms"] / middle["plain"][1][f"p50_{kind}_ms"]
+            for kind in ("bare", "masked")
+        },
         "at_capacity": capacity,
         "at_twice_capacity": overload,
     }
