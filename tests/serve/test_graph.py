@@ -274,7 +274,7 @@ def test_a_model_changes_under_load_without_a_failed_request(client, url, config
     shutil.copytree(SHIPPED / "inpainter", other)
     before = {name: pids(name) for name in ("Inpainter", "Api")}
     args = {**config["args"], "models": {**config["args"]["models"], "inpainter": str(other)}}
-    with Load(url, masked_png(1, 1), clients=2) as load:
+    with Load(url, masked_png(1, 1), clients=1) as load:
         deploy({**config, "args": args})
         end = time.monotonic() + 90
         while set(pids("Inpainter")) & set(before["Inpainter"]) or set(pids("Api")) & set(before["Api"]):

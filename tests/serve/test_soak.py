@@ -14,12 +14,15 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 import yaml
 
+from raymask.errors import UnavailableError
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.store import GalleryStore
 from raymask.serve.running import CONFIGURATION, ready
@@ -37,12 +40,14 @@ class ServeRun:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             document["http_options"]["port"] = free.getsockname()[1]
-        document["applications"][0]["args"] = {"models": {"fused": str(fused)}, "gallery": str(folder / "gallery")}
+        self.gallery = folder / "gallery"
+        document["applications"][0]["args"] = {"models": {"fused": str(fused)}, "gallery": str(self.gallery)}
         self.url = f"http://127.0.0.1:{document['http_options']['port']}"
         self._file, self._log = folder / "identify.yaml", folder / "serve.log"
         self._file.write_text(yaml.safe_dump(document))
 
-    def __enter__(self) -> "ServeRun":
+    def start(self) -> None:
+        """Returns when it is ready."""
         environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -52,11 +57,11 @@ class ServeRun:
                 stderr=log,
                 start_new_session=True,
             )
-        ready(self.url, 180)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
+        try:
+            ready(self.url, 180)
+        except UnavailableError:
+            self.kill()
+            raise
 
     def processes(self) -> list[int]:
         """All that it has started, itself first."""
@@ -74,6 +79,8 @@ class ServeRun:
 
     def kill(self) -> None:
         """All of it at once, as when the power goes."""
+        if self._process.poll() is not None:
+            return
         killed = self.processes()
         for pid in killed:
             with contextlib.suppress(ProcessLookupError):
@@ -95,6 +102,14 @@ class ServeRun:
         return total
 
 
+@pytest.fixture(scope="module")
+def service(fused_bundle, tmp_path_factory) -> Iterator[ServeRun]:
+    service = ServeRun(fused_bundle, tmp_path_factory.mktemp("soak"))
+    service.start()
+    yield service
+    service.kill()
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process, or a thread of it, has not let go of its files yet."""
     try:
@@ -103,50 +118,6 @@ def is_alive(pid: int) -> bool:
         return False
     threads = int(fields[16])  # a main thread may be gone before the others
     return state not in "ZX" or threads > 1
-
-
-class Enroller:
-    """A client that enrols one photo after the other, and sends again what was not acknowledged."""
-
-    def __init__(self, name: str, photo: bytes) -> None:
-        self._name, self._photo, self._number = name, photo, 0
-        self.acknowledged: set[str] = set()
-
-    def enrol_until(self, stop: threading.Event, url: str) -> None:
-        with httpx.Client(base_url=url, timeout=30) as client, contextlib.suppress(httpx.TransportError):
-            while not stop.is_set():
-                key = {"Idempotency-Key": f"{self._name}-{self._number}"}
-                answer = client.post("/v1/identities/killed/photos", files={"photo": self._photo}, headers=key)
-                if answer.status_code in (200, 201):
-                    self.acknowledged.add(answer.json()["photo"])
-                    self._number += 1
-
-
-def test_a_service_killed_whole_keeps_every_photo_that_it_acknowledged(fused_bundle, plan, faces_of, tmp_path):
-    enrollers = [Enroller(name, faces_of(0)[0].read_bytes()) for name in "abcd"]
-    acknowledged: set[str] = set()
-    clock = random.Random(0)
-    for number in range(KILLS):
-        stop = threading.Event()
-        with ServeRun(fused_bundle, tmp_path) as service, ThreadPoolExecutor(4) as pool:
-            if acknowledged:
-                there = [one["photo"] for one in httpx.get(f"{service.url}/v1/identities/killed").json()["photos"]]
-                assert acknowledged <= set(there)
-            clients = [pool.submit(one.enrol_until, stop, service.url) for one in enrollers]
-            time.sleep(clock.uniform(1.5, 4))
-            service.kill()
-            stop.set()
-            for client in clients:
-                client.result()
-        before, acknowledged = acknowledged, set().union(*(one.acknowledged for one in enrollers))
-        assert acknowledged > before, "it was killed in the middle of enrolments"
-        print(f"kill {number + 1} of {KILLS}: {len(acknowledged)} photos acknowledged until then")
-    with GalleryStore(tmp_path / "gallery", plan.space):
-        batches = GalleryReader(str(tmp_path / "gallery"), plan.space).batches()
-        keys = [key.hex() for batch in batches for key in batch["photo"].to_pylist()]
-    assert acknowledged <= set(keys)
-    assert len(keys) == len(set(keys)), "none twice, though it was sent again"
-    assert len(keys) <= len(acknowledged) + len(enrollers), "those on their way at the last kill"
 
 
 def mutated(photos: list[bytes], chance: random.Random) -> bytes:
@@ -256,19 +227,69 @@ def requests_by_the_document(url: str, count: int) -> Counter[int]:
     return statuses
 
 
-def test_no_request_makes_the_service_fail_or_grow(fused_bundle, faces_of, masked_png, tmp_path):
+def test_no_request_makes_the_service_fail_or_grow(service, faces_of, masked_png):
     photos = [*all_formats(faces_of(0)[0]), masked_png(1, 1)]
-    with ServeRun(fused_bundle, tmp_path) as service:
-        photos_that_went_wrong(service.url, photos, 100, seed=-1)  # what is loaded late is loaded
-        before = service.memory()
-        statuses = requests_by_the_document(service.url, REQUESTS // 2)
-        with ThreadPoolExecutor(3) as pool:
-            share = -(-(REQUESTS - statuses.total()) // 3)
-            asked = [pool.submit(photos_that_went_wrong, service.url, photos, share, seed) for seed in range(3)]
-            statuses = sum((one.result() for one in asked), statuses)
-        grown = service.memory() - before
-        print(f"{statuses.total():,} requests: {dict(sorted(statuses.items()))}; grown by {grown / 2**20:.0f} MiB")
-        assert httpx.get(f"{service.url}/readyz").status_code == 200
-        assert statuses[200] + statuses[201] > statuses.total() / 20, "some get through"
-        assert statuses[400] > statuses.total() / 10
-        assert grown < GROWTH
+    photos_that_went_wrong(service.url, photos, 100, seed=-1)  # what is loaded late is loaded
+    before = service.memory()
+    statuses = requests_by_the_document(service.url, REQUESTS // 2)
+    with ThreadPoolExecutor(3) as pool:
+        share = -(-(REQUESTS - statuses.total()) // 3)
+        asked = [pool.submit(photos_that_went_wrong, service.url, photos, share, seed) for seed in range(3)]
+        statuses = sum((one.result() for one in asked), statuses)
+    grown = service.memory() - before
+    print(f"{statuses.total():,} requests: {dict(sorted(statuses.items()))}; grown by {grown / 2**20:.0f} MiB")
+    assert httpx.get(f"{service.url}/readyz").status_code == 200
+    assert statuses[200] + statuses[201] > statuses.total() / 20, "some get through"
+    assert statuses[400] > statuses.total() / 10
+    assert grown < GROWTH
+
+
+class Enroller:
+    """A client that enrols one photo after the other, and sends again what was not acknowledged."""
+
+    def __init__(self, name: str, photo: bytes) -> None:
+        self._name, self._photo, self._number = name, photo, 0
+        self.acknowledged: set[str] = set()
+
+    def enrol_until(self, stop: threading.Event, url: str) -> None:
+        with httpx.Client(base_url=url, timeout=30) as client, contextlib.suppress(httpx.TransportError):
+            while not stop.is_set():
+                key = {"Idempotency-Key": f"{self._name}-{self._number}"}
+                answer = client.post("/v1/identities/killed/photos", files={"photo": self._photo}, headers=key)
+                if answer.status_code in (200, 201):
+                    self.acknowledged.add(answer.json()["photo"])
+                    self._number += 1
+
+
+def photos_of(url: str, identity: str) -> set[str]:
+    answer = httpx.get(f"{url}/v1/identities/{identity}")
+    return {one["photo"] for one in answer.json()["photos"]} if answer.status_code == 200 else set()
+
+
+# The last that asks the service: it does not live to be asked again.
+def test_a_service_killed_whole_keeps_every_photo_that_it_acknowledged(service, plan, faces_of):
+    enrollers = [Enroller(name, faces_of(0)[0].read_bytes()) for name in "abcd"]
+    acknowledged: set[str] = set()
+    clock = random.Random(0)
+    for number in range(KILLS):
+        if number:
+            service.start()
+        assert acknowledged <= photos_of(service.url, "killed")
+        stop = threading.Event()
+        with ThreadPoolExecutor(4) as pool:
+            clients = [pool.submit(one.enrol_until, stop, service.url) for one in enrollers]
+            time.sleep(clock.uniform(1.5, 4))
+            service.kill()
+            stop.set()
+            for client in clients:
+                client.result()
+        before, acknowledged = acknowledged, set().union(*(one.acknowledged for one in enrollers))
+        assert acknowledged > before, "it was killed in the middle of enrolments"
+        print(f"kill {number + 1} of {KILLS}: {len(acknowledged)} photos acknowledged until then")
+    with GalleryStore(service.gallery, plan.space):
+        batches = GalleryReader(str(service.gallery), plan.space).batches()
+        rows = [row for batch in batches for row in batch.select(["identity", "photo"]).to_pylist()]
+    keys = [row["photo"].hex() for row in rows if row["identity"] == "killed"]
+    assert acknowledged <= set(keys)
+    assert len(keys) == len(set(keys)), "none twice, though it was sent again"
+    assert len(keys) <= len(acknowledged) + len(enrollers), "those on their way at the last kill"
