@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from ray.serve import metrics
 from ray.serve.handle import DeploymentHandle
 
+from raymask.errors import ConfigError
 from raymask.serve.app import create_app
 from raymask.serve.config import Policy, ServiceConfig, from_mapping
 from raymask.serve.guard import Guard
@@ -22,7 +24,12 @@ class ApiReplica:
     """The HTTP API."""
 
     def __init__(self, config: ServiceConfig, plan: Plan, handles: Mapping[str, DeploymentHandle]) -> None:
-        """Raises DataError if the keys cannot be read."""
+        """Raises DataError if the keys cannot be read, ConfigError if there have to be some."""
+        if config.keys is None and os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1":
+            raise ConfigError(
+                "behind HAProxy every client seems to be on this machine, which alone is answered without keys; make "
+                "keys with jobs/keys.py and name their file in serve_configs"
+            )
         _log_with_serve()
         self._keys = None if config.keys is None else read_keys(config.keys)
         gallery = RayGallery(handles["GallerySearch"], handles["GalleryWriter"])

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from raymask.errors import DataError
+from raymask.errors import ConfigError, DataError
+from raymask.serve.api_replica import ApiReplica
 from raymask.serve.app import create_app
-from raymask.serve.config import Policy
+from raymask.serve.config import Policy, ServiceConfig
 from raymask.serve.guard import role_needed
 from raymask.serve.keys import KeysConfig, change_keys, known_key, read_keys
+from raymask.serve.plan import ModelsConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import Client
@@ -55,6 +57,13 @@ def test_a_file_without_keys_is_named(tmp_path, content):
         read_keys(str(tmp_path / "keys.json"))
     with pytest.raises(DataError, match="cannot be read"):
         read_keys(str(tmp_path / "none.json"))
+
+
+def test_behind_a_proxy_that_hides_the_clients_there_have_to_be_keys(monkeypatch, plan, fused_bundle, tmp_path):
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "1")
+    config = ServiceConfig(models=ModelsConfig(fused=str(fused_bundle)), gallery=str(tmp_path))
+    with pytest.raises(ConfigError, match="behind HAProxy"):
+        ApiReplica(config, plan, {})
 
 
 def test_a_role_may_what_it_says(service, keys, tmp_path):
