@@ -110,7 +110,7 @@ def serve_plainly(fused: str, folder: str, port: int, at_a_time: int, threads: i
     torch.set_num_threads(threads)
     plan = Plan.of(ModelsConfig(fused=fused))
     gallery = LocalGallery(f"{folder}/gallery-{at_a_time}-{threads}", plan.space)
-    service = Service(plan, LocalStages(plan, threads=at_a_time), gallery, Policy(in_flight=10_000))
+    service = Service(plan, LocalStages(plan, threads=at_a_time), gallery, Policy(in_flight=100))
     uvicorn.run(create_app(service, None), host="127.0.0.1", port=port, log_level="error", access_log=False)
 
 

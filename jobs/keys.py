@@ -8,10 +8,10 @@ def main() -> None:
     config = parse(KeysConfig, __doc__)
     key = change_keys(config)
     if key is None:
-        print(f"the keys of {config.name} are taken back; replicas of Api that start from now on refuse them")
+        print(f"the keys of {config.name} are taken back; a service that reads this file refuses them from now on")
     else:
         print(f"{key}\nis the key of {config.name}, who may {config.role}; it is not shown again. Send it as")
-        print("Authorization: Bearer KEY; the service knows it when its replicas of Api start")
+        print("Authorization: Bearer KEY; a service that reads this file knows it from now on")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from raymask.serve.app import create_app
 from raymask.serve.config import Policy, ServiceConfig, from_mapping
 from raymask.serve.guard import Guard
 from raymask.serve.handles import RayGallery, RayStages
-from raymask.serve.keys import read_keys
+from raymask.serve.keys import KeyFile
 from raymask.serve.plan import Plan
 from raymask.serve.service import Service
 
@@ -31,7 +31,7 @@ class ApiReplica:
                 "keys with jobs/keys.py and name their file in serve_configs"
             )
         _log_with_serve()
-        self._keys = None if config.keys is None else read_keys(config.keys)
+        self._keys = None if config.keys is None else KeyFile(config.keys)
         gallery = RayGallery(handles["GallerySearch"], handles["GalleryWriter"])
         decisions = metrics.Counter(
             "raymask_decisions", description="Decisions on faces, and on pairs.", tag_keys=("decision", "face")

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.staticfiles import StaticFiles
 
 from raymask import __version__
 from raymask.errors import ConfigError, ImageError, RaymaskError
 from raymask.faces.images import encode_jpeg, encode_png
 from raymask.gallery.erasures import Erasures
-from raymask.gallery.rows import MAX_IDENTITY
+from raymask.gallery.rows import MAX_IDENTITY, check_identity
 from raymask.serve import answers
-from raymask.serve.guard import Guard
+from raymask.serve.guard import Guard, log
 from raymask.serve.keys import Key
-from raymask.serve.problems import problem, problem_of
+from raymask.serve.problems import problem, problem_of, status_of
 from raymask.serve.service import Service
 
 PAGE = Path(__file__).parent / "page"
 audit = logging.getLogger("raymask.audit")
+
+MultiPartParser.spool_max_size = 1 << 30  # photos stay in memory, whose size Guard limits, and go to no file
 
 _PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
 _BINARY = {"type": "string", "format": "binary"}
@@ -77,13 +82,13 @@ async def two_photos(request: Request) -> tuple[bytes, bytes]:
 async def _form_photos(request: Request, *fields: str) -> list[bytes]:
     try:
         async with request.form(max_files=len(fields), max_fields=8) as form:
-            found = [form.get(field) for field in fields]
-            missing = [field for field, value in zip(fields, found, strict=True) if value is None]
+            files = {field: form[field] for field in fields if isinstance(form.get(field), UploadFile)}
+            missing = [field for field in fields if field not in files]
             if missing:
-                raise ImageError(f"the form has no field {' and no field '.join(missing)}; put a photo there")
-            return [value.encode() if isinstance(value, str) else await value.read() for value in found if value]
-    except (MultiPartException, HTTPException) as error:
-        detail = error.message if isinstance(error, MultiPartException) else error.detail
+                raise ImageError(f"the form has no file {' and no file '.join(missing)}; put a photo there")
+            return [await file.read() for file in files.values() if isinstance(file, UploadFile)]
+    except (MultiPartException, HTTPException, UnicodeError) as error:
+        detail = getattr(error, "message", None) or getattr(error, "detail", None) or "its text is none"
         raise ImageError(f"the form cannot be read ({detail})") from None
 
 
@@ -91,7 +96,9 @@ OnePhoto = Annotated[bytes, Depends(one_photo)]
 TwoPhotos = Annotated[tuple[bytes, bytes], Depends(two_photos)]
 
 
-def create_app(service: Service, keys: tuple[Key, ...] | None, *, request_id: Callable[[], str] | None = None) -> Guard:
+def create_app(
+    service: Service, keys: Callable[[], tuple[Key, ...]] | None, *, request_id: Callable[[], str] | None = None
+) -> Guard:
     """The ASGI application; see `Guard` for keys and request_id."""
     app = FastAPI(
         title="raymask",
@@ -151,7 +158,7 @@ def _photo_routes(app: FastAPI, service: Service) -> None:
     async def unmask(photo: OnePhoto, picture: Literal["png", "jpeg"] = "png") -> Response:
         """The photo with all masks taken off. As PNG, what was not painted is unchanged, bit by bit."""
         pixels, masks = await service.unmask(photo)
-        data = encode_png(pixels) if picture == "png" else encode_jpeg(pixels)
+        data = await asyncio.to_thread(encode_png if picture == "png" else encode_jpeg, pixels)
         return Response(data, media_type=f"image/{picture}", headers={"X-Masks": str(masks)})
 
     @app.post("/v1/embed", tags=["stages"], responses=_SEES, openapi_extra=_takes("photo"))
@@ -183,9 +190,11 @@ def _people_routes(app: FastAPI, service: Service) -> None:
         ] = None,
     ) -> answers.Enrolled:
         """Enrol a photo of a person, who need not be known before. Once it is answered, it is on disk."""
-        done = await service.enrol(identity, photo, key=idempotency_key, with_masks=with_masks, keep=keep)
+        identity = check_identity(identity)
+        with _audited(request, "enrol", identity) as line:
+            done = await service.enrol(identity, photo, key=idempotency_key, with_masks=with_masks, keep=keep)
+            line |= {"photo": done.photo, "new": done.new}
         response.status_code = 201 if done.new else 200
-        _audit(request, "enrol", done.identity, photo=done.photo, new=done.new)
         return done
 
     @app.get("/v1/identities", tags=["people"], responses=_problems(429, 503))
@@ -204,8 +213,10 @@ def _people_routes(app: FastAPI, service: Service) -> None:
     @app.delete("/v1/identities/{identity}", tags=["people"], responses=_problems(404, 429, 503, 507))
     async def erase(request: Request, identity: str) -> answers.Erased:
         """Erase a person. Once it is answered, no file of the gallery holds them, old versions included."""
-        done = await service.erase(identity)
-        _audit(request, "erase", done.identity, photos=done.photos)
+        identity = check_identity(identity)
+        with _audited(request, "erase", identity) as line:
+            done = await service.erase(identity)
+            line |= {"photos": done.photos}
         return done
 
 
@@ -234,14 +245,26 @@ def _other_routes(app: FastAPI, service: Service) -> None:
         return answers.Ready(ready=ready, stages=states)
 
 
-def _audit(request: Request, event: str, identity: str, **more: object) -> None:
-    """A line for who may ask later; the person is in it as a digest, which outlives an erasure and names nobody."""
+@contextmanager
+def _audited(request: Request, event: str, identity: str) -> Iterator[dict[str, object]]:
+    """A line for who may ask later, also of what failed or was given up: that may have been done nevertheless.
+
+    The person is in it as a digest, which outlives an erasure and names nobody."""
     state = request.state
-    line = {"event": event, "person": Erasures.digest(identity), "key": state.key, "request": state.request_id, **more}
-    audit.info(json.dumps(line))
+    line = {"event": event, "person": Erasures.digest(identity), "key": state.key, "request": state.request_id}
+    try:
+        yield line
+        line["outcome"] = "done"
+    except BaseException as error:
+        line["outcome"] = type(error).__name__
+        raise
+    finally:
+        audit.info(json.dumps(line))
 
 
-async def _problem_handler(_: Request, error: Exception) -> JSONResponse:
+async def _problem_handler(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, RaymaskError) and status_of(error)[0] == 500:  # others come to Guard
+        log.error("request %s met a fault: %s", request.state.request_id, error)
     return problem_of(error)
 
 

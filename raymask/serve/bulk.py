@@ -1,7 +1,8 @@
 """Bulk enrolment on Ray Data: a folder of photos, or prepared faces, into a gallery that is not in service.
 
 Workers see photos as the service does; this process is the gallery's writer. A photo is known by its bytes, as over
-HTTP, so that an interrupted run, started again, goes on with those that are not enrolled yet.
+HTTP, a prepared face by those of its crop, so that an interrupted run, started again, goes on with those that are not
+enrolled yet. Prepared faces are other photos than those that they were cut from.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from raymask.cluster import connect, own_error
 from raymask.data.photos import Dropped, list_photos
-from raymask.data.storage import Folder, absolute
+from raymask.data.storage import Folder, UnreadableError, absolute
 from raymask.errors import DataError, RaymaskError
 from raymask.faces import Face
 from raymask.faces.alignment import five_points
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 _PHOTOS = 32
 """Photos of a unit of work, and of a commit."""
-_FACES = 16
-"""Faces looked at in a photo at most, as the service does by default."""
 _PREPARED = "plan.json"
 
 
@@ -158,6 +157,10 @@ class EnrolWorker:
                     known += 1
                 else:
                     enrolments.append(_packed(asyncio.run(self._enrolment(found, identity, key))))
+            except DataError as error:
+                if not isinstance(error, UnreadableError):  # storage that fails is no fault of the photo's
+                    return {"enrolments": [], "known": 0, "dropped": "[]", "error": str(error)}
+                dropped.append(Dropped(image_id, str(error)))
             except RaymaskError as error:
                 dropped.append(Dropped(image_id, str(error)))
             except Exception as error:  # whatever a library throws at one photo must not cost the others
@@ -170,11 +173,11 @@ class EnrolWorker:
     async def _enrolment(self, found: Found, identity: str, key: bytes) -> Enrolment:
         pixels = decode_photo(found.data, found.image_id)
         if found.face is None:
-            seen, place = await subject_of(self._pipeline, pixels, _FACES)
+            seen, _ = await subject_of(self._pipeline, pixels)
         else:
-            seen, place = await self._pipeline.see_face(pixels, found.face), 0
+            seen = await self._pipeline.see_face(pixels, found.face)
         enrolment = await enrolment_of(
-            self._pipeline, pixels, seen, place, identity=identity, key=key, with_masks=self._config.with_masks
+            self._pipeline, pixels, seen, identity=identity, key=key, with_masks=self._config.with_masks
         )
         return replace(enrolment, picture=found.data if self._config.keep else None)
 

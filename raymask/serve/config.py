@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -11,6 +12,11 @@ from raymask.serve.plan import STRICT, ModelsConfig
 
 C = TypeVar("C")
 
+MOST_FACES = 50
+"""Their maps go from stage to stage in one message, of 4 MiB at most."""
+MOST_IN_FLIGHT = 500
+Stage = Literal["Detector", "Segmenter", "Inpainter", "MaskedEmbedder", "BareEmbedder"]
+"""Deployments that hold networks."""
 Rate = Literal["1e-2", "1e-3"]
 """False-accept rates, per comparison with a stranger, that a fusion's thresholds are calibrated for."""
 
@@ -23,7 +29,13 @@ class StageConfig:
     threads: int = 1
     """Threads of a network, 1 or more."""
     device: str = "cpu"
-    """cpu or cuda: where its network runs."""
+    """cpu or cuda (cuda:1 for the second): where its network runs."""
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ConfigError(f"threads must be 1 or more, not {self.threads}")
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise ConfigError(f"device must be cpu or cuda, not {self.device!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +49,7 @@ class ServiceConfig:
     """Folder (or URI) of the gallery; made if it is not there."""
     keys: str | None = None
     """File with the hashes of API keys, which jobs/keys.py writes; null: no keys, and answers on this machine only."""
-    stages: Mapping[str, StageConfig] = field(default_factory=dict)
+    stages: Mapping[Stage, StageConfig] = field(default_factory=dict)
     """By deployment, such as Inpainter: {device: cuda}; others have the defaults."""
 
 
@@ -72,20 +84,20 @@ class Policy:
     candidates: int = 5
     """People named for a face at most, 1 to 100."""
     faces: int = 16
-    """Faces looked at in a photo at most, the largest first."""
+    """Faces looked at in a photo at most, the largest first; 1 to MOST_FACES."""
     body_bytes: int = 10_000_000
     """Of a request at most."""
     pixels: int = 25_000_000
     """Of a photo at most; larger ones are refused before they are decoded."""
     in_flight: int = 16
-    """Requests worked on at a time by one replica of Api; who comes then is asked to come again."""
+    """Requests worked on at a time by one replica of Api, 1 to MOST_IN_FLIGHT; others are asked to come again."""
     per_minute: int | None = None
     """Requests of one key in a minute; null: as many as it wants."""
     body_seconds: float = 20.0
     """A request must have arrived whole after that."""
 
     def __post_init__(self) -> None:
-        for name, least, most in (("candidates", 1, 100), ("faces", 1, 1000), ("in_flight", 1, 10_000)):
+        for name, least, most in (("candidates", 1, 100), ("faces", 1, MOST_FACES), ("in_flight", 1, MOST_IN_FLIGHT)):
             value = getattr(self, name)
             if not least <= value <= most:
                 raise ConfigError(f"{name} must be {least} to {most}, not {value}")

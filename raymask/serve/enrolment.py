@@ -8,36 +8,40 @@ import numpy as np
 
 from raymask.faces import Face, draw_mask, subject
 from raymask.gallery.rows import Enrolment
-from raymask.serve.pipeline import Pipeline, Seen
+from raymask.serve.pipeline import Pipeline, Seen, side_by_side, timed
 
 ENROLLED_LOOKS = ("surgical", "kn95", "cloth:plain")
 """Masks drawn on a photo that is enrolled with masks."""
 
 
-async def subject_of(pipeline: Pipeline, pixels: np.ndarray, faces: int) -> tuple[Seen, int]:
-    """What is seen in a photo, and which of its faces is its subject.
+async def subject_of(pipeline: Pipeline, pixels: np.ndarray) -> tuple[Seen, int]:
+    """The subject of a photo, embedded, and how many other faces there are.
 
     Args:
         pipeline: what sees.
         pixels: (H, W, 3) uint8 RGB.
-        faces: looked at, at most.
 
     Raises:
         NoFaceError: there is none.
     """
-    seen = await pipeline.see(pixels, faces)
-    chosen = subject(seen.faces, pixels.shape)
-    return seen, next(place for place, face in enumerate(seen.faces) if face is chosen)
+    seconds: dict[str, float] = {}
+    with timed(seconds, "detector"):
+        faces = await pipeline.faces(pixels)
+    chosen = subject(faces, pixels.shape)
+    assert chosen is not None
+    seen = await pipeline.see_face(pixels, chosen)
+    seen.seconds |= seconds
+    return seen, len(faces) - 1
 
 
 async def enrolment_of(
-    pipeline: Pipeline, pixels: np.ndarray, seen: Seen, place: int, *, identity: str, key: bytes, with_masks: bool
+    pipeline: Pipeline, pixels: np.ndarray, seen: Seen, *, identity: str, key: bytes, with_masks: bool
 ) -> Enrolment:
-    """The enrolment of a face that was seen in a photo, without the photo itself."""
+    """The enrolment of the one face that was seen in a photo, without the photo itself."""
     assert seen.embeddings is not None
-    rows, looks = [seen.embeddings[place]], [""]
+    rows, looks = [seen.embeddings[0]], [""]
     if with_masks:
-        for look, row in await _with_masks(pipeline, pixels, seen.faces[place]):
+        for look, row in await _with_masks(pipeline, pixels, seen.faces[0]):
             rows.append(row)
             looks.append(look)
     return Enrolment(identity=identity, key=key, embeddings=np.stack(rows), looks=tuple(looks))
@@ -54,5 +58,5 @@ async def _with_masks(pipeline: Pipeline, pixels: np.ndarray, face: Face) -> lis
         assert seen.embeddings is not None
         return look, seen.embeddings[0]
 
-    made = await asyncio.gather(*(one(seed, look) for seed, look in enumerate(ENROLLED_LOOKS)))
+    made = await side_by_side(*(one(seed, look) for seed, look in enumerate(ENROLLED_LOOKS)))
     return [pair for pair in made if pair is not None]

@@ -12,7 +12,7 @@ from ray.serve import Application
 
 from raymask.data.storage import absolute
 from raymask.serve.api_replica import ApiReplica
-from raymask.serve.config import ServiceConfig, StageConfig, from_mapping
+from raymask.serve.config import MOST_IN_FLIGHT, ServiceConfig, Stage, StageConfig, from_mapping
 from raymask.serve.gallery_replicas import GallerySearchReplica, GalleryWriterReplica
 from raymask.serve.plan import ModelsConfig, Plan
 from raymask.serve.stage_replica import StageReplica
@@ -31,7 +31,10 @@ CPUS = {
 """Cores that a replica books where a configuration says nothing; all of them start on two."""
 _HEALTH = {"health_check_period_s": 2, "health_check_timeout_s": 30}
 _ONGOING = 64
-"""Requests that a replica has at a time at most; what is worked on at a time, Api limits."""
+"""Requests that a stage's replica has at a time at most; what is worked on at a time, Api limits."""
+_ARRIVING = 10 * MOST_IN_FLIGHT
+"""Requests that a replica of Api has at a time at most, so that it can refuse them itself, with an answer that says
+when to come again."""
 _QUEUED = 128
 """Requests that wait for a deployment at most."""
 
@@ -45,14 +48,14 @@ def build(args: Mapping[str, Any]) -> Application:
     """
     config = _absolute(from_mapping(ServiceConfig, args, "args"))
     plan = Plan.of(config.models)
-    networks: dict[str, Callable[[str], Callable[[], Any]]] = {
+    networks: dict[Stage, Callable[[str], Callable[[], Any]]] = {
         "Detector": lambda device: partial(Detector, device),
         "Segmenter": lambda device: partial(Segmenter, plan.segmenter, device),
         "Inpainter": lambda device: partial(Inpainter, plan.inpainter, device),
         "MaskedEmbedder": lambda device: partial(Embedder, _networks(plan, plan.masked_parts), device),
         "BareEmbedder": lambda device: partial(Embedder, _networks(plan, plan.bare_parts), device),
     }
-    handles = {}
+    handles: dict[str, Application] = {}
     for name, make in networks.items():
         stage = config.stages.get(name, StageConfig())
         handles[name] = _deployment(StageReplica, name).bind(make(stage.device), stage)
@@ -66,7 +69,7 @@ def _deployment(kind: type, name: str) -> Any:
         kind,
         name=name,
         ray_actor_options={"num_cpus": CPUS[name]},
-        max_ongoing_requests=_ONGOING,
+        max_ongoing_requests=_ARRIVING if name == "Api" else _ONGOING,
         max_queued_requests=_QUEUED,
         # A changed model is there before the old one goes; of the gallery's writer there is never a second.
         max_surge_percent=0 if name == "GalleryWriter" else 100,

@@ -5,8 +5,6 @@ Plain ASGI, so that a request is refused before its body is read.
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import json
 import logging
 import re
@@ -15,19 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
-from raymask.errors import (
-    BusyError,
-    ConfigError,
-    ForbiddenError,
-    RateError,
-    TooLargeError,
-    TooSlowError,
-    UnauthorisedError,
-)
+from raymask.errors import BusyError, ConfigError, ForbiddenError, RateError, TooLargeError, UnauthorisedError
+from raymask.serve.arrival import GoneError, again, whole_body
 from raymask.serve.config import Policy
 from raymask.serve.keys import Key, Role, known_key
+from raymask.serve.local_only import check_local
 from raymask.serve.problems import problem_of, status_of
 
 log = logging.getLogger("raymask.serve")
@@ -43,22 +34,26 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_ROLES: tuple[tuple[str, str, Role], ...] = (
+_ROLES: tuple[tuple[str, str, Role | None], ...] = (
+    ("GET|HEAD", r"/|/docs|/openapi\.json|/healthz|/readyz|/page/.*", None),
     ("DELETE", r"/v1/identities/[^/]+", "admin"),
     ("POST", r"/v1/identities/[^/]+/photos", "enrol"),
     ("GET", r"/v1/identities(/[^/]+)?", "enrol"),
-    (".*", r"/v1/.*", "identify"),
+    (".*", ".*", "identify"),
 )
-"""Role that a request needs; the first row that fits counts, and what fits none needs no key."""
+"""Role that a request needs, None for none; the first row that fits counts."""
+_ARRIVING = 4
+"""Requests whose bodies are on their way at most, times those that may be worked on: who uploads slowly keeps nobody
+from being answered."""
+_GONE = 499
+"""Status in the log where there is nobody left to answer."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def role_needed(method: str, path: str) -> Role | None:
     """Which role a request needs; None if anybody may ask."""
-    for methods, paths, role in _ROLES:
-        if re.fullmatch(methods, method) and re.fullmatch(paths, path):
-            return role
-    return None
+    fitting = (role for methods, paths, role in _ROLES if re.fullmatch(methods, method) and re.fullmatch(paths, path))
+    return next(fitting, "identify")  # a newline fits no row
 
 
 class Guard:
@@ -68,14 +63,19 @@ class Guard:
         self,
         app: Any,
         *,
-        keys: tuple[Key, ...] | None,
+        keys: Callable[[], tuple[Key, ...]] | None,
         policy: Callable[[], Policy],
         request_id: Callable[[], str] | None = None,
     ) -> None:
-        """`keys`: None where none are asked for, and only this machine is answered. `policy`: the limits now.
-        `request_id`: the id under which other processes know the request; None: the client's, or a new one."""
+        """
+        Args:
+            keys: those that are known now; None: none are asked for, and only this machine is answered.
+            policy: the limits now.
+            request_id: the id under which other processes know the request; None: the client's, or a new one.
+        """
         self._app, self._keys, self._policy = app, keys, policy
         self._request_id = request_id or (lambda: "")
+        self._arriving = 0
         self._working = 0
         self._asked: dict[str, deque[float]] = {}
 
@@ -92,6 +92,8 @@ class Guard:
         begun = time.perf_counter()
         try:
             await self._guarded(scope, headers, receive, answer)
+        except GoneError:
+            answer.status = _GONE
         except Exception as error:
             status, _ = status_of(error)
             if status == 500:
@@ -102,34 +104,50 @@ class Guard:
             self._log(scope, answer, time.perf_counter() - begun)
 
     async def _guarded(self, scope: Any, headers: dict[str, str], receive: Any, answer: _Answer) -> None:
-        path, method = scope["path"], scope["method"]
+        path, method = _route_path(scope), scope["method"]
         if not path.isprintable():  # routes are found by patterns to which a newline at the end is nothing
             raise ConfigError("an address is made of printable characters")
-        key = self._key(headers, scope, role_needed(method, path))
+        role = role_needed(method, path)
+        key = self._key(headers, scope, role)
         scope["state"]["key"] = key.name if key else "-"
-        if not path.startswith("/v1/"):
+        if role is None:
             await self._app(scope, receive, answer)
             return
         policy = self._policy()
         self._count(key.name if key else "-", policy)
-        if int(headers.get("content-length") or 0) > policy.body_bytes:
-            raise TooLargeError(f"the request is over the limit of {policy.body_bytes:,} bytes; send a smaller photo")
-        if self._working >= policy.in_flight:
-            raise BusyError(f"{policy.in_flight} requests are being worked on; ask again in a moment")
+        self._check_capacity(policy)
+        body = await self._arrived(headers, receive, policy) if method in ("POST", "PUT", "PATCH") else b""
+        self._check_capacity(policy)
         self._working += 1
         try:
-            await self._app(scope, _Body(receive, policy), answer)
+            await self._app(scope, again(body, receive), answer)
         finally:
             self._working -= 1
 
+    def _check_capacity(self, policy: Policy) -> None:
+        if self._working >= policy.in_flight:
+            raise BusyError(f"{policy.in_flight} requests are being worked on; ask again in a moment")
+
+    async def _arrived(self, headers: dict[str, str], receive: Any, policy: Policy) -> bytes:
+        """The body of a request, which is not worked on until it is whole."""
+        if int(headers.get("content-length") or 0) > policy.body_bytes:
+            raise TooLargeError(f"the request is over the limit of {policy.body_bytes:,} bytes; send a smaller photo")
+        if self._arriving >= _ARRIVING * policy.in_flight:
+            raise BusyError(f"{self._arriving} requests are on their way; ask again in a moment")
+        self._arriving += 1
+        try:
+            return await whole_body(receive, most=policy.body_bytes, seconds=policy.body_seconds)
+        finally:
+            self._arriving -= 1
+
     def _key(self, headers: dict[str, str], scope: Any, role: Role | None) -> Key | None:
         if self._keys is None:
-            _check_local(headers, scope)
+            check_local(headers, (scope.get("client") or ("",))[0])
             return None
         if role is None:
             return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        key = known_key(self._keys, token.strip()) if scheme.lower() == "bearer" else None
+        key = known_key(self._keys(), token.strip()) if scheme.lower() == "bearer" else None
         if key is None:
             raise UnauthorisedError("send a key that is known as `Authorization: Bearer KEY`; jobs/keys.py makes one")
         if not key.may(role):
@@ -164,6 +182,12 @@ class Guard:
         log.info(json.dumps(line))
 
 
+def _route_path(scope: Any) -> str:
+    """The path by which routes are found: without the prefix under which the application is served."""
+    path, prefix = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    return path.removeprefix(prefix) or "/" if f"{path}/".startswith(f"{prefix}/") else path
+
+
 class _Answer:
     """`send` that adds headers, and knows what was sent."""
 
@@ -183,54 +207,3 @@ class _Answer:
                 "headers": [*message["headers"], *((name, value) for name, value in extra if name.lower() not in sent)],
             }
         await self._send(message)
-
-
-class _Body:
-    """`receive` that ends a request which is too large, or which does not come."""
-
-    def __init__(self, receive: Any, policy: Policy) -> None:
-        self._receive, self._policy = receive, policy
-        self._bytes = 0
-        self._whole = False
-        self._end = time.monotonic() + policy.body_seconds
-
-    async def __call__(self) -> Any:
-        if self._whole:
-            return await self._receive()  # until the client goes
-        try:
-            async with asyncio.timeout(self._end - time.monotonic()):
-                message = await self._receive()
-        except TimeoutError:
-            raise TooSlowError(
-                f"the request had not arrived after {self._policy.body_seconds:g} seconds; send a smaller photo"
-            ) from None
-        self._bytes += len(message.get("body", b""))
-        self._whole = not message.get("more_body", False)
-        if self._bytes > self._policy.body_bytes:
-            raise TooLargeError(f"the request is over the limit of {self._policy.body_bytes:,} bytes")
-        return message
-
-
-def _check_local(headers: dict[str, str], scope: Any) -> None:
-    """Without keys this machine alone is answered, and no page of another site that a browser here has open.
-
-    Raises:
-        ForbiddenError: the request comes from elsewhere.
-    """
-    client = (scope.get("client") or ("",))[0]
-    host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    origin = headers.get("origin")
-    if not _is_loopback(client) or not (host == "localhost" or _is_loopback(host)):
-        raise ForbiddenError(
-            "no keys are set up, so only this machine is answered, at localhost; make keys with jobs/keys.py and name "
-            "their file in serve_configs"
-        )
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-        raise ForbiddenError("no keys are set up, so pages of other sites are not answered")
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import grpc
 import numpy as np
 import ray
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
 
 from raymask.errors import BusyError, RaymaskError, UnavailableError
@@ -21,6 +23,8 @@ from raymask.serve.stages import MaskFound
 
 _PING = 2.0
 """Seconds in which a stage has to say that it is there."""
+_STATES = 0.5
+"""Seconds for which what the stages say of themselves holds."""
 _IN_MESSAGE = 1 << 20
 """Bytes of a photo up to which it goes along in the message of a call, over gRPC: with Ray's object store between them
 a call takes the two processes three times as much work. Larger photos stay in the store, and go by reference."""
@@ -33,6 +37,8 @@ class RayStages:
         """`handles`: by deployment."""
         self._handles = handles
         self._by_message = {name: by_message(handle) for name, handle in handles.items()}
+        self._asking: asyncio.Task[dict[str, str]] | None = None
+        self._asked_at = 0.0
 
     def put(self, photo: np.ndarray) -> Photo:
         """As `PhotoStages.put`."""
@@ -68,13 +74,18 @@ class RayStages:
         return handles[stage].remote(photo, *more)
 
     async def states(self) -> dict[str, str]:
-        """As `PhotoStages.states`."""
+        """As `PhotoStages.states`; all who ask within _STATES seconds have one answer, so that asking costs little."""
+        now = time.monotonic()
+        if self._asking is None or now > self._asked_at + _STATES:
+            self._asking, self._asked_at = asyncio.create_task(self._ask_states()), now
+        return await asyncio.shield(self._asking)
 
+    async def _ask_states(self) -> dict[str, str]:
         async def state(handle: DeploymentHandle) -> str:
             try:
                 async with asyncio.timeout(_PING):
                     return "ready" if await asked(handle.ping.remote()) else "stopped"
-            except (TimeoutError, RaymaskError):
+            except Exception:  # whatever it is, it does not answer
                 return "away"
 
         states = await asyncio.gather(*(state(handle) for handle in self._by_message.values()))
@@ -86,6 +97,7 @@ class RayGallery:
 
     def __init__(self, search: DeploymentHandle, writer: DeploymentHandle) -> None:
         self._search, self._writer = by_message(search), by_message(writer)
+        self._writer_by_reference = writer
 
     async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
         """As `GalleryClient.search`."""
@@ -93,7 +105,9 @@ class RayGallery:
 
     async def enrol(self, enrolment: Enrolment) -> bool:
         """As `GalleryClient.enrol`."""
-        return await asked(self._writer.enrol.remote(enrolment))
+        large = enrolment.picture is not None and len(enrolment.picture) > _IN_MESSAGE
+        writer = self._writer_by_reference if large else self._writer
+        return await asked(writer.enrol.remote(enrolment))
 
     async def erase(self, identity: str) -> int | None:
         """As `GalleryClient.erase`."""
@@ -108,6 +122,19 @@ class RayGallery:
         return await asked(self._search.photos.remote(identity))
 
 
+_LOST = (
+    ray.exceptions.RayActorError,
+    ray.exceptions.ObjectLostError,
+    DeploymentUnavailableError,
+    RequestCancelledError,
+)
+"""Errors of a call whose replica went away."""
+
+
+def _code(error: grpc.RpcError) -> Any:
+    return error.code() if hasattr(error, "code") else None
+
+
 def by_message(handle: DeploymentHandle) -> DeploymentHandle:
     """The handle with arguments and answers in gRPC messages."""
     return handle.options(_by_reference=False)
@@ -120,12 +147,16 @@ async def asked(response: Any) -> Any:
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, RaymaskError):
             raise error.cause from None
-        if isinstance(error.cause, (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError)):
+        if isinstance(error.cause, _LOST):
             raise _away(error) from None
         raise
     except BackPressureError:
         raise BusyError("a stage has more requests waiting than it takes; ask again in a moment") from None
-    except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, DeploymentUnavailableError) as error:
+    except _LOST as error:
+        raise _away(error) from None
+    except grpc.RpcError as error:
+        if _code(error) == grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise  # a message that is too large is a fault of ours
         raise _away(error) from None
 
 

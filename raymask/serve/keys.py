@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Literal, get_args
 
 from raymask.data.storage import Folder
 from raymask.errors import ConfigError, DataError
+
+log = logging.getLogger("raymask.serve")
 
 Role = Literal["identify", "enrol", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -61,9 +65,37 @@ def read_keys(file: str) -> tuple[Key, ...]:
         raise DataError(f"{file} cannot be read ({error.strerror}); make a key with jobs/keys.py") from None
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is no file of keys ({error!r}); make one with jobs/keys.py") from None
-    if not keys or any(key.role not in ROLES or len(key.sha256) != 64 for key in keys):
+    if not keys or any(key.role not in ROLES or not re.fullmatch("[0-9a-f]{64}", str(key.sha256)) for key in keys):
         raise DataError(f"{file} holds no keys that can be used; make one with jobs/keys.py")
     return keys
+
+
+class KeyFile:
+    """The keys of a file as it is now: a key that is taken back is refused from then on."""
+
+    def __init__(self, file: str) -> None:
+        """Raises DataError as `read_keys`."""
+        self._file = file
+        self._seen = self._stamp()
+        self._keys = read_keys(file)
+
+    def __call__(self) -> tuple[Key, ...]:
+        """The keys; if the file cannot be read any more, those of before."""
+        stamp = self._stamp()
+        if stamp != self._seen:
+            self._seen = stamp
+            try:
+                self._keys = read_keys(self._file)
+            except DataError as error:
+                log.warning("the keys of before stay: %s", error)
+        return self._keys
+
+    def _stamp(self) -> tuple[int, ...]:
+        try:
+            status = os.stat(self._file)
+        except OSError:
+            return ()
+        return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def known_key(keys: tuple[Key, ...], given: str) -> Key | None:

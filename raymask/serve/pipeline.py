@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -109,11 +109,19 @@ class Pipeline:
         """
         seen = Seen(faces=[], masks=[])
         with timed(seen.seconds, "detector"):
-            found = await self._stages.detect(photo)
-        if not found:
-            raise NoFaceError("no face was found; use a larger, sharper or more frontal photo")
+            found = await self._detect(photo)
         seen.faces = sorted(found, key=lambda face: face.area, reverse=True)[:most]
         return seen
+
+    async def faces(self, pixels: np.ndarray) -> list[Face]:
+        """All faces of a photo, surest first. Raises NoFaceError if there is none."""
+        return await self._detect(self._stages.put(pixels))
+
+    async def _detect(self, photo: Photo) -> list[Face]:
+        found = await self._stages.detect(photo)
+        if not found:
+            raise NoFaceError("no face was found; use a larger, sharper or more frontal photo")
+        return found
 
     async def segment(self, photo: Photo, seen: Seen) -> None:
         """Adds the masks."""
@@ -130,7 +138,7 @@ class Pipeline:
 
     async def embed(self, photo: Photo, seen: Seen) -> np.ndarray:
         """Adds masks, the photo without them, and embeddings (F, D)."""
-        as_they_come, bare = await asyncio.gather(self._masked_parts(photo, seen), self._bare_parts(photo, seen))
+        as_they_come, bare = await side_by_side(self._masked_parts(photo, seen), self._bare_parts(photo, seen))
         parts: dict[int, np.ndarray] = {
             **dict(zip(self._plan.masked_parts, as_they_come, strict=True)),
             **dict(zip(self._plan.bare_parts, bare, strict=True)),
@@ -146,9 +154,9 @@ class Pipeline:
 
     async def _bare_parts(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
         await self.segment(photo, seen)
-        await self.unmask(photo, seen)
         if not self._plan.bare_parts:
             return []
+        await self.unmask(photo, seen)
         again: dict[int, Face] = {}
         if seen.unmasked is not None:
             with timed(seen.seconds, "inpainter"):  # and the search of what it has painted
@@ -167,9 +175,19 @@ class Pipeline:
             asked.append((list(again), self._stages.embed_bare(seen.unmasked, list(again.values()))))
         if others:
             asked.append((others, self._stages.embed_bare(photo, [seen.faces[place] for place in others])))
-        answers = await asyncio.gather(*(answer for _, answer in asked))
+        answers = await side_by_side(*(answer for _, answer in asked))
         order = np.argsort([place for places, _ in asked for place in places])
         return [np.concatenate(rows)[order] for rows in zip(*answers, strict=True)]
+
+
+async def side_by_side(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+    """The results of all; where one fails, the others are given up and it alone is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 @contextmanager

@@ -76,6 +76,9 @@ class Plan:
             (config.bare_embedder or mrii[place].embedder) if place in mrii else (config.masked_embedder or spec)
             for place, spec in enumerate(specs)
         )
+        for name, of_fusion in (("bare_embedder", mrii), ("masked_embedder", len(specs) - len(mrii))):
+            if getattr(config, name) and not of_fusion:
+                raise ConfigError(f"{name} would do nothing: {config.fused} has no part in which it could serve")
         digests = [embedding_digest(spec) for spec in embedders]
         own = [embedding_digest(spec) for spec in specs] == digests
         return cls(

@@ -27,15 +27,18 @@ def running(args: Mapping[str, Any], *, port: int, configuration: Path = CONFIGU
         configuration: file as `serve run` takes it.
 
     Raises:
-        UnavailableError: it is not ready after two minutes.
+        UnavailableError: it is not ready after two minutes, or Ray serves something already, which would have to go.
     """
     import yaml
     from ray import serve
+    from ray.serve.context import _get_global_client
 
     connect()
+    if _get_global_client(raise_if_no_controller_running=False) is not None:
+        raise UnavailableError("Ray serves something here already; end that first (`serve shutdown`)")
     document = yaml.safe_load(configuration.read_text())
     document["applications"][0]["args"] = dict(args)
-    document["http_options"] = {"host": "127.0.0.1", "port": port}
+    document["http_options"] |= {"host": "127.0.0.1", "port": port}
     serve.start(http_options=document["http_options"], logging_config=document["logging_config"])
     try:
         deploy(document)

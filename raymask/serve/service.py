@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from raymask.errors import ConfigError, ImageError, UnknownIdentityError
+from raymask.errors import ConfigError, ImageError, UnavailableError, UnknownIdentityError
 from raymask.faces.crop import Square
 from raymask.faces.images import decode_photo, encode_png
 from raymask.gallery.reader import Candidate, EnrolledPhoto
@@ -18,8 +18,11 @@ from raymask.gallery.rows import Enrolment, check_identity, photo_key
 from raymask.serve import answers
 from raymask.serve.config import Policy, ThresholdPair
 from raymask.serve.enrolment import enrolment_of, subject_of
-from raymask.serve.pipeline import Photo, Pipeline, Seen, Stages, timed
+from raymask.serve.pipeline import Photo, Pipeline, Seen, Stages, side_by_side, timed
 from raymask.serve.plan import Plan
+
+_LOOKS_AGAIN = 8
+"""Times that a photo is looked for which the gallery's writer knows."""
 
 
 class GalleryClient(Protocol):
@@ -120,20 +123,22 @@ class Service:
 
     async def verify(self, first: bytes, second: bytes) -> answers.Verified:
         """Whether the subjects of two photos are one person."""
-        (one, place), (other, other_place) = await asyncio.gather(self._subject(first), self._subject(second))
+        one, other = await side_by_side(self._subject(first), self._subject(second))
         assert one.embeddings is not None
         assert other.embeddings is not None
-        score = float(one.embeddings[place] @ other.embeddings[other_place])
-        masked = one.masks[place].masked or other.masks[other_place].masked
+        score = float(one.embeddings[0] @ other.embeddings[0])
+        masked = one.masks[0].masked or other.masks[0].masked
         decision, pair = self._decided(score, masked)
         return answers.Verified(
             decision=decision,
             score=score,
             threshold=pair.match,
             review_threshold=pair.review,
-            first=answers.FaceSegmented(**_segmented(one, place)),
-            second=answers.FaceSegmented(**_segmented(other, other_place)),
-            seconds={name: max(one.seconds.get(name, 0), other.seconds.get(name, 0)) for name in one.seconds},
+            first=answers.FaceSegmented(**_segmented(one, 0)),
+            second=answers.FaceSegmented(**_segmented(other, 0)),
+            seconds={
+                name: max(one.seconds.get(name, 0), other.seconds.get(name, 0)) for name in one.seconds | other.seconds
+            },
         )
 
     async def segment(self, data: bytes) -> answers.Segmented:
@@ -175,20 +180,21 @@ class Service:
         """Enrol the subject of a photo; answered when it is on disk."""
         identity = check_identity(identity)
         pixels = await self._decoded(data)
-        seen, place = await subject_of(self._pipeline, pixels, self.policy.faces)
+        seen, others = await subject_of(self._pipeline, pixels)
         digest = photo_key(identity, data if key is None else key)
         enrolment = await enrolment_of(
-            self._pipeline, pixels, seen, place, identity=identity, key=digest, with_masks=with_masks
+            self._pipeline, pixels, seen, identity=identity, key=digest, with_masks=with_masks
         )
         new = await self.gallery.enrol(replace(enrolment, picture=data if keep else None))
+        looks, kept = (enrolment.looks[1:], keep) if new else await self._enrolled_before(identity, digest)
         return answers.Enrolled(
             identity=identity,
             photo=enrolment.key.hex(),
             new=new,
-            looks=list(enrolment.looks[1:]),
-            kept=keep,
-            face=answers.FaceSegmented(**_segmented(seen, place)),
-            other_faces=len(seen.faces) - 1,
+            looks=list(looks),
+            kept=kept,
+            face=answers.FaceSegmented(**_segmented(seen, 0)),
+            other_faces=others,
         )
 
     async def people(self, after: str, limit: int) -> answers.People:
@@ -217,13 +223,23 @@ class Service:
             raise _unknown(identity)
         return answers.Erased(identity=identity, photos=photos)
 
+    async def _enrolled_before(self, identity: str, key: bytes) -> tuple[tuple[str, ...], bool]:
+        """Looks of a photo that is enrolled, and whether it was kept; searches may see it a moment after the writer."""
+        for _ in range(_LOOKS_AGAIN):
+            for photo in await self.gallery.photos(identity):
+                if photo.key == key:
+                    return photo.looks, photo.kept
+            await asyncio.sleep(0.25)
+        raise UnavailableError("the photo was enrolled before, but cannot be looked up now; ask again in a moment")
+
     async def _decoded(self, data: bytes) -> np.ndarray:
         if not data:
             raise ImageError("the photo is empty; send a JPEG, PNG or WebP file")
         return await asyncio.to_thread(decode_photo, data, "the photo", max_pixels=self.policy.pixels)
 
-    async def _subject(self, data: bytes) -> tuple[Seen, int]:
-        return await subject_of(self._pipeline, await self._decoded(data), self.policy.faces)
+    async def _subject(self, data: bytes) -> Seen:
+        seen, _ = await subject_of(self._pipeline, await self._decoded(data))
+        return seen
 
     def _decided(self, score: float | None, masked: bool) -> tuple[answers.Decision, ThresholdPair]:
         decision, pair = self.thresholds.decide(score, masked)

@@ -15,6 +15,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from raymask.errors import ConfigError
+
+_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+"""Microseconds of processor that a container is given in each period, and the period's."""
 _AGAIN = 0.002
 """Seconds after which a process that waits looks again: far less than a turn, and no work to speak of."""
 
@@ -29,12 +33,17 @@ class Turns:
         """
         Args:
             threads: cores that a turn takes, at most all.
-            cores: of the machine; None: as many as this process may run on.
+            cores: of the machine; None: as many as this process may use.
             folder: for the locks; the same in all processes.
+
+        Raises:
+            ConfigError: the folder is another user's.
         """
-        cores = cores or len(os.sched_getaffinity(0))
+        cores = cores or _cores()
         folder = folder or Path(tempfile.gettempdir()) / f"raymask-cores-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise ConfigError(f"{folder} is another user's, who could hold up all work; remove it, or set TMPDIR")
         self._locks = [os.open(folder / str(core), os.O_RDWR | os.O_CREAT, 0o600) for core in range(cores)]
         self._threads = min(threads, cores)
 
@@ -64,6 +73,15 @@ class Turns:
                 return free
         _let_go(free)
         return []
+
+
+def _cores() -> int:
+    """Cores that this process may use: those that it may run on, and no more than its container is given."""
+    cores = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):  # no such limit, or none that is a number
+        quota, period = _CPU_MAX.read_text().split()
+        cores = min(cores, max(1, round(int(quota) / int(period))))
+    return cores
 
 
 def _let_go(locks: list[int]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, UnsavedError
 from raymask.evaluate import load_recogniser
 from raymask.faces.images import decode_photo, encode_jpeg
 from raymask.serve.app import create_app
@@ -161,6 +161,8 @@ def test_enrolling_with_masks_and_keeping_the_photo(ask, service, faces_of):
     done = ask("POST", "/v1/identities/ann/photos?with_masks=true&keep=true", **jpeg(photo)).json()
     assert done["kept"]
     assert done["looks"]
+    again = ask("POST", "/v1/identities/ann/photos", **jpeg(photo)).json()
+    assert (again["new"], again["kept"], set(again["looks"])) == (False, True, set(done["looks"])), "what is there"
     shown = ask("GET", "/v1/identities/ann").json()["photos"]
     assert (len(shown), set(shown[0]["looks"]), shown[0]["kept"]) == (1, set(done["looks"]), True)
 
@@ -182,7 +184,7 @@ def test_mistakes_are_problems_that_say_what_to_do(ask, service, faces_of):
     assert "not a JPEG, PNG or WebP" in problem_of(ask("POST", "/v1/identify", **jpeg(b"not a photo")), 400)
     assert "damaged" in problem_of(ask("POST", "/v1/identify", **jpeg(photo[: len(photo) // 2])), 400)
     assert "empty" in problem_of(ask("POST", "/v1/identify", **jpeg(b"")), 400)
-    assert "no field photo" in problem_of(ask("POST", "/v1/identify", files={"picture": photo}), 400)
+    assert "no file photo" in problem_of(ask("POST", "/v1/identify", files={"picture": photo}), 400)
     assert "form field `photo`" in problem_of(
         ask("POST", "/v1/identify", json={"url": "http://example.org/a.jpg"}), 400
     )
@@ -204,6 +206,34 @@ def test_mistakes_are_problems_that_say_what_to_do(ask, service, faces_of):
 
     unannounced = ask("POST", "/v1/identify", content=chunks(), headers={"content-type": "image/jpeg"})
     assert "1,000 bytes" in problem_of(unannounced, 413)
+
+
+@pytest.mark.parametrize("path", ["/v1/identify", "/v1/verify", "/v1/identities/ann/photos"])
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("multipart/form-data; boundary=x", ""),
+        ("multipart/form-data; boundary=x", "a photo"),
+        ("multipart/form-data; boundary=x; charset=unicode_escape", "\\ud800"),
+        ("multipart/form-data; boundary=x; charset=undefined", "a"),
+        ("multipart/form-data; boundary=x; charset=nothing", "a"),
+    ],
+)
+def test_text_in_a_photos_place_is_said(ask, path, kind, text):
+    parts = [f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name in ("photo", "first")]
+    answer = ask("POST", path, content="".join([*parts, "--x--\r\n"]), headers={"content-type": kind})
+    assert "form" in problem_of(answer, 400)
+
+
+def test_what_fails_is_audited_too(ask, service, monkeypatch, caplog):
+    async def fails(identity):
+        raise UnsavedError("the disk is full")
+
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(service.gallery, "erase", fails)
+    assert "full" in problem_of(ask("DELETE", "/v1/identities/ann"), 507)
+    (line,) = [json.loads(record.message) for record in caplog.records if record.name == "raymask.audit"]
+    assert (line["event"], line["outcome"]) == ("erase", "UnsavedError")
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(ask):
@@ -231,6 +261,7 @@ def test_nothing_of_a_photo_or_a_name_is_logged(ask, caplog, faces_of):
         ("enrol", lines[0]["request"]),
         ("erase", lines[2]["request"]),
     ]
+    assert {line["outcome"] for line in audited} == {"done"}
     assert "Secret" not in " ".join(record.getMessage() for record in ours)
 
 

@@ -7,6 +7,10 @@ import sys
 import threading
 import time
 
+import pytest
+
+from raymask.errors import ConfigError
+from raymask.serve import turns
 from raymask.serve.batches import Batches
 from raymask.serve.turns import Turns
 
@@ -118,3 +122,17 @@ def test_who_is_killed_holds_no_core_any_more(tmp_path):
             return time.monotonic() - begun
 
         assert asyncio.run(wait_for_a_turn()) < 10
+
+
+def test_locks_that_another_user_holds_are_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(turns.os, "getuid", lambda: 12345)
+    with pytest.raises(ConfigError, match="another user's"):
+        Turns(1, folder=tmp_path)
+
+
+@pytest.mark.parametrize(("limit", "cores"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 64), ("", 64)])
+def test_a_container_has_the_cores_that_it_is_given(tmp_path, monkeypatch, limit, cores):
+    (tmp_path / "cpu.max").write_text(limit)
+    monkeypatch.setattr(turns, "_CPU_MAX", tmp_path / "cpu.max")
+    monkeypatch.setattr(turns.os, "sched_getaffinity", lambda _: range(64))
+    assert len(Turns(1, folder=tmp_path)._locks) == cores

@@ -6,12 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
+from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.evaluate import load_recogniser
 from raymask.faces.images import decode_photo
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.store import GalleryStore
-from raymask.serve.bulk import enrol
+from raymask.serve.bulk import EnrolWorker, enrol
 from raymask.serve.bulk_config import EnrolConfig
 from raymask.serve.enrolment import ENROLLED_LOOKS
 
@@ -70,6 +71,21 @@ def test_prepared_faces_are_enrolled_from_their_crops_with_masks(prepared, fused
     assert len(looks) == rows
     assert set().union(*looks) == set(ENROLLED_LOOKS)
     assert np.mean([len(one) for one in looks]) > 1.5, "most masks leave a face that is found"
+
+
+def test_storage_that_fails_ends_the_run_and_drops_no_photo(folder, fused_bundle, tmp_path, ray_cluster, monkeypatch):
+    import ray
+
+    config = EnrolConfig(images=str(folder), gallery=str(tmp_path / "gallery"), fused=str(fused_bundle))
+    worker = EnrolWorker(config, ray.put(set()))
+
+    def fails(_folder, name):
+        raise DataError(f"{name} cannot be read (credentials expired); try again")
+
+    monkeypatch.setattr(Folder, "read", fails)
+    done = worker({"unit": json.dumps([["ann", "ann/1.jpg"]])})
+    assert "credentials expired" in done["error"]
+    assert done["dropped"] == "[]"
 
 
 def test_a_gallery_in_service_and_a_torn_preparation_are_refused(folder, fused_bundle, tmp_path, plan):

@@ -25,7 +25,7 @@ def test_serve_and_the_graph_know_all_of_it(name, fused_bundle, tmp_path):
     (application,) = document["applications"]
     here = {"models": {"fused": str(fused_bundle)}, "gallery": str(tmp_path / "gallery"), "keys": None}
     args = {**application["args"], **here}
-    build(args)
+    api = build(args)._bound_deployment
     config = from_mapping(ServiceConfig, args, "args")
     assert set(config.stages) <= set(CPUS)
     deployments = {one["name"]: one for one in application["deployments"]}
@@ -33,7 +33,10 @@ def test_serve_and_the_graph_know_all_of_it(name, fused_bundle, tmp_path):
     for deployment, options in deployments.items():
         given = options.get("user_config", {})
         assert not given or deployment not in WITHOUT_OPTIONS
-        from_mapping(Policy if deployment == "Api" else BatchConfig, given, deployment)
+        policy = from_mapping(Policy if deployment == "Api" else BatchConfig, given, deployment)
+        if deployment == "Api":
+            most = options.get("max_ongoing_requests", api.max_ongoing_requests)
+            assert most > 5 * policy.in_flight, "it is Api that refuses what is too much, and says when to come again"
     gpus = sum(
         options.get("num_replicas", 1) * options.get("ray_actor_options", {}).get("num_gpus", 0)
         for options in deployments.values()

@@ -16,9 +16,9 @@ import httpx
 import numpy as np
 import pytest
 
-from raymask.errors import ConfigError, ModelError
+from raymask.errors import ConfigError, ModelError, UnavailableError
 from raymask.evaluate import load_recogniser
-from raymask.faces.images import decode_photo, encode_jpeg
+from raymask.faces.images import decode_photo, encode_jpeg, encode_png
 from raymask.gallery.reader import GalleryReader
 from raymask.serve import running
 from raymask.serve.config import Policy, from_mapping
@@ -123,6 +123,24 @@ def test_the_graph_answers_as_evaluation_does(client, fused_bundle, faces_of, ma
     unmasked = client.post("/v1/unmask", files={"photo": masked_png(1, 1)})
     assert unmasked.headers["x-masks"] == "1"
     assert decode_photo(unmasked.content, "unmasked").shape == decode_photo(masked_png(1, 1), "masked").shape
+
+
+def test_a_large_photo_is_kept(client, faces_of):
+    """It goes to the gallery's writer by reference: a message takes 4 MiB."""
+    from PIL import Image
+
+    image = Image.open(faces_of(0)[0]).resize((1600, 1600))
+    noise = np.random.default_rng(0).integers(-9, 10, (1600, 1600, 3))
+    photo = encode_png(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
+    assert 4 * 2**20 < len(photo) < 10_000_000
+    answer = client.post("/v1/identities/large/photos?keep=true", files={"photo": photo})
+    assert (answer.status_code, answer.json()["kept"]) == (201, True), answer.text
+
+
+def test_what_ray_serves_already_is_left_alone(url):
+    with pytest.raises(UnavailableError, match="serves something here already"), running.running({}, port=1):
+        pass
+    assert httpx.get(f"{url}/readyz").status_code == 200
 
 
 def test_mistakes_cross_the_stages_as_problems(client):
@@ -342,6 +360,9 @@ def test_what_a_configuration_does_not_know_is_refused_by_name(fused_bundle, tmp
         ({**args, "galery": "x"}, "args: galery is unknown"),
         ({**args, "models": {"fused": "x", "segmentor": "y"}}, r"models\.segmentor is unknown"),
         ({**args, "stages": {"Inpainter": {"threads": "many"}}}, r"stages\.Inpainter\.threads is wrong"),
+        ({**args, "stages": {"Inpainter": {"threads": 0}}}, "threads must be 1 or more"),
+        ({**args, "stages": {"Inpainter": {"device": "cudda"}}}, "device must be cpu or cuda"),
+        ({**args, "stages": {"Detectr": {"threads": 2}}}, r"stages\.Detectr"),
         ({"models": {"fused": "x"}}, "gallery is wrong: Field required"),
     ):
         with pytest.raises(ConfigError, match=named):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import stat
 import sys
 import time
@@ -13,8 +14,8 @@ from raymask.errors import ConfigError, DataError
 from raymask.serve.api_replica import ApiReplica
 from raymask.serve.app import create_app
 from raymask.serve.config import Policy, ServiceConfig
-from raymask.serve.guard import role_needed
-from raymask.serve.keys import KeysConfig, change_keys, known_key, read_keys
+from raymask.serve.guard import Guard, role_needed
+from raymask.serve.keys import KeyFile, KeysConfig, change_keys, known_key, read_keys
 from raymask.serve.plan import ModelsConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -67,7 +68,7 @@ def test_behind_a_proxy_that_hides_the_clients_there_have_to_be_keys(monkeypatch
 
 
 def test_a_role_may_what_it_says(service, keys, tmp_path):
-    ask = Client(create_app(service, read_keys(str(tmp_path / "keys.json"))), client="192.0.2.7", host="faces.example")
+    ask = Client(create_app(service, KeyFile(str(tmp_path / "keys.json"))), client="192.0.2.7", host="faces.example")
 
     def status(method: str, path: str, key: str | None) -> int:
         headers = {"authorization": f"Bearer {key}"} if key else {}
@@ -88,7 +89,7 @@ def test_a_role_may_what_it_says(service, keys, tmp_path):
 
 @pytest.mark.parametrize("end", ["%0a", "%0d", "%00", "%e2%80%a8", "/", "//", "%2f"])
 def test_no_spelling_of_a_path_goes_round_the_keys(service, keys, tmp_path, end):
-    ask = Client(create_app(service, read_keys(str(tmp_path / "keys.json"))))
+    ask = Client(create_app(service, KeyFile(str(tmp_path / "keys.json"))))
     for method, path in (("GET", "/v1/identities"), ("POST", "/v1/identify"), ("DELETE", "/v1/identities/ann")):
         assert ask(method, path + end).status_code in (400, 401)
         assert ask(method, path + end, headers={"authorization": f"Bearer {keys['identify']}"}).status_code >= 300
@@ -102,7 +103,10 @@ def test_every_path_under_v1_needs_a_role(service):
             assert role_needed(method, path.replace("{identity}", "ann")) is not None
     assert role_needed("DELETE", "/v1/identities/ann") == "admin"
     assert role_needed("POST", "/v1/identities/ann/photos") == "enrol"
-    assert role_needed("GET", "/") is None
+    for public in ("/", "/docs", "/healthz", "/readyz", "/openapi.json", "/page/page.js"):
+        assert role_needed("GET", public) is None
+    for other in ("/v2/identify", "/page", "/healthz/", "/metrics", "/v1", "/\n"):
+        assert role_needed("GET", other) is not None, "who adds a page decides who may see it"
 
 
 def _openapi(service) -> dict:
@@ -111,7 +115,7 @@ def _openapi(service) -> dict:
 
 def test_a_key_may_ask_so_often(service, keys, tmp_path):
     service.set_policy(Policy(per_minute=3))
-    ask = Client(create_app(service, read_keys(str(tmp_path / "keys.json"))))
+    ask = Client(create_app(service, KeyFile(str(tmp_path / "keys.json"))))
     answers = [ask("GET", "/v1/identities", headers={"authorization": f"Bearer {keys['enrol']}"}) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
     assert 0 < int(answers[3].headers["retry-after"]) <= 60
@@ -119,37 +123,118 @@ def test_a_key_may_ask_so_often(service, keys, tmp_path):
     assert other.status_code == 200, "each key has its own count"
 
 
-def test_more_than_can_be_done_is_refused_at_once(service):
-    """Two requests are let in and wait for their bodies; a third is told to come again."""
-    service.set_policy(Policy(in_flight=2, body_seconds=0.5))
-    app = create_app(service, None)
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/identify",
-        "query_string": b"",
-        "headers": [(b"host", b"localhost"), (b"content-type", b"image/jpeg")],
-        "client": ("127.0.0.1", 1),
-    }
+def asgi(**more) -> dict:
+    """A request, as a server passes it on."""
+    headers = [(b"host", b"localhost"), (b"content-type", b"image/jpeg")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/identify", "query_string": b"", "headers": headers}
+    return {**scope, "client": ("127.0.0.1", 1), **more}
 
-    async def stalled() -> tuple[int, dict[bytes, bytes], float]:
-        sent = []
-        begun = time.monotonic()
 
-        async def receive():
-            await asyncio.sleep(60)
+async def answered(app, scope: dict, receive) -> tuple[int, dict[bytes, bytes], float]:
+    """Status, headers and seconds; status 0 if nothing was answered."""
+    sent = []
+    begun = time.monotonic()
 
-        async def send(message):
-            sent.append(message)
+    async def send(message):
+        sent.append(message)
 
-        await app(dict(scope), receive, send)
-        return sent[0]["status"], dict(sent[0]["headers"]), time.monotonic() - begun
+    await app(scope, receive, send)
+    if not sent:
+        return 0, {}, time.monotonic() - begun
+    return sent[0]["status"], dict(sent[0]["headers"]), time.monotonic() - begun
+
+
+async def never():
+    await asyncio.sleep(60)
+
+
+async def no_photo():
+    return {"type": "http.request", "body": b"no photo", "more_body": False}
+
+
+def test_more_than_can_be_done_is_refused_at_once():
+    """Two requests are worked on; a third is told to come again."""
+
+    async def slow(scope, receive, send):
+        await asyncio.sleep(0.5)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guard = Guard(slow, keys=None, policy=lambda: Policy(in_flight=2))
 
     async def three():
-        return await asyncio.gather(stalled(), stalled(), stalled())
+        return await asyncio.gather(*(answered(guard, asgi(), no_photo) for _ in range(3)))
 
     first, second, third = asyncio.run(three())
-    assert (first[0], second[0], third[0]) == (408, 408, 503)
+    assert (first[0], second[0], third[0]) == (200, 200, 503)
     assert third[1][b"retry-after"] == b"1"
     assert third[2] < 0.3
-    assert first[2] < 5, "who stalls in the middle of an upload is let go"
+
+
+def test_who_uploads_slowly_keeps_nobody_from_being_answered(service):
+    service.set_policy(Policy(in_flight=2, body_seconds=0.5))
+    app = create_app(service, None)
+
+    async def all_at_once():
+        stalled = [answered(app, asgi(), never) for _ in range(7)]
+        return await asyncio.gather(*stalled, answered(app, asgi(), no_photo), answered(app, asgi(), never))
+
+    *stalled, whole, late = asyncio.run(all_at_once())
+    assert {one[0] for one in stalled} == {408}
+    assert max(one[2] for one in stalled) < 5, "who stalls in the middle of an upload is let go"
+    assert whole[0] == 400, "it was looked at"
+    assert late[0] == 408
+    assert asyncio.run(answered_late(app)) == 503, "so many at most are on their way"
+
+
+async def answered_late(app) -> int:
+    waiting = [asyncio.create_task(answered(app, asgi(), never)) for _ in range(8)]
+    await asyncio.sleep(0)
+    status, *_ = await answered(app, asgi(), never)
+    await asyncio.gather(*waiting)
+    return status
+
+
+def test_who_goes_in_the_middle_of_an_upload_is_no_fault(service, caplog):
+    async def goes():
+        return {"type": "http.disconnect"}
+
+    caplog.set_level(logging.INFO)
+    assert asyncio.run(answered(create_app(service, None), asgi(), goes))[0] == 0
+    (line,) = [json.loads(record.message) for record in caplog.records if record.name == "raymask.serve"]
+    assert line["status"] == 499
+
+
+def test_a_prefix_goes_round_no_key(service, keys, tmp_path):
+    app = create_app(service, KeyFile(str(tmp_path / "keys.json")))
+    for path in ("/faces/v1/identities/ann", "/faces/v1/identities"):
+        scope = asgi(method="DELETE", path=path, root_path="/faces")
+        assert asyncio.run(answered(app, scope, no_photo))[0] == 401
+    allowed = [(b"host", b"localhost"), (b"authorization", f"Bearer {keys['admin']}".encode())]
+    scope = asgi(method="DELETE", path="/faces/v1/identities/ann", root_path="/faces", headers=allowed)
+    assert asyncio.run(answered(app, scope, no_photo))[0] == 404, "let in: nobody has this name"
+    assert asyncio.run(answered(app, asgi(method="GET", path="/faces/healthz", root_path="/faces"), no_photo))[0] == 200
+
+
+@pytest.mark.parametrize("headers", [{"host": "["}, {"host": "[x]"}, {"origin": "http://["}, {"host": ""}])
+def test_headers_that_name_no_host_are_refused(service, headers):
+    given = {"host": "localhost", **headers}
+    scope = asgi(method="GET", headers=[(name.encode(), value.encode()) for name, value in given.items()])
+    assert asyncio.run(answered(create_app(service, None), scope, no_photo))[0] == 403
+
+
+def test_a_key_that_is_taken_back_is_refused_from_then_on(service, keys, tmp_path, caplog):
+    file = tmp_path / "keys.json"
+    ask = Client(create_app(service, KeyFile(str(file))))
+
+    def status() -> int:
+        return ask("GET", "/v1/identities", headers={"authorization": f"Bearer {keys['enrol']}"}).status_code
+
+    assert status() == 200
+    whole = file.read_text()
+    file.write_text("{")
+    assert status() == 200, "a file that cannot be read takes no key back"
+    assert "the keys of before stay" in caplog.text
+    file.write_text(whole)
+    change_keys(KeysConfig(file=str(file), name="the enrol", revoke=True))
+    assert status() == 401

@@ -6,7 +6,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def keys() -> tuple[Key, ...] | None:
+def keys() -> Callable[[], tuple[Key, ...]] | None:
     """None: the service asks for no key."""
     return None
 
@@ -231,8 +231,9 @@ class TestWithKeys:
     """A service that asks for a key."""
 
     @pytest.fixture
-    def keys(self) -> tuple[Key, ...]:
-        return (Key(name="door", role="admin", sha256=hashlib.sha256(b"sesame").hexdigest()),)
+    def keys(self) -> Callable[[], tuple[Key, ...]]:
+        key = Key(name="door", role="admin", sha256=hashlib.sha256(b"sesame").hexdigest())
+        return lambda: (key,)
 
     def test_the_key_is_asked_for_and_the_photo_sent_again(self, browser, address, faces_of):
         page = opened(browser, address)

@@ -11,8 +11,9 @@ from raymask.evaluate import load_recogniser
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
 from raymask.models.bundle import SHIPPED
+from raymask.serve.enrolment import subject_of
 from raymask.serve.local import LocalStages
-from raymask.serve.pipeline import Pipeline
+from raymask.serve.pipeline import Pipeline, side_by_side
 from raymask.serve.plan import ModelsConfig, Plan
 from raymask.serve.stages import same_face
 
@@ -70,6 +71,40 @@ def test_several_faces_of_a_photo_are_embedded_each_as_if_alone(plan, photos, ma
         assert embeddings[place] @ embed(plan, alone)[1][0] > 0.99
 
 
+def test_the_subject_among_others_is_embedded_as_evaluation_embeds_it(plan, fused_bundle, masked):
+    """Two masked people so close together that the square around one face holds some of the other's mask."""
+    height = min(masked[0].shape[0], masked[1].shape[0])
+    left, right = subject(detect(masked[0]), masked[0].shape), subject(detect(masked[1]), masked[1].shape)
+    close = np.concatenate(
+        [masked[0][:height, : int(left.box[2]) + 8], masked[1][:height, max(0, int(right.box[0]) - 8) :]], axis=1
+    )
+    expected, found = load_recogniser(f"fused:{fused_bundle}").embed([close])
+    assert found[0]
+    seen, others = asyncio.run(subject_of(Pipeline(plan, LocalStages(plan)), close))
+    assert others == 1
+    assert len(seen.faces) == 1, "nobody else is embedded"
+    assert np.abs(seen.embeddings[0] - expected[0]).max() < 1e-4
+
+
+def test_where_one_fails_the_others_are_given_up():
+    ended = []
+
+    async def fails():
+        await asyncio.sleep(0)
+        raise NoFaceError("nobody")
+
+    async def works():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append(True)
+            raise
+
+    with pytest.raises(NoFaceError, match="nobody"):
+        asyncio.run(side_by_side(works(), fails(), works()))
+    assert ended == [True, True]
+
+
 def test_a_photo_without_a_face_is_said(plan):
     async def ask():
         await Pipeline(plan, LocalStages(plan)).find(np.zeros((100, 100, 3), np.uint8), 8)
@@ -101,6 +136,12 @@ def test_a_missing_model_is_named_with_the_command_that_makes_it(fused_bundle, t
         Plan.of(ModelsConfig(**models))
     with pytest.raises(ModelError, match=r"jobs/train\.py"):
         Plan.of(ModelsConfig(fused=str(fused_bundle), bare_embedder=f"bundle:{tmp_path}"))
+    bare = json.loads((fused_bundle / "config.json").read_text())
+    bare["arguments"]["parts"] = ["dlib", "dlib"]
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "config.json").write_text(json.dumps(bare))
+    with pytest.raises(ConfigError, match="bare_embedder would do nothing"):
+        Plan.of(ModelsConfig(fused=str(tmp_path / "bare"), bare_embedder="dlib"))
     with pytest.raises(ConfigError, match="is not served"):
         Plan.of(ModelsConfig(fused=str(fused_bundle), bare_embedder="facenet"))
 

@@ -1,0 +1,71 @@
+"""What becomes of the errors of calls between deployments."""
+
+import asyncio
+
+import grpc
+import pytest
+import ray
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
+
+from raymask.errors import BusyError, NoFaceError, UnavailableError
+from raymask.serve.handles import RayStages, asked
+
+
+class GrpcError(grpc.RpcError):
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self._code = code
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+
+async def raises(error: Exception):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RequestCancelledError("1"), UnavailableError),
+        (DeploymentUnavailableError(None), UnavailableError),
+        (GrpcError(grpc.StatusCode.CANCELLED), UnavailableError),
+        (GrpcError(grpc.StatusCode.RESOURCE_EXHAUSTED), GrpcError),
+        (ray.exceptions.ActorDiedError(), UnavailableError),
+        (BackPressureError(num_queued_requests=1, max_queued_requests=1), BusyError),
+        (ray.exceptions.RayTaskError("f", "", NoFaceError("nobody")), NoFaceError),
+        (ray.exceptions.RayTaskError("f", "", ray.exceptions.ActorDiedError()), UnavailableError),
+        (ZeroDivisionError(), ZeroDivisionError),
+    ],
+)
+def test_a_stage_that_is_away_is_said_to_be(error, expected):
+    with pytest.raises(expected):
+        asyncio.run(asked(raises(error)))
+
+
+class Handle:
+    """Of a deployment that counts who asks whether it is there."""
+
+    def __init__(self, answer) -> None:
+        self.asked, self._answer, self.ping = 0, answer, self
+
+    def options(self, **_):
+        return self
+
+    def remote(self):
+        self.asked += 1
+        return self._answer()
+
+
+def test_asking_often_whether_all_are_there_asks_them_once():
+    async def there():
+        return True
+
+    handles = {"Detector": Handle(there), "Segmenter": Handle(lambda: raises(RuntimeError("what is that")))}
+
+    async def ask() -> list[dict[str, str]]:
+        stages = RayStages(handles)
+        return await asyncio.gather(*(stages.states() for _ in range(20)))
+
+    answers = asyncio.run(ask())
+    assert answers == [{"Detector": "ready", "Segmenter": "away"}] * 20
+    assert handles["Detector"].asked == 1
