@@ -181,6 +181,7 @@ class GalleryStore:
     def remember(self, erasures: Erasures) -> None:
         """Add another list's erasures to this one's, and erase what they cover here. Raises UnsavedError."""
         with self._turn:
+            self._open_again()
             joined = self._erasures.joined(erasures)
             rows = self._dataset.to_table(columns=["identity", "added"]) if joined.times else None
             found = zip(rows["identity"].to_pylist(), rows["added"].to_pylist(), strict=True) if rows else ()
@@ -196,6 +197,7 @@ class GalleryStore:
             if self._indexing is not None and self._indexing.is_alive():
                 return  # joining files would make its work void
             self._settle_index()
+            self._open_again()
             if self._commits >= COMPACT_AFTER:
                 self._commits = 0
                 self._commit(compact)
