@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import threading
-import warnings
 
 import numpy as np
 
 from raymask.errors import ImageError
 from raymask.faces.face import Face
 from raymask.faces.landmarks import LandmarkPredictor
+from raymask.faces.mtcnn import Mtcnn
 
 MIN_FACE = 40
-"""Pixels; faces smaller than this are not looked for (MTCNN's own default of 20 takes twice the time)."""
+"""Pixels; faces smaller than this are not looked for (to look for those of 20 takes twice the time)."""
 
 MAX_SIDE = 1024
 """Pixels; larger photos are scaled down to this before the search, the found coordinates scaled back."""
@@ -23,9 +23,7 @@ class FaceDetector:
     """Holds MTCNN and the landmark predictor; making one takes about a second, so make one a process."""
 
     def __init__(self, *, device: str = "cpu") -> None:
-        from facenet_pytorch import MTCNN
-
-        self._mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE, post_process=False, device=device)
+        self._mtcnn = Mtcnn(least=MIN_FACE, device=device)
         self._landmarks = LandmarkPredictor()
 
     def __call__(self, photo: np.ndarray) -> list[Face]:
@@ -42,14 +40,9 @@ class FaceDetector:
         small, scale = _shrunk(photo)
         if min(small.shape[:2]) < MIN_FACE:
             return []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # facenet-pytorch 2.5.3 predates today's torch and numpy
-            boxes, scores, points = self._mtcnn.detect(small, landmarks=True)
-        if boxes is None:
-            return []
         faces = [
-            self._face(photo, np.asarray(box, np.float32) * scale, float(score), np.asarray(five, np.float32) * scale)
-            for box, score, five in zip(boxes, scores, points, strict=True)
+            self._face(photo, box * np.float32(scale), float(score), five * np.float32(scale))
+            for box, score, five in zip(*self._mtcnn(small), strict=True)
         ]
         return sorted(faces, key=lambda face: face.score, reverse=True)
 
