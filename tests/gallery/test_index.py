@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lance.file import LanceFileReader
 
 from raymask.gallery import index
 from raymask.gallery import store as store_module
@@ -85,6 +84,8 @@ def test_a_gallery_that_grows_is_indexed_and_stays_searched_whole(tmp_path, smal
 
 def indexed_rows(folder: Path) -> set[int]:
     """Numbers of the rows that the index's files hold codes of."""
+    from lance.file import LanceFileReader  # not before other tests have forked, of which lance would warn
+
     files = list(folder.glob("faces.lance/_indices/*/auxiliary.idx"))
     assert files
     tables = [LanceFileReader(str(file)).read_all().to_table() for file in files]
