@@ -40,11 +40,10 @@ class FaceDetector:
         small, scale = _shrunk(photo)
         if min(small.shape[:2]) < MIN_FACE:
             return []
-        faces = [
+        return [
             self._face(photo, box * np.float32(scale), float(score), five * np.float32(scale))
             for box, score, five in zip(*self._mtcnn(small), strict=True)
         ]
-        return sorted(faces, key=lambda face: face.score, reverse=True)
 
     def _face(self, photo: np.ndarray, box: np.ndarray, score: float, points: np.ndarray) -> Face:
         return Face(box=box, score=score, points=points, landmarks=self._landmarks(photo, box))

@@ -31,8 +31,6 @@ _CLOSER = (24, 48)
 """Sides of what the second and the third network see."""
 _OFFSET, _SCALE = 127.5, 0.0078125
 """The networks were trained on (pixel - _OFFSET) * _SCALE."""
-
-
 _LAYERS: dict[str, tuple[tuple[tuple[str, int], ...], tuple[str, ...]]] = {
     "pnet": ((("conv1", 2), ("conv2", 0), ("conv3", 0)), ("conv4_1", "conv4_2")),
     "rnet": ((("conv1", 3), ("conv2", 3), ("conv3", 0), ("dense4", 0)), ("dense5_1", "dense5_2")),
@@ -45,7 +43,7 @@ _LAYERS: dict[str, tuple[tuple[tuple[str, int], ...], tuple[str, ...]]] = {
 
 
 class Detections(NamedTuple):
-    """Faces of a photo, in no order."""
+    """Faces of a photo, surest first."""
 
     boxes: np.ndarray
     """(N, 4) float32: left, top, right, bottom, pixels of the photo."""

@@ -40,14 +40,21 @@ class Enrolment:
 def check_identity(identity: str) -> str:
     """The name, if a person can have it: 1 to MAX_IDENTITY printable characters without a slash, normalised (NFC).
 
+    The character that stands for bytes which were no UTF-8 is none: it would make one person of two.
+
     Raises:
         ConfigError: it is another.
     """
     name = unicodedata.normalize("NFC", identity)
-    if not 0 < len(name) <= MAX_IDENTITY or not name.isprintable() or "/" in name or name != name.strip():
+    if (
+        not 0 < len(name) <= MAX_IDENTITY
+        or not name.isprintable()
+        or set("/\ufffd") & set(name)
+        or name != name.strip()
+    ):
         raise ConfigError(
-            f"a person's name has 1 to {MAX_IDENTITY} printable characters, no slash, and no space at its ends; "
-            f"{identity[:MAX_IDENTITY]!r} has not"
+            f"a person's name has 1 to {MAX_IDENTITY} printable characters (UTF-8), no slash and no space at its "
+            f"ends; {identity[:MAX_IDENTITY]!r} has not"
         )
     return name
 

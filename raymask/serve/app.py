@@ -186,7 +186,8 @@ def _people_routes(app: FastAPI, service: Service) -> None:
         with_masks: Annotated[bool, Query(description=_WITH_MASKS)] = False,
         keep: Annotated[bool, Query(description="Keep the photo itself in the gallery.")] = False,
         idempotency_key: Annotated[
-            str | None, Header(max_length=200, description="By which the photo is known; by default its bytes.")
+            str | None,
+            Header(min_length=1, max_length=200, description="By which the photo is known; by default its bytes."),
         ] = None,
     ) -> answers.Enrolled:
         """Enrol a photo of a person, who need not be known before. Once it is answered, it is on disk."""
@@ -249,7 +250,7 @@ def _other_routes(app: FastAPI, service: Service) -> None:
 def _audited(request: Request, event: str, identity: str) -> Iterator[dict[str, object]]:
     """A line for who may ask later, also of what failed or was given up: that may have been done nevertheless.
 
-    The person is in it as a digest, which outlives an erasure and names nobody."""
+    The person is in it as a digest, which outlives an erasure; who guesses a name can find it."""
     state = request.state
     line = {"event": event, "person": Erasures.digest(identity), "key": state.key, "request": state.request_id}
     try:

@@ -29,6 +29,7 @@ async def whole_body(receive: Receive, *, most: int, seconds: float) -> bytes:
         GoneError: nobody waits for an answer any more.
     """
     parts: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(seconds):
             more = True
@@ -37,8 +38,9 @@ async def whole_body(receive: Receive, *, most: int, seconds: float) -> bytes:
                 if message["type"] == "http.disconnect":
                     raise GoneError
                 parts.append(message.get("body", b""))
+                size += len(parts[-1])
                 more = message.get("more_body", False)
-                if sum(map(len, parts)) > most:
+                if size > most:
                     raise TooLargeError(f"the request is over the limit of {most:,} bytes; send a smaller photo")
     except TimeoutError:
         raise TooSlowError(f"the request had not arrived after {seconds:g} seconds; send a smaller photo") from None

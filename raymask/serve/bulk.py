@@ -221,4 +221,4 @@ def _unpacked(row: dict[str, Any]) -> Enrolment:
 
 def _split(path: str) -> tuple[str, str]:
     folder, _, name = path.rpartition("/")
-    return folder, name
+    return folder or "/", name

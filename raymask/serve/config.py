@@ -29,7 +29,7 @@ class StageConfig:
     threads: int = 1
     """Threads of a network, 1 or more."""
     device: str = "cpu"
-    """cpu or cuda (cuda:1 for the second): where its network runs."""
+    """cpu or cuda (cuda:1 for the second of those that the replica books): where its network runs."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:

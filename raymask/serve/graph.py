@@ -10,7 +10,8 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
-from raymask.data.storage import absolute
+from raymask.data.storage import Folder, absolute
+from raymask.gallery.table import check_space
 from raymask.serve.api_replica import ApiReplica
 from raymask.serve.config import MOST_IN_FLIGHT, ServiceConfig, Stage, StageConfig, from_mapping
 from raymask.serve.gallery_replicas import GallerySearchReplica, GalleryWriterReplica
@@ -44,10 +45,11 @@ def build(args: Mapping[str, Any]) -> Application:
 
     Raises:
         ConfigError: an argument is unknown or wrong.
-        ModelError: a model is missing; says which command makes it.
+        ModelError: a model is missing, with the command that makes it; or the gallery is another recogniser's.
     """
     config = _absolute(from_mapping(ServiceConfig, args, "args"))
     plan = Plan.of(config.models)
+    check_space(Folder(config.gallery), plan.space)  # before anything of what runs is replaced
     networks: dict[Stage, Callable[[str], Callable[[], Any]]] = {
         "Detector": lambda device: partial(Detector, device),
         "Segmenter": lambda device: partial(Segmenter, plan.segmenter, device),

@@ -27,7 +27,7 @@ def running(args: Mapping[str, Any], *, port: int, configuration: Path = CONFIGU
         configuration: file as `serve run` takes it.
 
     Raises:
-        UnavailableError: it is not ready after two minutes, or Ray serves something already, which would have to go.
+        UnavailableError: it is not ready in time, or Ray serves something already, which would have to go.
     """
     import yaml
     from ray import serve

@@ -422,7 +422,7 @@ def test_what_is_erased_stays_so_after_a_power_cut(tmp_path, monkeypatch):
         assert {"data", "_versions"} <= set(unlinked) <= set(synced)
 
 
-@pytest.mark.parametrize("name", ["", " ann", "a/b", "a\nb", "x" * 129, "\x00"])
+@pytest.mark.parametrize("name", ["", " ann", "a/b", "a\nb", "x" * 129, "\x00", "J\ufffdrg"])
 def test_names_that_nobody_can_have(name):
     with pytest.raises(ConfigError, match="printable"):
         check_identity(name)

@@ -16,10 +16,12 @@ import httpx
 import numpy as np
 import pytest
 
+from raymask.data.storage import Folder
 from raymask.errors import ConfigError, ModelError, UnavailableError
 from raymask.evaluate import load_recogniser
 from raymask.faces.images import decode_photo, encode_jpeg, encode_png
 from raymask.gallery.reader import GalleryReader
+from raymask.gallery.table import Space, write_space
 from raymask.serve import running
 from raymask.serve.config import Policy, from_mapping
 from raymask.serve.plan import ModelsConfig, Plan
@@ -367,6 +369,9 @@ def test_what_a_configuration_does_not_know_is_refused_by_name(fused_bundle, tmp
     ):
         with pytest.raises(ConfigError, match=named):
             build(wrong)
+    write_space(Folder(tmp_path / "others"), Space(digest="0" * 64, size=1, recogniser="another"))
+    with pytest.raises(ModelError, match="holds embeddings of another"):
+        build({**args, "gallery": str(tmp_path / "others")})
     with pytest.raises(ModelError, match=r"nothing is no bundle.*make demo"):
         build({**args, "models": {"fused": str(tmp_path / "nothing")}})
     with pytest.raises(ConfigError, match="treshold is unknown"):

@@ -205,6 +205,17 @@ def test_who_goes_in_the_middle_of_an_upload_is_no_fault(service, caplog):
     assert line["status"] == 499
 
 
+def test_a_websocket_is_closed(service):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    app = create_app(service, None)
+    asyncio.run(app({"type": "websocket", "path": "/page/x", "headers": []}, never, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
 def test_a_prefix_goes_round_no_key(service, keys, tmp_path):
     app = create_app(service, KeyFile(str(tmp_path / "keys.json")))
     for path in ("/faces/v1/identities/ann", "/faces/v1/identities"):
