@@ -81,3 +81,7 @@ class UnavailableError(BusyError):
     """A part of the service is away, and comes back by itself."""
 
     retry_after = 5
+
+
+class ChangingError(UnavailableError):
+    """Parts of the service hold different models for the moment: one of them is being replaced."""

@@ -13,6 +13,7 @@ from ray.serve.handle import DeploymentHandle
 from raymask.errors import ConfigError
 from raymask.serve.app import create_app
 from raymask.serve.config import Policy, ServiceConfig, from_mapping
+from raymask.serve.gallery_replicas import GalleryName
 from raymask.serve.guard import Guard
 from raymask.serve.handles import RayGallery, RayStages
 from raymask.serve.keys import KeyFile
@@ -32,7 +33,8 @@ class ApiReplica:
             )
         _log_with_serve()
         self._keys = None if config.keys is None else KeyFile(config.keys)
-        gallery = RayGallery(handles["GallerySearch"], handles["GalleryWriter"])
+        name = GalleryName(config.gallery, plan.space.digest)
+        gallery = RayGallery(handles["GallerySearch"], handles["GalleryWriter"], name)
         decisions = metrics.Counter(
             "raymask_decisions", description="Decisions on faces, and on pairs.", tag_keys=("decision", "face")
         )
@@ -40,11 +42,14 @@ class ApiReplica:
         def count(decision: str, masked: bool) -> None:
             decisions.inc(tags={"decision": decision, "face": "masked" if masked else "bare"})
 
-        self._service = Service(plan, RayStages(handles), gallery, Policy(), count)
+        self._service = Service(plan, RayStages(handles, plan), gallery, Policy(), count)
 
-    def reconfigure(self, config: Mapping[str, Any]) -> None:
-        """Set thresholds and limits. Raises ConfigError for what it does not know."""
-        self._service.set_policy(from_mapping(Policy, config, "user_config of Api"))
+    def reconfigure(self, config: Mapping[str, Any] | None, rank: Any = None) -> None:
+        """Set thresholds and limits. Raises ConfigError for what it does not know.
+
+        Only who takes the replica's `rank` hears from Serve of a `user_config` that was taken out.
+        """
+        self._service.set_policy(from_mapping(Policy, config or {}, "user_config of Api"))
 
     def check_health(self) -> None:
         """For Serve: raises ConfigError if the fusion's thresholds do not hold and no others are given."""

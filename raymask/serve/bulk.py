@@ -62,7 +62,8 @@ def enrol(config: EnrolConfig) -> BulkEnrolled:
     """Enrol all photos; those that are enrolled stay as they are.
 
     Raises:
-        DataError: no photos, or a gallery that another process writes.
+        DataError: no photos, a prepared file that is damaged, a gallery that another process writes, or dropped photos
+            that cannot be listed where they are to be.
         ModelError: a model is missing, or the gallery is another recogniser's.
         UnsavedError: the gallery's disk is full or fails.
     """
@@ -77,6 +78,7 @@ def enrol(config: EnrolConfig) -> BulkEnrolled:
         GalleryStore(config.gallery, plan.space) as store,
         Progress("enrol", total=total, unit="photos") as progress,
     ):
+        _write_dropped(config.dropped, dropped)  # now, for hours of work must not end where it cannot be written
         for unit in _on_ray(units, config, store.photos()):
             enrolments = [_unpacked(row) for row in unit["enrolments"]]
             fresh = store.enrol(enrolments)
@@ -85,19 +87,23 @@ def enrol(config: EnrolConfig) -> BulkEnrolled:
             dropped += [Dropped(*pair) for pair in json.loads(unit["dropped"])]
             progress.add(unit["known"] + len(fresh) + len(json.loads(unit["dropped"])))
         store.finish_index()
-    if config.dropped is not None:
-        folder, name = _split(absolute(config.dropped))
-        listed = [item._asdict() for item in sorted(dropped)]
-        Folder(folder).write(name, (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode())
+    _write_dropped(config.dropped, dropped)
     return BulkEnrolled(new, known, sorted(dropped))
+
+
+def _write_dropped(path: str | None, dropped: Sequence[Dropped]) -> None:
+    if path is not None:
+        folder, _, name = absolute(path).rpartition("/")
+        listed = [item._asdict() for item in sorted(dropped)]
+        Folder(folder or "/").write(name, (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _units(images: Folder) -> tuple[list[str], int, list[Dropped]]:
     """Units of work as JSON: lists of photos, or names of prepared files; how many photos; what is none."""
     if images.exists(_PREPARED):
-        summary = json.loads(images.read("summary.json")) if images.exists("summary.json") else None
-        if summary is None:
+        if not images.exists("summary.json"):
             raise DataError(f"{images.uri} is not prepared to the end; run jobs/prepare.py again, and it goes on")
+        summary = json.loads(images.read("summary.json"))
         files = [name for name in images.names() if name.startswith("split=") and name.endswith(".parquet")]
         return [json.dumps(name) for name in files], int(summary["rows"]), []
     photos, strangers = list_photos(images)
@@ -147,7 +153,10 @@ class EnrolWorker:
         enrolments: list[dict[str, Any]] = []
         dropped: list[Dropped] = []
         known = 0
-        photos = _prepared(self._images, unit) if isinstance(unit, str) else [self._photo(*pair) for pair in unit]
+        try:
+            photos = _prepared(self._images, unit) if isinstance(unit, str) else [self._photo(*pair) for pair in unit]
+        except DataError as error:
+            return _failed(error)
         for image_id, photo in photos:
             try:
                 found = photo()
@@ -159,7 +168,7 @@ class EnrolWorker:
                     enrolments.append(_packed(asyncio.run(self._enrolment(found, identity, key))))
             except DataError as error:
                 if not isinstance(error, UnreadableError):  # storage that fails is no fault of the photo's
-                    return {"enrolments": [], "known": 0, "dropped": "[]", "error": str(error)}
+                    return _failed(error)
                 dropped.append(Dropped(image_id, str(error)))
             except RaymaskError as error:
                 dropped.append(Dropped(image_id, str(error)))
@@ -175,19 +184,29 @@ class EnrolWorker:
         if found.face is None:
             seen, _ = await subject_of(self._pipeline, pixels)
         else:
-            seen = await self._pipeline.see_face(pixels, found.face)
+            seen = await self._pipeline.see_face(await self._pipeline.put(pixels), found.face)
         enrolment = await enrolment_of(
             self._pipeline, pixels, seen, identity=identity, key=key, with_masks=self._config.with_masks
         )
         return replace(enrolment, picture=found.data if self._config.keep else None)
 
 
+def _failed(error: DataError) -> dict[str, Any]:
+    """Of a unit that cannot be worked on, which ends the run."""
+    return {"enrolments": [], "known": 0, "dropped": "[]", "error": str(error)}
+
+
 def _prepared(images: Folder, name: str) -> list[tuple[str, Callable[[], Found]]]:
-    """The bare crops of a prepared file; detector and landmarks have seen them in their photos."""
+    """The bare crops of a prepared file; detector and landmarks have seen them in their photos. Raises DataError."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = ["identity", "image_id", "image", "box", "det_score", "landmarks"]
-    rows = pq.read_table(images.seekable(name), columns=columns).to_pylist()
+    try:
+        with images.seekable(name) as file:
+            rows = pq.read_table(file, columns=columns).to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{images / name} cannot be read ({error}); prepare again into another --out") from None
     return [(row["image_id"], lambda row=row: _crop(row)) for row in rows]  # type: ignore[misc]
 
 
@@ -217,8 +236,3 @@ def _unpacked(row: dict[str, Any]) -> Enrolment:
     return Enrolment(
         identity=row["identity"], key=row["key"], embeddings=embeddings, looks=looks, picture=row["picture"]
     )
-
-
-def _split(path: str) -> tuple[str, str]:
-    folder, _, name = path.rpartition("/")
-    return folder or "/", name

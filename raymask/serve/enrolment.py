@@ -26,10 +26,11 @@ async def subject_of(pipeline: Pipeline, pixels: np.ndarray) -> tuple[Seen, int]
     """
     seconds: dict[str, float] = {}
     with timed(seconds, "detector"):
-        faces = await pipeline.faces(pixels)
+        photo = await pipeline.put(pixels)
+        faces = await pipeline.faces(photo)
     chosen = subject(faces, pixels.shape)
     assert chosen is not None
-    seen = await pipeline.see_face(pixels, chosen)
+    seen = await pipeline.see_face(photo, chosen)
     seen.seconds |= seconds
     return seen, len(faces) - 1
 
@@ -52,7 +53,7 @@ async def _with_masks(pipeline: Pipeline, pixels: np.ndarray, face: Face) -> lis
 
     async def one(seed: int, look: str) -> tuple[str, np.ndarray] | None:
         masked, drawn = await asyncio.to_thread(draw_mask, pixels, face.landmarks, look, seed)
-        seen = await pipeline.see_again(masked, face.box) if drawn.any() else None
+        seen = await pipeline.see_again(await pipeline.put(masked), face.box) if drawn.any() else None
         if seen is None:
             return None
         assert seen.embeddings is not None

@@ -7,12 +7,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from raymask.data.storage import Folder
-from raymask.errors import DataError
+from raymask.errors import ChangingError, DataError
 from raymask.gallery.committer import GroupCommitter
 from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
 from raymask.gallery.rows import Enrolment
@@ -26,6 +26,19 @@ _PATIENCE = 60
 """Seconds that a replica waits for another to let go of the gallery, or to make it."""
 
 
+class GalleryName(NamedTuple):
+    """Which gallery is meant."""
+
+    uri: str
+    digest: str
+    """Of the space of its embeddings."""
+
+    def check(self, asked: GalleryName) -> None:
+        """Raises ChangingError for a call that means another."""
+        if asked != self:
+            raise ChangingError("the service is changing to another gallery; ask again in a few seconds")
+
+
 class GalleryWriterReplica:
     """The gallery's only writer."""
 
@@ -33,16 +46,19 @@ class GalleryWriterReplica:
         """Raises ModelError if the gallery holds another recogniser's embeddings, DataError if it cannot be written."""
         self._store = _patiently(lambda: GalleryStore(uri, space))
         self._committer = GroupCommitter(self._store)
+        self._name = GalleryName(uri, space.digest)
         self._measured = Measured()
 
-    async def enrol(self, enrolment: Enrolment) -> bool:
-        """As `GalleryClient.enrol`."""
+    async def enrol(self, gallery: GalleryName, enrolment: Enrolment) -> bool:
+        """As `GalleryClient.enrol`; here and below, ChangingError if `gallery` is another."""
         with self._measured():
+            self._name.check(gallery)
             return await asyncio.wrap_future(self._committer.enrol(enrolment))
 
-    async def erase(self, identity: str) -> int | None:
+    async def erase(self, gallery: GalleryName, identity: str) -> int | None:
         """As `GalleryClient.erase`."""
         with self._measured():
+            self._name.check(gallery)
             return await asyncio.wrap_future(self._committer.erase(identity))
 
     async def ping(self) -> bool:
@@ -67,6 +83,7 @@ class GallerySearchReplica:
     def __init__(self, uri: str, space: Space) -> None:
         """Raises as `GalleryReader`."""
         self._reader = _patiently(lambda: _reader(uri, space))
+        self._name = GalleryName(uri, space.digest)
         self._log = logging.getLogger("ray.serve")
         self._measured = Measured()
         self._following = threading.Thread(target=self._follow, name="gallery-follow", daemon=True)
@@ -80,17 +97,20 @@ class GallerySearchReplica:
             except Exception as error:  # searches go on with what was read before
                 self._log.warning("the gallery could not be read again: %s", first_line(error))
 
-    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
-        """As `GalleryClient.search`."""
+    async def search(self, gallery: GalleryName, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
+        """As `GalleryClient.search`; here and below, ChangingError if `gallery` is another."""
         with self._measured():
+            self._name.check(gallery)
             return await asyncio.to_thread(lambda: [self._reader.search(row, people) for row in embeddings])
 
-    async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
+    async def identities(self, gallery: GalleryName, after: str, limit: int) -> list[tuple[str, int]]:
         """As `GalleryClient.identities`."""
+        self._name.check(gallery)
         return await asyncio.to_thread(lambda: self._reader.identities(after=after, limit=limit))
 
-    async def photos(self, identity: str) -> list[EnrolledPhoto]:
+    async def photos(self, gallery: GalleryName, identity: str) -> list[EnrolledPhoto]:
         """As `GalleryClient.photos`."""
+        self._name.check(gallery)
         return await asyncio.to_thread(self._reader.photos, identity)
 
     async def ping(self) -> bool:

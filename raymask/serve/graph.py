@@ -15,7 +15,7 @@ from raymask.gallery.table import check_space
 from raymask.serve.api_replica import ApiReplica
 from raymask.serve.config import MOST_IN_FLIGHT, ServiceConfig, Stage, StageConfig, from_mapping
 from raymask.serve.gallery_replicas import GallerySearchReplica, GalleryWriterReplica
-from raymask.serve.plan import ModelsConfig, Plan
+from raymask.serve.plan import ModelsConfig, Network, Plan
 from raymask.serve.stage_replica import StageReplica
 from raymask.serve.stages import Detector, Embedder, Inpainter, Segmenter
 
@@ -50,17 +50,18 @@ def build(args: Mapping[str, Any]) -> Application:
     config = _absolute(from_mapping(ServiceConfig, args, "args"))
     plan = Plan.of(config.models)
     check_space(Folder(config.gallery), plan.space)  # before anything of what runs is replaced
-    networks: dict[Stage, Callable[[str], Callable[[], Any]]] = {
-        "Detector": lambda device: partial(Detector, device),
-        "Segmenter": lambda device: partial(Segmenter, plan.segmenter, device),
-        "Inpainter": lambda device: partial(Inpainter, plan.inpainter, device),
-        "MaskedEmbedder": lambda device: partial(Embedder, _networks(plan, plan.masked_parts), device),
-        "BareEmbedder": lambda device: partial(Embedder, _networks(plan, plan.bare_parts), device),
+    stages: dict[Stage, tuple[Callable[..., Any], tuple[Network, ...]]] = {
+        "Detector": (Detector, ()),
+        "Segmenter": (partial(Segmenter, plan.segmenter), (plan.segmenter,)),
+        "Inpainter": (partial(Inpainter, plan.inpainter), (plan.inpainter,)),
+        "MaskedEmbedder": (partial(Embedder, plan.masked_networks), plan.masked_networks),
+        "BareEmbedder": (partial(Embedder, plan.bare_networks), plan.bare_networks),
     }
     handles: dict[str, Application] = {}
-    for name, make in networks.items():
+    for name, (make, networks) in stages.items():
         stage = config.stages.get(name, StageConfig())
-        handles[name] = _deployment(StageReplica, name).bind(make(stage.device), stage)
+        digests = tuple(network.digest for network in networks)
+        handles[name] = _deployment(StageReplica, name).bind(partial(make, device=stage.device), digests, stage)
     handles["GallerySearch"] = _deployment(GallerySearchReplica, "GallerySearch").bind(config.gallery, plan.space)
     handles["GalleryWriter"] = _deployment(GalleryWriterReplica, "GalleryWriter").bind(config.gallery, plan.space)
     return _deployment(serve.ingress()(ApiReplica), "Api").bind(config, plan, handles)
@@ -77,10 +78,6 @@ def _deployment(kind: type, name: str) -> Any:
         max_surge_percent=0 if name == "GalleryWriter" else 100,
         **_HEALTH,
     )
-
-
-def _networks(plan: Plan, parts: tuple[int, ...]) -> list[str]:
-    return [plan.embedders[place] for place in parts]
 
 
 def _absolute(config: ServiceConfig) -> ServiceConfig:

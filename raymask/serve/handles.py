@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -14,11 +14,13 @@ import ray
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
 
-from raymask.errors import BusyError, RaymaskError, UnavailableError
+from raymask.errors import BusyError, ChangingError, RaymaskError, UnavailableError
 from raymask.faces import Face
 from raymask.gallery.reader import Candidate, EnrolledPhoto
 from raymask.gallery.rows import Enrolment
+from raymask.serve.gallery_replicas import GalleryName
 from raymask.serve.pipeline import Photo
+from raymask.serve.plan import Network, Plan
 from raymask.serve.stages import MaskFound
 
 _PING = 2.0
@@ -30,19 +32,25 @@ _IN_MESSAGE = 1 << 20
 a call takes the two processes three times as much work. Larger photos stay in the store, and go by reference."""
 
 
+_CHANGE = 10.0
+"""Seconds for which a call waits for a replica with the asker's models, while a deployment changes to them."""
+_CHANGE_AGAIN = 0.2
+"""Seconds after which it asks again."""
+
+
 class RayStages:
     """The stages' deployments. Large photos go from one to the other by reference and never through this process."""
 
-    def __init__(self, handles: Mapping[str, DeploymentHandle]) -> None:
-        """`handles`: by deployment."""
-        self._handles = handles
+    def __init__(self, handles: Mapping[str, DeploymentHandle], plan: Plan) -> None:
+        """`handles`: by deployment; `plan`: whose networks have to embed."""
+        self._handles, self._plan = handles, plan
         self._by_message = {name: by_message(handle) for name, handle in handles.items()}
         self._asking: asyncio.Task[dict[str, str]] | None = None
         self._asked_at = 0.0
 
-    def put(self, photo: np.ndarray) -> Photo:
+    async def put(self, photo: np.ndarray) -> Photo:
         """As `PhotoStages.put`."""
-        return photo if photo.nbytes <= _IN_MESSAGE else ray.put(photo)
+        return photo if photo.nbytes <= _IN_MESSAGE else await asyncio.to_thread(ray.put, photo)
 
     async def get(self, photo: Photo) -> np.ndarray:
         """As `PhotoStages.get`."""
@@ -63,15 +71,22 @@ class RayStages:
 
     async def embed_masked(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
         """As `Stages.embed_masked`."""
-        return await asked(self._ask("MaskedEmbedder", photo, faces))
+        return await self._embed("MaskedEmbedder", self._plan.masked_networks, photo, faces)
 
     async def embed_bare(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
         """As `Stages.embed_bare`."""
-        return await asked(self._ask("BareEmbedder", photo, faces))
+        return await self._embed("BareEmbedder", self._plan.bare_networks, photo, faces)
 
-    def _ask(self, stage: str, photo: Photo, *more: Any) -> Any:
+    async def _embed(
+        self, stage: str, networks: Sequence[Network], photo: Photo, faces: Sequence[Face]
+    ) -> list[np.ndarray]:
+        """Of these networks alone: embeddings of others must not meet those of the gallery."""
+        digests = tuple(network.digest for network in networks)
+        return await _when_changed(lambda: self._ask(stage, photo, faces, networks=digests))
+
+    def _ask(self, stage: str, photo: Photo, *more: Any, **options: Any) -> Any:
         handles = self._by_message if isinstance(photo, np.ndarray) else self._handles
-        return handles[stage].remote(photo, *more)
+        return handles[stage].remote(photo, *more, **options)
 
     async def states(self) -> dict[str, str]:
         """As `PhotoStages.states`; all who ask within _STATES seconds have one answer, so that asking costs little."""
@@ -95,31 +110,44 @@ class RayStages:
 class RayGallery:
     """The gallery's deployments."""
 
-    def __init__(self, search: DeploymentHandle, writer: DeploymentHandle) -> None:
+    def __init__(self, search: DeploymentHandle, writer: DeploymentHandle, gallery: GalleryName) -> None:
+        """`gallery`: the one that is meant, for a deployment may be changing to another."""
         self._search, self._writer = by_message(search), by_message(writer)
-        self._writer_by_reference = writer
+        self._writer_by_reference, self._gallery = writer, gallery
 
     async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
         """As `GalleryClient.search`."""
-        return await asked(self._search.search.remote(embeddings, people))
+        return await _when_changed(lambda: self._search.search.remote(self._gallery, embeddings, people))
 
     async def enrol(self, enrolment: Enrolment) -> bool:
         """As `GalleryClient.enrol`."""
         large = enrolment.picture is not None and len(enrolment.picture) > _IN_MESSAGE
         writer = self._writer_by_reference if large else self._writer
-        return await asked(writer.enrol.remote(enrolment))
+        return await _when_changed(lambda: writer.enrol.remote(self._gallery, enrolment))
 
     async def erase(self, identity: str) -> int | None:
         """As `GalleryClient.erase`."""
-        return await asked(self._writer.erase.remote(identity))
+        return await _when_changed(lambda: self._writer.erase.remote(self._gallery, identity))
 
     async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
         """As `GalleryClient.identities`."""
-        return await asked(self._search.identities.remote(after, limit))
+        return await _when_changed(lambda: self._search.identities.remote(self._gallery, after, limit))
 
     async def photos(self, identity: str) -> list[EnrolledPhoto]:
         """As `GalleryClient.photos`."""
-        return await asked(self._search.photos.remote(identity))
+        return await _when_changed(lambda: self._search.photos.remote(self._gallery, identity))
+
+
+async def _when_changed(ask: Callable[[], Any]) -> Any:
+    """The answer of a replica that holds the asker's models. Raises as `asked`, and ChangingError if none comes."""
+    end = time.monotonic() + _CHANGE
+    while True:
+        try:
+            return await asked(ask())
+        except ChangingError:
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(_CHANGE_AGAIN)
 
 
 _LOST = (

@@ -25,8 +25,8 @@ class LocalStages:
         """`threads`: pieces of work done at a time. Raises ModelError if a model is missing or damaged."""
         self._detector = Detector()
         self._segmenter, self._inpainter = Segmenter(plan.segmenter), Inpainter(plan.inpainter)
-        self._masked_embedder = Embedder([plan.embedders[place] for place in plan.masked_parts])
-        self._bare_embedder = Embedder([plan.embedders[place] for place in plan.bare_parts])
+        self._masked_embedder = Embedder(plan.masked_networks)
+        self._bare_embedder = Embedder(plan.bare_networks)
         self._threads = ThreadPoolExecutor(threads)
 
     async def detect(self, photo: np.ndarray) -> list[Face]:
@@ -49,7 +49,7 @@ class LocalStages:
         """As `Stages.embed_bare`."""
         return await self._run(self._bare_embedder, photo, faces)
 
-    def put(self, photo: np.ndarray) -> np.ndarray:
+    async def put(self, photo: np.ndarray) -> np.ndarray:
         """As `PhotoStages.put`."""
         return photo
 

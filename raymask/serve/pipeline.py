@@ -30,7 +30,7 @@ Photo = Any
 class Stages(Protocol):
     """What the pipeline asks; each returns when the stage has answered."""
 
-    def put(self, photo: np.ndarray) -> Photo:
+    async def put(self, photo: np.ndarray) -> Photo:
         """The photo as stages take it."""
 
     async def detect(self, photo: Photo) -> list[Face]:
@@ -76,26 +76,25 @@ class Pipeline:
 
     async def see(self, pixels: np.ndarray, most: int) -> Seen:
         """The faces of a photo, (H, W, 3) uint8 RGB, embedded; `most` and errors as `find`."""
-        photo = self._stages.put(pixels)
+        photo = await self.put(pixels)
         seen = await self.find(photo, most)
         await self.embed(photo, seen)
         return seen
 
-    async def see_face(self, pixels: np.ndarray, face: Face) -> Seen:
-        """One face of a photo, embedded, and no other."""
-        seen = Seen(faces=[face], masks=[])
-        await self.embed(self._stages.put(pixels), seen)
-        return seen
+    async def put(self, pixels: np.ndarray) -> Photo:
+        """The photo, (H, W, 3) uint8 RGB, as all else here takes it."""
+        return await self._stages.put(pixels)
 
-    async def see_again(self, pixels: np.ndarray, box: np.ndarray) -> Seen | None:
-        """The face in a photo that is in `box`, (4,); None if there is none now."""
-        photo = self._stages.put(pixels)
-        face = same_face(box, await self._stages.detect(photo))
-        if face is None:
-            return None
+    async def see_face(self, photo: Photo, face: Face) -> Seen:
+        """One face of a photo, embedded, and no other."""
         seen = Seen(faces=[face], masks=[])
         await self.embed(photo, seen)
         return seen
+
+    async def see_again(self, photo: Photo, box: np.ndarray) -> Seen | None:
+        """The face in a photo that is in `box`, (4,); None if there is none now."""
+        face = same_face(box, await self._stages.detect(photo))
+        return None if face is None else await self.see_face(photo, face)
 
     async def find(self, photo: Photo, most: int) -> Seen:
         """Faces, the largest first.
@@ -109,15 +108,12 @@ class Pipeline:
         """
         seen = Seen(faces=[], masks=[])
         with timed(seen.seconds, "detector"):
-            found = await self._detect(photo)
+            found = await self.faces(photo)
         seen.faces = sorted(found, key=lambda face: face.area, reverse=True)[:most]
         return seen
 
-    async def faces(self, pixels: np.ndarray) -> list[Face]:
+    async def faces(self, photo: Photo) -> list[Face]:
         """All faces of a photo, surest first. Raises NoFaceError if there is none."""
-        return await self._detect(self._stages.put(pixels))
-
-    async def _detect(self, photo: Photo) -> list[Face]:
         found = await self._stages.detect(photo)
         if not found:
             raise NoFaceError("no face was found; use a larger, sharper or more frontal photo")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate.fused_bundle import moved
@@ -38,18 +38,45 @@ class ModelsConfig:
     """Another network for faces without their masks, likewise."""
 
 
+class Network(NamedTuple):
+    """A network, and which weights it had when the service was told of it."""
+
+    spec: str
+    """dlib, onnx:FILE, bundle:DIR or fused:DIR."""
+    digest: str
+    """SHA-256, as `embedding_digest`."""
+
+    @classmethod
+    def of(cls, spec: str) -> Network:
+        """With the weights that it has now. Raises as `embedding_digest`."""
+        return cls(spec, embedding_digest(spec))
+
+    @property
+    def folder(self) -> str:
+        """Of its bundle."""
+        return self.spec.partition(":")[2]
+
+    def check(self) -> None:
+        """Raises ModelError if its file holds other weights by now; to be asked once they are loaded."""
+        if embedding_digest(self.spec) != self.digest:
+            raise ModelError(
+                f"{self.spec} holds other weights than when the service was told of it; deploy the service again, or "
+                "put back what was there"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Which model runs where."""
 
-    fused: str
-    segmenter: str
-    inpainter: str
+    fused: Network
+    segmenter: Network
+    inpainter: Network
     masked_parts: tuple[int, ...]
     """Which of the fusion's parts see the face as it came."""
     bare_parts: tuple[int, ...]
     """Which of them see it without its mask."""
-    embedders: tuple[str, ...]
+    embedders: tuple[Network, ...]
     """The network of each part, in the fusion's order."""
     thresholds: Mapping[str, float]
     """By state of the face and false-accept rate, such as masked_1e-3: the fusion's; none, if they do not hold."""
@@ -79,22 +106,34 @@ class Plan:
         for name, of_fusion in (("bare_embedder", mrii), ("masked_embedder", len(specs) - len(mrii))):
             if getattr(config, name) and not of_fusion:
                 raise ConfigError(f"{name} would do nothing: {config.fused} has no part in which it could serve")
-        digests = [embedding_digest(spec) for spec in embedders]
+        networks = tuple(Network.of(spec) for spec in embedders)
+        digests = [network.digest for network in networks]
         own = [embedding_digest(spec) for spec in specs] == digests
+        fused = Network.of(f"fused:{config.fused}")
         return cls(
-            fused=config.fused,
-            segmenter=segmenter,
-            inpainter=inpainter,
+            fused=fused,
+            segmenter=Network.of(f"bundle:{segmenter}"),
+            inpainter=Network.of(f"bundle:{inpainter}"),
             masked_parts=tuple(place for place in range(len(specs)) if place not in mrii),
             bare_parts=tuple(mrii),
-            embedders=embedders,
+            embedders=networks,
             thresholds=dict(fusion["thresholds"]) if own else {},
             space=Space(
-                digest=embedding_digest(f"fused:{config.fused}") if own else _mixed(fusion["sha256"], digests),
+                digest=fused.digest if own else _mixed(fusion["sha256"], digests),
                 size=sum(embedding_size(spec) for spec in embedders),
-                recogniser=f"fused:{config.fused}" if own else f"fused:{config.fused} with other embedders",
+                recogniser=fused.spec if own else f"{fused.spec} with other embedders",
             ),
         )
+
+    @property
+    def masked_networks(self) -> tuple[Network, ...]:
+        """Those that embed faces as they come."""
+        return tuple(self.embedders[place] for place in self.masked_parts)
+
+    @property
+    def bare_networks(self) -> tuple[Network, ...]:
+        """Those that embed faces without their masks."""
+        return tuple(self.embedders[place] for place in self.bare_parts)
 
 
 def _fusion(folder: Path) -> dict[str, Any]:

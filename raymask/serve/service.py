@@ -70,8 +70,8 @@ class Thresholds:
             names = (f"{state}_{policy.match_at}", f"{state}_{policy.review_at}")
             if given is None and not all(name in plan.thresholds for name in names):
                 raise ConfigError(
-                    f"{plan.fused} has no thresholds for these embedders on {state} faces; calibrate a fusion of them "
-                    f"with jobs/fuse.py, or give {state}: {{match: ..., review: ...}} in Api's user_config"
+                    f"{plan.fused.spec} has no thresholds for these embedders on {state} faces; calibrate a fusion of "
+                    f"them with jobs/fuse.py, or give {state}: {{match: ..., review: ...}} in Api's user_config"
                 )
             match, review = (plan.thresholds.get(name, 0.0) for name in names)
             pairs[state] = given or ThresholdPair(match=match, review=min(review, match))
@@ -143,7 +143,7 @@ class Service:
 
     async def segment(self, data: bytes) -> answers.Segmented:
         """Which faces wear masks, and where."""
-        photo = self.stages.put(await self._decoded(data))
+        photo = await self._pipeline.put(await self._decoded(data))
         seen = await self._pipeline.find(photo, self.policy.faces)
         await self._pipeline.segment(photo, seen)
         return answers.Segmented(
@@ -154,7 +154,7 @@ class Service:
     async def unmask(self, data: bytes) -> tuple[np.ndarray, int]:
         """The photo, (H, W, 3) uint8 RGB, with all masks taken off, and how many masks were found."""
         pixels = await self._decoded(data)
-        photo = self.stages.put(pixels)
+        photo = await self._pipeline.put(pixels)
         seen = await self._pipeline.find(photo, self.policy.faces)
         await self._pipeline.segment(photo, seen)
         await self._pipeline.unmask(photo, seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from typing import Any
 
 from ray.serve import metrics
 
-from raymask.errors import ConfigError
+from raymask.errors import ChangingError, ConfigError
 from raymask.serve.batches import Batches
 from raymask.serve.config import StageConfig, from_mapping
+from raymask.serve.health import Health
 from raymask.serve.measured import SECONDS, Measured
 from raymask.serve.plan import STRICT
 from raymask.serve.turns import Turns
@@ -36,12 +38,18 @@ class BatchConfig:
 class StageReplica:
     """A replica of a stage. Networks run in a thread, so that the replica always hears."""
 
-    def __init__(self, make: Callable[[], Any], stage: StageConfig) -> None:
-        """`make` loads the stage: an object that is called for one request, or has `together` for several."""
+    def __init__(self, make: Callable[[], Any], networks: tuple[str, ...], stage: StageConfig) -> None:
+        """
+        Args:
+            make: loads the stage: an object that is called for one request, or has `together` for several.
+            networks: digests of what it loads.
+            stage: how it works.
+        """
         import torch
 
         torch.set_num_threads(stage.threads)
-        self._work = make()
+        self._work, self._networks = make(), networks
+        self._health = Health()
         turns = Turns(stage.threads) if stage.device == "cpu" else None
         self._batches = Batches(self._answers, turns, most=BatchConfig.batch, wait=BatchConfig.wait)
         self._measured = Measured()
@@ -52,14 +60,24 @@ class StageReplica:
             "raymask_stage_batch", description="Requests in a batch.", boundaries=[1, 2, 4, 8, 16, 32]
         )
 
-    def reconfigure(self, config: Mapping[str, Any]) -> None:
-        """Set the batches. Raises ConfigError for what it does not know."""
-        wanted = from_mapping(BatchConfig, config, "user_config")
+    def reconfigure(self, config: Mapping[str, Any] | None, rank: Any = None) -> None:
+        """Set the batches; `rank` as in `ApiReplica.reconfigure`. Raises ConfigError for what it does not know."""
+        wanted = from_mapping(BatchConfig, config or {}, "user_config")
         self._batches.most, self._batches.wait = wanted.batch, wanted.wait
 
-    async def __call__(self, *asked: Any) -> Any:
-        """What the stage makes of it."""
+    async def __call__(self, *asked: Any, networks: tuple[str, ...] | None = None) -> Any:
+        """What the stage makes of it.
+
+        Args:
+            asked: what its work takes.
+            networks: digests of those that are to do it; None: whichever there are.
+
+        Raises:
+            ChangingError: there are others here.
+        """
         with self._measured():
+            if networks is not None and tuple(networks) != self._networks:
+                raise ChangingError("the service is changing to another network; ask again in a few seconds")
             answer = await self._batches.ask(asked)
             if isinstance(answer, Exception):
                 raise answer
@@ -69,18 +87,24 @@ class StageReplica:
         """Whether it hears."""
         return True
 
+    def check_health(self) -> None:
+        """For Serve, which replaces the replica if this raises."""
+        self._health.check()
+
     def _answers(self, asked: list[tuple[Any, ...]]) -> list[Any]:
         begun = time.perf_counter()
-        if len(asked) > 1 and hasattr(self._work, "together"):
-            try:
-                answers = list(self._work.together(asked))
-            except Exception:  # one of them is to blame: ask for each by itself
-                answers = [self._answer(one) for one in asked]
-        else:
-            answers = [self._answer(one) for one in asked]
+        with self._health.at_work():
+            answers = self._answers_of(asked)
+            self._health.heard(answers)
         self._work_seconds.observe(time.perf_counter() - begun)
         self._sizes.observe(len(asked))
         return answers
+
+    def _answers_of(self, asked: list[tuple[Any, ...]]) -> list[Any]:
+        if len(asked) > 1 and hasattr(self._work, "together"):
+            with contextlib.suppress(Exception):  # one of them is to blame: ask for each by itself
+                return list(self._work.together(asked))
+        return [self._answer(one) for one in asked]
 
     def _answer(self, asked: tuple[Any, ...]) -> Any:
         try:

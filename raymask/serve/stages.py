@@ -20,6 +20,7 @@ from raymask.faces.detection import FaceDetector
 from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
 from raymask.models.unmasker import MaskFinder, MaskRemover, Unmasked, is_mask
+from raymask.serve.plan import Network
 
 SAME_FACE = 0.3
 """Intersection over union of two boxes from which they are of one face, found before and after its mask was taken off.
@@ -51,9 +52,10 @@ class Detector:
 class Segmenter:
     """Finds masks."""
 
-    def __init__(self, bundle: str, device: str = "cpu") -> None:
-        """Raises ModelError if the bundle is missing, damaged or of another kind."""
-        self._finder = MaskFinder.load(bundle)
+    def __init__(self, network: Network, device: str = "cpu") -> None:
+        """Raises ModelError if the bundle is missing, damaged, of another kind, or holds other weights."""
+        self._finder = MaskFinder.load(network.folder)
+        network.check()
         self._finder.segmenter.to(device)
 
     def __call__(self, photo: np.ndarray, boxes: np.ndarray) -> list[MaskFound]:
@@ -72,9 +74,10 @@ class Segmenter:
 class Inpainter:
     """Takes masks off."""
 
-    def __init__(self, bundle: str, device: str = "cpu") -> None:
+    def __init__(self, network: Network, device: str = "cpu") -> None:
         """Raises ModelError as `Segmenter`."""
-        self._remover = MaskRemover.load(bundle)
+        self._remover = MaskRemover.load(network.folder)
+        network.check()
         self._remover.inpainter.to(device)
 
     def __call__(self, photo: np.ndarray, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> np.ndarray:
@@ -102,9 +105,9 @@ def _without(photo: np.ndarray, boxes: np.ndarray, removed: Sequence[Unmasked]) 
 class Embedder:
     """Embeds faces with one network or several."""
 
-    def __init__(self, recognisers: Sequence[str], device: str = "cpu") -> None:
-        """`recognisers`: as dlib, onnx:FILE or bundle:DIR. Raises ModelError if a file is missing or damaged."""
-        self._networks = [_face_network(spec, device) for spec in recognisers]
+    def __init__(self, networks: Sequence[Network], device: str = "cpu") -> None:
+        """Raises ModelError if a file is missing, damaged, or holds other weights."""
+        self._networks = [_face_network(network, device) for network in networks]
 
     def __call__(self, photo: np.ndarray, faces: Sequence[Face]) -> list[np.ndarray]:
         """(F, D) float32 of each network, rows of length 1."""
@@ -123,9 +126,10 @@ class Embedder:
 class Fuser:
     """Makes one embedding of those of all networks."""
 
-    def __init__(self, bundle: str) -> None:
-        """Raises ModelError if the fusion is missing or damaged."""
-        model = load_bundle(bundle, "Fusion").model
+    def __init__(self, fused: Network) -> None:
+        """Raises ModelError if the fusion is missing, damaged, or another by now."""
+        model = load_bundle(fused.folder, "Fusion").model
+        fused.check()
         assert isinstance(model, Fusion)
         self._fusion = model
 
@@ -158,10 +162,11 @@ def _split(rows: Any, counts: Sequence[int]) -> list[Any]:
     return [rows[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
 
-def _face_network(spec: str, device: str) -> SubjectRecogniser:
-    network = load_recogniser(spec)
-    if not isinstance(network, SubjectRecogniser):
-        raise ConfigError(f"embedder {spec!r} is no network on faces; name dlib, onnx:FILE or bundle:DIR")
-    if isinstance(network, TorchRecogniser):  # others stay on the processor
-        network.to_device(device)
-    return network
+def _face_network(network: Network, device: str) -> SubjectRecogniser:
+    recogniser = load_recogniser(network.spec)
+    network.check()
+    if not isinstance(recogniser, SubjectRecogniser):
+        raise ConfigError(f"embedder {network.spec!r} is no network on faces; name dlib, onnx:FILE or bundle:DIR")
+    if isinstance(recogniser, TorchRecogniser):  # others stay on the processor
+        recogniser.to_device(device)
+    return recogniser

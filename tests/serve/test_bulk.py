@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -90,6 +91,24 @@ def test_storage_that_fails_ends_the_run_and_drops_no_photo(folder, fused_bundle
     done = worker({"unit": json.dumps([["ann", "ann/1.jpg"]])})
     assert "credentials expired" in done["error"]
     assert done["dropped"] == "[]"
+
+
+def test_a_damaged_prepared_file_and_a_list_that_cannot_be_written_end_the_run_by_name(
+    prepared, fused_bundle, tmp_path, plan
+):
+    faces, gallery = tmp_path / "prepared", str(tmp_path / "gallery")
+    shutil.copytree(prepared, faces, ignore=shutil.ignore_patterns("split=train", "split=test"))
+    (file,) = faces.rglob("split=val/*.parquet")
+    (tmp_path / "file").write_text("")
+    config = EnrolConfig(
+        images=str(faces), gallery=gallery, fused=str(fused_bundle), dropped=str(tmp_path / "file" / "dropped.json")
+    )
+    with pytest.raises(DataError, match=r"dropped\.json cannot be written"):
+        enrol(config)
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(DataError, match=rf"{file.name} cannot be read .*prepare again"):
+        enrol(replace(config, dropped=None))
+    assert GalleryReader(gallery, plan.space).rows == 0
 
 
 def test_a_gallery_in_service_and_a_torn_preparation_are_refused(folder, fused_bundle, tmp_path, plan):

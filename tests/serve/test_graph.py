@@ -167,6 +167,10 @@ def test_thresholds_change_under_load_without_a_failed_request(client, url, conf
                 break
     assert (after["threshold"], after["review_threshold"]) == (0.5, 0.4)
     assert load.statuses == {200}
+    deploy({**config, "deployments": config["deployments"][1:]})
+    end = time.monotonic() + 20
+    while client.post("/v1/identify", files={"photo": photo}).json()["faces"][0]["threshold"] != 0.95:
+        assert time.monotonic() < end, "what is taken out of the file is out of force"
     assert pids("Api") == processes, "nothing was started again"
     deploy(config)
 
@@ -285,7 +289,7 @@ def test_killed_replicas_come_back_and_nothing_acknowledged_is_lost(
     assert enrolling.acknowledged <= set(there)
 
 
-# The last that asks the graph: it leaves another model there.
+# The last two that ask the graph: they leave other models there.
 def test_a_model_changes_under_load_without_a_failed_request(client, url, config, faces_of, masked_png, tmp_path):
     from raymask.models.bundle import SHIPPED
 
@@ -303,6 +307,60 @@ def test_a_model_changes_under_load_without_a_failed_request(client, url, config
         time.sleep(1)
     assert load.statuses == {200}
     assert load.answered > 10
+
+
+def test_fusion_and_gallery_change_under_load_and_no_embedding_meets_those_of_other_networks(
+    client, url, config, fused_bundle, faces_of, tmp_path
+):
+    """Enrolments go on; each is in one gallery or the other, embedded by the networks of that one."""
+    wait_until_ready(client, 60)
+    photo = faces_of(1)[1].read_bytes()
+    other = other_fusion(fused_bundle, tmp_path)
+    gallery = str(Path(config["args"]["gallery"]).parent / "gallery-of-the-other")
+    before = set().union(*(pids(name) for name in ("Api", "MaskedEmbedder", "GallerySearch", "GalleryWriter")))
+    with (
+        Load(url, photo, clients=1, enrols=True) as enrolling,
+        Load(url, photo, clients=1) as asking,
+    ):
+        time.sleep(1)
+        deploy({**config, "args": {"models": {"fused": str(other)}, "gallery": gallery}})
+        end = time.monotonic() + 90
+        while before & set().union(*(pids(name) for name in ("Api", "MaskedEmbedder", "GallerySearch"))):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        time.sleep(3)
+    print(f"fusion and gallery changed: {enrolling.statuses | asking.statuses}, {asking.answered} answers")
+    assert enrolling.statuses | asking.statuses <= {200, 201, 503}
+    assert not enrolling.other_errors + asking.other_errors
+    assert enrolling.last_statuses | asking.last_statuses <= {200, 201}
+    there = {}
+    for fused, uri in ((fused_bundle, config["args"]["gallery"]), (other, gallery)):
+        plan = Plan.of(ModelsConfig(fused=str(fused)))
+        own, _ = load_recogniser(f"fused:{fused}").embed([decode_photo(photo, "photo")])
+        rows = [row for batch in GalleryReader(uri, plan.space).batches() for row in batch.to_pylist()]
+        enrolled = [row for row in rows if row["identity"] == enrolling.identity]
+        there[uri] = {row["photo"].hex() for row in enrolled}
+        scores = np.array([row["vector"] for row in enrolled]) @ own[0]
+        assert len(scores) > 0
+        assert scores == pytest.approx(1, abs=1e-3), "by the networks of its gallery"
+    assert enrolling.acknowledged <= set().union(*there.values())
+
+
+def other_fusion(fused_bundle: Path, folder: Path) -> Path:
+    """As `fused_bundle`, with another masked-face network."""
+    import torch
+
+    from raymask.models.bundle import load_bundle, save_bundle
+
+    shutil.copytree(fused_bundle, folder / "fused")
+    (masked,) = Plan.of(ModelsConfig(fused=str(folder / "fused"))).masked_networks
+    network = load_bundle(masked.folder).model
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.add_(0.05 * torch.randn_like(weights))
+    save_bundle(masked.folder, network, preprocessing={})
+    return folder / "fused"
 
 
 class Load:

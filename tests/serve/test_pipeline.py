@@ -2,20 +2,25 @@
 
 import asyncio
 import json
+import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from raymask.errors import ConfigError, ModelError, NoFaceError
 from raymask.evaluate import load_recogniser
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
-from raymask.models.bundle import SHIPPED
+from raymask.models.bundle import SHIPPED, save_bundle
+from raymask.models.config import MaskFaceNetConfig, SegmenterConfig
+from raymask.models.embedder import MaskFaceNet
+from raymask.models.segmenter import MaskSegmenter
 from raymask.serve.enrolment import subject_of
 from raymask.serve.local import LocalStages
 from raymask.serve.pipeline import Pipeline, side_by_side
 from raymask.serve.plan import ModelsConfig, Plan
-from raymask.serve.stages import same_face
+from raymask.serve.stages import Embedder, Fuser, Segmenter, same_face
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +121,7 @@ def test_a_photo_without_a_face_is_said(plan):
 def test_a_plan_names_every_model(plan, fused_bundle):
     assert plan.masked_parts == (0,)
     assert plan.bare_parts == (1,)
-    assert plan.embedders[1] == "dlib"
+    assert plan.embedders[1].spec == "dlib"
     assert set(plan.thresholds) == {"bare_1e-2", "bare_1e-3", "masked_1e-2", "masked_1e-3"}
     other = Plan.of(ModelsConfig(fused=str(fused_bundle), segmenter=str(SHIPPED / "segmenter")))
     assert other.space.digest == plan.space.digest, "a segmenter changes no embedding of a bare face"
@@ -124,6 +129,25 @@ def test_a_plan_names_every_model(plan, fused_bundle):
     changed = Plan.of(ModelsConfig(fused=str(fused_bundle), masked_embedder="dlib"))
     assert changed.space.digest != plan.space.digest
     assert changed.thresholds == {}, "thresholds hold for the networks that they were found with"
+
+
+def test_weights_that_were_changed_behind_the_plan_are_not_loaded(fused_bundle, tmp_path):
+    shutil.copytree(fused_bundle.parent, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(SHIPPED / "segmenter", tmp_path / "segmenter")
+    plan = Plan.of(ModelsConfig(fused=str(tmp_path / "fused"), segmenter=str(tmp_path / "segmenter")))
+    (masked,) = plan.masked_networks
+    torch.manual_seed(1)
+    network = MaskFaceNet(MaskFaceNetConfig(backbone="resnet18", input_size=64))
+    save_bundle(masked.folder, network, preprocessing={})
+    save_bundle(tmp_path / "segmenter", MaskSegmenter(SegmenterConfig(channels=8)), preprocessing={})
+    for load in (
+        lambda: Embedder(plan.masked_networks),
+        lambda: Segmenter(plan.segmenter),
+        lambda: Fuser(plan.fused),
+    ):
+        with pytest.raises(ModelError, match="other weights than when the service was told"):
+            load()
+    Embedder(plan.bare_networks)  # as they were
 
 
 @pytest.mark.parametrize(
