@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -14,7 +14,7 @@ import ray
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
 
-from raymask.errors import BusyError, ChangingError, RaymaskError, UnavailableError
+from raymask.errors import BusyError, RaymaskError, UnavailableError
 from raymask.faces import Face
 from raymask.gallery.reader import Candidate, EnrolledPhoto
 from raymask.gallery.rows import Enrolment
@@ -30,12 +30,6 @@ _STATES = 0.5
 _IN_MESSAGE = 1 << 20
 """Bytes of a photo up to which it goes along in the message of a call, over gRPC: with Ray's object store between them
 a call takes the two processes three times as much work. Larger photos stay in the store, and go by reference."""
-
-
-_CHANGE = 10.0
-"""Seconds for which a call waits for a replica with the asker's models, while a deployment changes to them."""
-_CHANGE_AGAIN = 0.2
-"""Seconds after which it asks again."""
 
 
 class RayStages:
@@ -82,7 +76,7 @@ class RayStages:
     ) -> list[np.ndarray]:
         """Of these networks alone: embeddings of others must not meet those of the gallery."""
         digests = tuple(network.digest for network in networks)
-        return await _when_changed(lambda: self._ask(stage, photo, faces, networks=digests))
+        return await asked(self._ask(stage, photo, faces, networks=digests))
 
     def _ask(self, stage: str, photo: Photo, *more: Any, **options: Any) -> Any:
         handles = self._by_message if isinstance(photo, np.ndarray) else self._handles
@@ -117,37 +111,25 @@ class RayGallery:
 
     async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
         """As `GalleryClient.search`."""
-        return await _when_changed(lambda: self._search.search.remote(self._gallery, embeddings, people))
+        return await asked(self._search.search.remote(self._gallery, embeddings, people))
 
     async def enrol(self, enrolment: Enrolment) -> bool:
         """As `GalleryClient.enrol`."""
         large = enrolment.picture is not None and len(enrolment.picture) > _IN_MESSAGE
         writer = self._writer_by_reference if large else self._writer
-        return await _when_changed(lambda: writer.enrol.remote(self._gallery, enrolment))
+        return await asked(writer.enrol.remote(self._gallery, enrolment))
 
     async def erase(self, identity: str) -> int | None:
         """As `GalleryClient.erase`."""
-        return await _when_changed(lambda: self._writer.erase.remote(self._gallery, identity))
+        return await asked(self._writer.erase.remote(self._gallery, identity))
 
     async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
         """As `GalleryClient.identities`."""
-        return await _when_changed(lambda: self._search.identities.remote(self._gallery, after, limit))
+        return await asked(self._search.identities.remote(self._gallery, after, limit))
 
     async def photos(self, identity: str) -> list[EnrolledPhoto]:
         """As `GalleryClient.photos`."""
-        return await _when_changed(lambda: self._search.photos.remote(self._gallery, identity))
-
-
-async def _when_changed(ask: Callable[[], Any]) -> Any:
-    """The answer of a replica that holds the asker's models. Raises as `asked`, and ChangingError if none comes."""
-    end = time.monotonic() + _CHANGE
-    while True:
-        try:
-            return await asked(ask())
-        except ChangingError:
-            if time.monotonic() > end:
-                raise
-            await asyncio.sleep(_CHANGE_AGAIN)
+        return await asked(self._search.photos.remote(self._gallery, identity))
 
 
 _LOST = (

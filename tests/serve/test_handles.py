@@ -8,7 +8,6 @@ import ray
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 
 from raymask.errors import BusyError, ChangingError, NoFaceError, UnavailableError
-from raymask.serve import handles
 from raymask.serve.gallery_replicas import GalleryName
 from raymask.serve.handles import RayGallery, RayStages, asked
 
@@ -73,32 +72,28 @@ def test_asking_often_whether_all_are_there_asks_them_once(plan):
     assert deployments["Detector"].asked == 1
 
 
-class ChangingGallery:
-    """A handle of a search whose replica is another gallery's until it has been asked a few times."""
+class Gallery:
+    """A handle of a search, answered by whichever gallery is there."""
 
-    def __init__(self, changes_after: int) -> None:
-        self._left, self.search = changes_after, self
+    def __init__(self, here: GalleryName) -> None:
+        self._here, self.search = here, self
 
     def options(self, **_):
         return self
 
-    def remote(self, gallery: GalleryName, _embeddings, _people: int):
-        self._left -= 1
-        return self._answer(GalleryName("old" if self._left >= 0 else "new", "0"), gallery)
-
-    async def _answer(self, here: GalleryName, asked_for: GalleryName) -> str:
-        here.check(asked_for)
+    async def remote(self, gallery: GalleryName, _embeddings, _people: int) -> str:
+        self._here.check(gallery)
         return "found"
 
 
-def test_while_a_deployment_changes_a_call_waits_for_the_models_that_it_means(monkeypatch):
-    monkeypatch.setattr(handles, "_CHANGE_AGAIN", 0.001)
-    monkeypatch.setattr(handles, "_CHANGE", 0.5)
+@pytest.mark.parametrize("other", [GalleryName("other", "0"), GalleryName("people", "1")])
+def test_a_call_for_one_gallery_is_not_answered_by_another(other):
+    people = GalleryName("people", "0")
 
-    def search(changes_after: int):
-        handle = ChangingGallery(changes_after)
-        return asyncio.run(RayGallery(handle, handle, GalleryName("new", "0")).search(None, 1))
+    def search(here: GalleryName) -> str:
+        handle = Gallery(here)
+        return asyncio.run(RayGallery(handle, handle, people).search(None, 1))
 
-    assert search(3) == "found"
+    assert search(people) == "found"
     with pytest.raises(ChangingError, match="another gallery"):
-        search(10**9)
+        search(other)
