@@ -44,40 +44,22 @@ class Turns:
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
             raise ConfigError(f"{folder} is another user's, who could hold up all work; remove it, or set TMPDIR")
-        *self._locks, self._waiting = (
-            os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600) for name in [*map(str, range(cores)), "waiting"]
-        )
+        self._locks = [os.open(folder / str(core), os.O_RDWR | os.O_CREAT, 0o600) for core in range(cores)]
         self._threads = min(threads, cores)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Holds cores, once there are enough; who waits for some by then has the next turn."""
-        if not (held := self._take()):
-            fcntl.flock(self._waiting, fcntl.LOCK_SH)
-            try:
-                while not (held := self._take()):
-                    await asyncio.sleep(_AGAIN)
-            finally:
-                _let_go([self._waiting])
+        """Holds cores, once there are enough."""
+        while not (held := self._take()):
+            await asyncio.sleep(_AGAIN)
         try:
             yield
         finally:
             _let_go(held)
-        if self._others_wait():
-            await asyncio.sleep(2 * _AGAIN)
-
-    def _others_wait(self) -> bool:
-        """Whether somebody holds the lock of those who wait."""
-        try:
-            fcntl.flock(self._waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        _let_go([self._waiting])
-        return False
 
     def close(self) -> None:
         """No more turns are wanted."""
-        for lock in (*self._locks, self._waiting):
+        for lock in self._locks:
             os.close(lock)
 
     def _take(self) -> list[int]:

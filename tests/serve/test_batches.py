@@ -99,33 +99,6 @@ def test_no_more_turns_at_a_time_than_cores(tmp_path):
     assert at_work[-1] == 0
 
 
-def test_who_has_had_a_turn_lets_others_have_theirs(tmp_path):
-    """A stage with work without end must not keep its core from one that has just begun to wait."""
-    busy, late = (Turns(1, cores=1, folder=tmp_path) for _ in range(2))
-    had = 0
-
-    async def work_without_end() -> None:
-        nonlocal had
-        while True:
-            async with busy.turn():
-                await asyncio.sleep(0.02)
-            had += 1
-
-    async def wait() -> int:
-        others = asyncio.create_task(work_without_end())
-        while had < 2:
-            await asyncio.sleep(0.001)
-        before = had
-        async with asyncio.timeout(10), late.turn():
-            between = had - before
-        others.cancel()
-        return between
-
-    assert asyncio.run(wait()) <= 2
-    busy.close()
-    late.close()
-
-
 def test_who_is_killed_holds_no_core_any_more(tmp_path):
     code = (
         "import asyncio\nfrom pathlib import Path\nfrom raymask.serve.turns import Turns\n"
