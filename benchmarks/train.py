@@ -1,6 +1,7 @@
-"""Photos a second of a training: with Ray Train, without Ray, and on data already in memory; JSON out.
+"""Photos a second of a training: with Ray Train, without Ray, on data already in memory, and in masks drawn afresh at
+each visit (`--remask`); JSON out.
 
-All three take the same batches through the same loop, in turns, each in a fresh process; the first steps of each are
+All of them take the same batches through the same loop, in turns, each in a fresh process; the first steps of each are
 left out. Beside it: what gradient caching costs over gradient accumulation, and how much of the matrix peak is used.
 """
 
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,6 +86,11 @@ def in_memory(config: TrainConfig) -> None:
         without_ray(config)
 
 
+def fresh_masks(config: TrainConfig) -> None:
+    """The loop alone, which draws the masks of its batches itself."""
+    without_ray(replace(config, remask=True))
+
+
 def seconds_a_step(config: TrainConfig) -> float:
     """Mean time from step to step, checkpoints and ends of epochs included, by the clock in the run's curves."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -96,7 +102,11 @@ def seconds_a_step(config: TrainConfig) -> float:
 
 def rates(options: argparse.Namespace) -> dict[str, Any]:
     """Photos a second of each way by round, and the ratios."""
-    ways: dict[str, Callable[[TrainConfig], None]] = {"without_ray": without_ray, "in_memory": in_memory}
+    ways: dict[str, Callable[[TrainConfig], None]] = {
+        "without_ray": without_ray,
+        "in_memory": in_memory,
+        "fresh_masks": fresh_masks,
+    }
     if find_spec("ray"):
         ways = {"with_ray": with_ray} | ways
     store = CropStore(options.data, "train")
@@ -120,6 +130,7 @@ def rates(options: argparse.Namespace) -> dict[str, Any]:
     if "with_ray" in ways:
         ratios["with_ray/without_ray"] = _ratio(rounds, "with_ray", "without_ray")
     ratios["without_ray/in_memory"] = _ratio(rounds, "without_ray", "in_memory")
+    ratios["fresh_masks/without_ray"] = _ratio(rounds, "fresh_masks", "without_ray")
     steps = options.epochs * sampler.steps - WARM
     return {"photos_a_step": round(photos, 1), "steps_a_round": steps, "photos_per_second": rounds, "ratios": ratios}
 

@@ -12,7 +12,7 @@ from raymask.data.photos import Photo
 from raymask.errors import NoFaceError
 from raymask.faces.crop import Square
 from raymask.faces.detection import FaceDetector
-from raymask.faces.face import subject
+from raymask.faces.face import Face, subject
 from raymask.faces.images import decode_photo, encode_jpeg, encode_png
 from raymask.faces.masks import draw_mask
 
@@ -27,9 +27,10 @@ def mask_choice(image_id: str, masks: Sequence[str], seed: int) -> tuple[str, in
 class PhotoWorker:
     """Turns photos into rows of `prepared_schema`; holds the models, so make one a process."""
 
-    def __init__(self, *, masks: Sequence[str], seed: int) -> None:
+    def __init__(self, *, masks: Sequence[str], seed: int, everybody: bool = False) -> None:
+        """`masks`: looks, one of which each photo's subject wears, with `everybody` all others in it too."""
         self._detector = FaceDetector()
-        self._masks, self._seed = masks, seed
+        self._masks, self._seed, self._everybody = masks, seed, everybody
 
     def __call__(self, photo: Photo, split: str, data: bytes) -> dict[str, Any]:
         """The row of one photo.
@@ -39,13 +40,16 @@ class PhotoWorker:
             NoFaceError: it shows no face, or only a part that no mask would cover.
         """
         pixels = decode_photo(data, photo.image_id)
-        face = subject(self._detector(pixels), pixels.shape)
+        faces = self._detector(pixels)
+        face = subject(faces, pixels.shape)
         if face is None:
             raise NoFaceError(f"{photo.image_id}: no face found; use a larger, sharper or more frontal photo")
+        before, others = self._others_masked(photo, pixels, [one for one in faces if one is not face])
         kind, mask_seed = mask_choice(photo.image_id, self._masks, self._seed)
-        masked, mask_map = draw_mask(pixels, face.landmarks, kind, mask_seed)
-        if not mask_map.any():
+        masked, mask_map = draw_mask(before, face.landmarks, kind, mask_seed)
+        if np.array_equal(masked, before):
             raise NoFaceError(f"{photo.image_id}: the mask would lie outside the photo; use one with the whole face")
+        mask_map |= others
         square = Square.around(face.box)
         return {
             "identity": photo.identity,
@@ -60,3 +64,12 @@ class PhotoWorker:
             "det_score": face.score,
             "landmarks": square.to_crop(face.landmarks).tolist(),
         }
+
+    def _others_masked(self, photo: Photo, pixels: np.ndarray, others: Sequence[Face]) -> tuple[np.ndarray, np.ndarray]:
+        """The photo with masks on all but its subject, if they wear some, and their map."""
+        covered = np.zeros(pixels.shape[:2], np.uint8)
+        for number, other in enumerate(others if self._everybody else ()):
+            look, seed = mask_choice(f"{photo.image_id}/{number}", self._masks, self._seed)
+            pixels, more = draw_mask(pixels, other.landmarks, look, seed)
+            covered |= more
+        return pixels, covered

@@ -8,13 +8,14 @@ passes through the driver but counts.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from raymask.cluster import connect, own_error
 from raymask.data.crop_index import INDEX, IndexWriter, locate_crops
@@ -22,7 +23,7 @@ from raymask.data.photos import Dropped, Photo, choose_people, list_photos
 from raymask.data.schema import dropped_schema, parquet_file, prepared_schema
 from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, given_splits, read_splits
 from raymask.data.storage import Folder, UnreadableError, absolute
-from raymask.errors import ConfigError, DataError, ImageError, NoFaceError
+from raymask.errors import ConfigError, DataError, ImageError, NoFaceError, check_choice
 from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.progress import Progress
 
@@ -30,6 +31,8 @@ PLAN, RECORDS, SUMMARY, SPLITS_FILE, DROPPED = "plan.json", "_parts", "summary.j
 
 FORMAT = 2
 """Version of what lies in OUT; 2 brought the index of crops."""
+
+Faces = Literal["subject", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +52,22 @@ class PrepareConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     """How people are drawn for validation and test."""
     masks: tuple[str, ...] = TRAIN_LOOKS
-    """Masks to draw, as kind or kind:texture; each photo wears one of them."""
+    """Masks to draw, each as KIND[:TEXTURE[~STRENGTH]][#RRGGBB[~SHARE]][@below-nose|@chin]: cloth, cloth:gingham,
+    cloth:plain#2244aa, surgical@chin. Each photo wears one of them; one named twice is worn twice as often."""
+    faces: Faces = "subject"
+    """Whose faces in a photo wear masks: that of its subject, which is cropped, or all."""
     seed: int = 0
     """Decides each photo's mask."""
+    preview: int | None = None
+    """Draw so many photos into OUT/preview.png, and prepare nothing; null: prepare."""
     workers: int | None = None
     """Processes that work on photos; null: one a CPU of the cluster."""
     photos_per_file: int = 100
     """Photos in a Parquet file, and in a unit of work."""
 
     def __post_init__(self) -> None:
-        for name in ("min_photos", "limit_identities", "workers", "photos_per_file"):
+        check_choice("faces", self.faces, get_args(Faces))
+        for name in ("min_photos", "limit_identities", "workers", "photos_per_file", "preview"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be 1 or more, not {value}")
@@ -92,8 +101,8 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
         DataError: no photos, none of them usable, an output that cannot be written, or one made with other options.
     """
     config = replace(config, images=absolute(config.images), out=absolute(config.out))
-    images, out = Folder(config.images), Folder(config.out)
-    photos, strangers = list_photos(images)
+    out = Folder(config.out)
+    photos, strangers = list_photos(Folder(config.images))
     chosen, unchosen = choose_people(photos, min_photos=config.min_photos, limit_identities=config.limit_identities)
     counts = Counter(photo.identity for photo in chosen)
     splits = draw_splits(counts, config.split) if config.splits is None else given_splits(counts, config.splits)
@@ -105,6 +114,36 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     out.write(SPLITS_FILE, _json(splits))
     _run_parts(parts, config, out)
     return _finish(out, parts, splits, [*strangers, *unchosen])
+
+
+def preview(config: PrepareConfig, count: int) -> str:
+    """Draw `count` photos, or all, spread evenly, as `prepare` would, into OUT/preview.png.
+
+    Returns:
+        The picture's address.
+
+    Raises:
+        DataError: no photos, or a picture that cannot be written.
+        NoFaceError: there is a face in none of them.
+    """
+    from raymask.data.photo_work import PhotoWorker
+    from raymask.data.sheet import draw_sheet
+
+    images, out = Folder(config.images), Folder(config.out)
+    photos, _ = list_photos(images)
+    chosen, _ = choose_people(photos, min_photos=config.min_photos, limit_identities=config.limit_identities)
+    chosen = [chosen[place * len(chosen) // count] for place in range(count)] if count < len(chosen) else chosen
+    work = PhotoWorker(masks=config.masks, seed=config.seed, everybody=config.faces == "all")
+    rows = []
+    with Progress("preview", total=len(chosen), unit="photos") as progress:
+        for photo in chosen:
+            with contextlib.suppress(ImageError, NoFaceError, UnreadableError):
+                rows.append(work(photo, "train", images.read(photo.image_id)))
+            progress.add(1)
+    if not rows:
+        raise NoFaceError(f"no face was found in {len(chosen):,} photos of {config.images}; preview more of them")
+    out.write("preview.png", draw_sheet(rows))
+    return out / "preview.png"
 
 
 def cut_parts(photos: Iterable[Photo], splits: dict[str, Split], photos_per_file: int) -> list[Part]:
@@ -125,7 +164,7 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
     Raises:
         DataError: OUT was made from other photos or with other options, so that rows would be mixed.
     """
-    plan = {key: value for key, value in asdict(config).items() if key not in ("out", "workers")}
+    plan = {key: value for key, value in asdict(config).items() if key not in ("out", "workers", "preview")}
     if config.splits is not None:
         plan["splits"] = read_splits(config.splits)
     plan["format"] = FORMAT
@@ -156,7 +195,7 @@ class PartWorker:
 
         torch.set_num_threads(1)  # one actor a CPU: more threads only get in each other's way
         self._images, self._out = Folder(config.images), Folder(config.out)
-        self._work = PhotoWorker(masks=config.masks, seed=config.seed)
+        self._work = PhotoWorker(masks=config.masks, seed=config.seed, everybody=config.faces == "all")
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         """Do one part; returns the number of its photos, and what went wrong if it could not be done."""
@@ -236,7 +275,7 @@ def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, progress: Progress
 
 def _finish(out: Folder, parts: Sequence[Part], splits: dict[str, Split], dropped: list[Dropped]) -> dict[str, Any]:
     """Gather the parts' records into index, dropped.parquet, summary.json and sheet.png, then drop the records."""
-    from raymask.data.sheet import draw_sheet
+    from raymask.data.sheet import draw_sheet, sample_rows
 
     rows: Counter[str] = Counter()
     index = IndexWriter()
@@ -259,7 +298,8 @@ def _finish(out: Folder, parts: Sequence[Part], splits: dict[str, Split], droppe
         "splits": {split: {"people": people[split], "rows": rows[split]} for split in SPLITS},
     }
     if summary["rows"]:
-        out.write("sheet.png", draw_sheet(out, [part.name for part in parts if out.exists(part.name)]))
+        sample = sample_rows(out, [part.name for part in parts if out.exists(part.name)])
+        out.write("sheet.png", draw_sheet(sample))
     out.write(SUMMARY, _json(summary))
     out.delete_folder(RECORDS)
     return summary

@@ -1,11 +1,11 @@
-"""The contact sheet: some prepared photos as bare crop, masked crop and mask map, for a person to judge."""
+"""The contact sheet: some photos as bare crop, masked crop and mask map, for a person to judge."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from raymask.data.storage import Folder
 
@@ -13,14 +13,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 COLUMNS, ROWS, TILE, GAP = 4, 6, 150, 6
-"""Photos across and down; pixels of a picture's side, and between photos."""
+"""Photos across and, of a prepared folder, down; pixels of a picture's side, and between photos."""
 
 
-def draw_sheet(out: Folder, parts: Sequence[str]) -> bytes:
-    """PNG of up to COLUMNS x ROWS photos, spread evenly over the people in the Parquet files `parts` of `out`."""
+def draw_sheet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """PNG of all these rows of `prepared_schema`, COLUMNS across."""
     from PIL import Image
 
-    rows = _sample(out, parts, COLUMNS * ROWS)
     lines = -(-len(rows) // COLUMNS)
     width = COLUMNS * (3 * TILE + GAP) + GAP
     sheet = Image.new("RGB", (width, lines * (TILE + GAP) + GAP), "white")
@@ -40,8 +39,8 @@ def _tile(data: bytes) -> Image:
     return Image.open(io.BytesIO(data)).convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS)
 
 
-def _sample(out: Folder, parts: Sequence[str], count: int) -> list[dict[str, bytes]]:
-    """`count` rows, from files far apart, chosen by a hash within each file."""
+def sample_rows(out: Folder, parts: Sequence[str], count: int = COLUMNS * ROWS) -> list[dict[str, bytes]]:
+    """`count` rows of the Parquet files `parts` of `out`, from files far apart, chosen by a hash within each file."""
     import pyarrow.parquet as pq
 
     step = max(1, len(parts) // count)

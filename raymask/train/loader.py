@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from raymask.data.crops import CropStore
+from raymask.data.remask import FreshMasks
 from raymask.data.sampler import PKSampler, Shot, rank_slice
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import World
@@ -55,16 +56,18 @@ def batches(
     start: int,
     world: World,
     device: torch.device,
+    masks: FreshMasks | None = None,
 ) -> Iterator[Batch]:
-    """This rank's part of each batch of an epoch from step `start` on."""
+    """This rank's part of each batch of an epoch from step `start` on; `masks`: that masked shots wear, None: those
+    that they were prepared with."""
     threads = torch.get_num_threads() if device.type == "cuda" else 1  # a CPU that trains has none to spare
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="crops") as pool:
         steps = range(start, sampler.steps)
-        waiting = [_submit(pool, config, store, sampler, epoch, step, world, device) for step in steps[:_AHEAD]]
+        waiting = [_submit(pool, config, store, sampler, epoch, step, world, device, masks) for step in steps[:_AHEAD]]
         for step in steps:
             batch, pieces = waiting.pop(0)
             if step + _AHEAD < sampler.steps:
-                waiting.append(_submit(pool, config, store, sampler, epoch, step + _AHEAD, world, device))
+                waiting.append(_submit(pool, config, store, sampler, epoch, step + _AHEAD, world, device, masks))
             for piece in pieces:
                 piece.result()
             yield batch
@@ -79,10 +82,12 @@ def _submit(
     step: int,
     world: World,
     device: torch.device,
+    masks: FreshMasks | None,
 ) -> tuple[Batch, list[Future[None]]]:
     """A batch whose crops are filled in by the pool, and what to wait for."""
     shots = sampler.batch(epoch, step)
     mirrored = np.random.default_rng([config.seed, epoch, step]).random(len(shots)) < (0.5 if config.flip else 0)
+    draws = np.random.default_rng([config.seed, 3, epoch, step]).integers(2**31, size=len(shots))
     size = config.model.input_size
     chunks, pieces = [], []
     own, count = cut(shots, config.chunk, world)
@@ -91,15 +96,24 @@ def _submit(
         for start in range(0, len(places), _PIECE):
             part = places[start : start + _PIECE]
             target = crops.numpy()[start : start + _PIECE]
-            pieces.append(pool.submit(_fill, target, store, [shots[place] for place in part], mirrored[part]))
+            taken = [shots[place] for place in part]
+            pieces.append(pool.submit(_fill, target, store, taken, mirrored[part], masks, draws[part]))
         rows = np.array([shots[place].row for place in places], dtype=np.int64)
         masked = torch.tensor([shots[place].masked for place in places], dtype=torch.bool)
         chunks.append(Chunk(number, crops, torch.from_numpy(store.identities[rows]), masked))
     return Batch(chunks, count, len(shots)), pieces
 
 
-def _fill(target: np.ndarray, store: CropStore, shots: list[Shot], mirrored: np.ndarray) -> None:
+def _fill(
+    target: np.ndarray,
+    store: CropStore,
+    shots: list[Shot],
+    mirrored: np.ndarray,
+    masks: FreshMasks | None,
+    draws: np.ndarray,
+) -> None:
     """Decode shots into (B, 3, S, S) `target`."""
-    pixels = store.pixels(shots, target.shape[-1])
+    size = target.shape[-1]
+    pixels = store.pixels(shots, size) if masks is None else masks.pixels(shots, size, draws)
     pixels[mirrored] = pixels[mirrored][..., ::-1]
     target[:] = pixels

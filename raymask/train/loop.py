@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 
 from raymask.data.crops import CropStore
+from raymask.data.remask import FreshMasks
 from raymask.data.sampler import PKSampler
 from raymask.errors import ConfigError, DataError
 from raymask.models.embedder import MaskFaceNet
@@ -106,6 +107,7 @@ class _Loop:
         self.world = World.current()
         self.store = CropStore(config.data, "train")
         self.sampler = PKSampler(self.store.identities, config.batch, seed=config.seed)
+        self.masks = FreshMasks(self.store, config.masks, quiet=self.world.rank > 0) if config.remask else None
         self._say(
             f"training on {len(self.store):,} photos of {len(self.store.people):,} people, "
             f"{self.sampler.steps:,} steps an epoch"
@@ -164,6 +166,7 @@ class _Loop:
             start=self.step,
             world=self.world,
             device=self.device,
+            masks=self.masks,
         )
         with Progress(task, total=self.sampler.photos(self.epoch), unit="photos", write=quiet) as progress:
             progress.skip(self.tally.photos)

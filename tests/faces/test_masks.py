@@ -11,13 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from raymask.errors import ConfigError, ImageError
-from raymask.faces.masks import KINDS, TEST_LOOKS, TRAIN_LOOKS, draw_mask, parse_look
+from raymask.faces.masks import KINDS, TEST_LOOKS, TRAIN_LOOKS, UNCOVERED_LOOKS, draw_mask, parse_look
 from raymask.faces.masks.looks import choose, palettes
 
 Photo = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
 NOSE_MOUTH_CHIN = np.r_[30:36, 48:68, 6:11]
+NOSE, MOUTH, CHIN = np.r_[27:31], np.r_[48:68], np.r_[7:10]
+MASKS = [kind for kind in KINDS if kind != "hand"]
 EYES = np.r_[36:48]
 SKIN = (205, 160, 135)
 
@@ -78,7 +80,7 @@ def core(mask_map: Photo) -> NDArray[np.bool_]:
     return cv2.erode(mask_map, np.ones((9, 9), np.uint8)) == 255
 
 
-@pytest.mark.parametrize("look", [*KINDS, *TRAIN_LOOKS, *TEST_LOOKS])
+@pytest.mark.parametrize("look", [*MASKS, *TRAIN_LOOKS, *TEST_LOOKS, *UNCOVERED_LOOKS[:-1]])
 def test_every_look_draws_inside_its_map_only(look: str) -> None:
     points = landmarks()
     photo = portrait(points)
@@ -97,18 +99,70 @@ def test_every_look_draws_inside_its_map_only(look: str) -> None:
     assert changed[~outside].mean() > 0.9
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MASKS)
 @pytest.mark.parametrize(
     ("yaw", "roll"),
     [(0, 0), (25, 0), (-25, 0), (50, 0), (-50, 0), (0, 30), (0, -30), (0, 90), (0, -90), (20, 180), (30, 45)],
 )
 def test_covers_nose_mouth_and_chin_but_no_eye(kind: str, yaw: float, roll: float) -> None:
     points = landmarks(yaw, roll)
+    expected = np.r_[NOSE_MOUTH_CHIN[:-5], CHIN] if kind == "respirator" else NOSE_MOUTH_CHIN  # it leaves the jaw free
     for seed in range(3):
         _, mask_map = draw_mask(portrait(points), points, kind, seed)
-        missed = NOSE_MOUTH_CHIN[~covered(mask_map, points[NOSE_MOUTH_CHIN])]
+        missed = expected[~covered(mask_map, points[expected])]
         assert missed.size == 0, f"seed {seed} leaves landmarks {missed} bare"
         assert not covered(mask_map, points[EYES]).any()
+
+
+@pytest.mark.parametrize("kind", ["surgical", "n95", "kn95", "cloth", "sponge", "n95valve"])
+@pytest.mark.parametrize("yaw", [0, 30, -45])
+def test_a_mask_can_be_worn_under_the_nose_or_on_the_chin(kind: str, yaw: float) -> None:
+    points = landmarks(yaw)
+    photo = portrait(points)
+    for worn, bare, under in (("below-nose", NOSE, MOUTH), ("chin", np.r_[NOSE, MOUTH], CHIN)):
+        look = parse_look(f"{kind}@{worn}")
+        assert (look.is_mask, look.covers) == (True, worn == "below-nose")
+        for seed in range(3):
+            _, mask_map = draw_mask(photo, points, look.name, seed)
+            assert not covered(mask_map, points[bare]).any()
+            assert covered(mask_map, points[under]).mean() > 0.9
+
+
+def test_a_hand_over_the_mouth_is_no_mask() -> None:
+    look = parse_look("hand")
+    assert not look.is_mask
+    assert not look.covers
+    assert look.name in UNCOVERED_LOOKS
+    points = landmarks()
+    photo = portrait(points)
+    masked, mask_map = draw_mask(photo, points, "hand", 0)
+    assert not mask_map.any()
+    changed = (masked != photo).any(axis=2)
+    assert changed[tuple(np.round(points[MOUTH]).astype(int).T[::-1])].mean() > 0.9
+    assert not changed[tuple(np.round(points[EYES]).astype(int).T[::-1])].any()
+    assert changed[-1].any(), "its arm reaches out of the photo"
+    hand = np.median(masked[changed], axis=0)
+    assert np.abs(hand - SKIN).max() < 45, "of the face's skin"
+    dark, _ = draw_mask(portrait(points, skin=(92, 62, 48)), points, "hand", 0)
+    assert np.median(dark[changed], axis=0).mean() < hand.mean() - 60
+
+
+def test_a_look_can_be_dyed_and_its_pattern_softened() -> None:
+    points = landmarks()
+    photo = portrait(points)
+
+    def inside(look: str) -> NDArray[np.float64]:
+        masked, mask_map = draw_mask(photo, points, look, 4)
+        return masked[core(mask_map)].astype(np.float64)
+
+    for colour, channel in (("cc2233", 0), ("22aa33", 1), ("2233cc", 2)):
+        mean = inside(f"cloth:plain#{colour}").mean(axis=0)
+        assert mean[channel] > 1.8 * np.delete(mean, channel).max()
+        half = inside(f"cloth:plain#{colour}~0.5").mean(axis=0)
+        assert half[channel] / np.delete(half, channel).mean() < mean[channel] / np.delete(mean, channel).mean()
+    strong, soft, none = (inside(f"cloth:gingham~{share}").std() for share in (1.0, 0.5, 0.0))
+    assert strong > 1.2 * soft
+    assert soft > none
 
 
 @pytest.mark.parametrize("half", [15.0, 30.0, 120.0, 600.0])
@@ -168,18 +222,22 @@ def test_names_of_looks_import_without_opencv() -> None:
 
 
 def test_training_never_draws_a_test_texture_or_colour() -> None:
-    train = {look.partition(":")[2] for look in TRAIN_LOOKS}
-    test = {look.partition(":")[2] for look in TEST_LOOKS}
-    assert not train & test
-    assert len(train | test) >= 12
-    for looks in (TRAIN_LOOKS, TEST_LOOKS):
-        assert {look.partition(":")[0] for look in looks} == set(KINDS)
-    colours = [
-        {palette for look in looks for palette in palettes(*look.split(":"))} for looks in (TRAIN_LOOKS, TEST_LOOKS)
-    ]
-    assert not colours[0] & colours[1]
-    drawn = {f"{kind}:{choose(parse_look(kind), seed).texture}" for kind in KINDS for seed in range(80)}
-    assert drawn == set(TRAIN_LOOKS)
+    looks = {
+        name: [parse_look(look) for look in names] for name, names in (("train", TRAIN_LOOKS), ("test", TEST_LOOKS))
+    }
+    textures = {name: {texture for look in of for texture in look.textures} for name, of in looks.items()}
+    assert not textures["train"] & textures["test"]
+    assert len(textures["train"] | textures["test"]) >= 24
+    assert {look.kind for look in looks["train"]} == set(MASKS)
+    colours = {
+        name: {palette for look in of for texture in look.textures for palette in palettes(look.kind, texture)}
+        for name, of in looks.items()
+    }
+    assert not colours["train"] & colours["test"]
+    drawn = {f"{kind}:{choose(parse_look(kind), seed).texture}" for kind in MASKS for seed in range(80)}
+    assert drawn == {look for look in TRAIN_LOOKS if "@" not in look}
+    assert all(parse_look(look).covers for look in (*TRAIN_LOOKS, *TEST_LOOKS))
+    assert not any(parse_look(look).covers for look in UNCOVERED_LOOKS)
 
 
 def test_mask_is_lit_like_the_face() -> None:
@@ -257,7 +315,7 @@ def test_mask_is_no_sharper_than_the_photo() -> None:
 def test_face_partly_outside_the_photo(middle: tuple[float, float]) -> None:
     points = landmarks(20, 10, middle=middle)
     photo = portrait(landmarks(20, 10))
-    for kind in KINDS:
+    for kind in MASKS:
         masked, mask_map = draw_mask(photo, points, kind, 0)
         outside = mask_map == 0
         assert np.array_equal(masked[outside], photo[outside])
@@ -272,6 +330,23 @@ def test_face_wholly_outside_the_photo_is_left_alone() -> None:
     assert np.array_equal(masked, photo)
     assert masked is not photo
     assert not mask_map.any()
+
+
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [
+        ("cloth@head", "below-nose or chin"),
+        ("respirator@chin", "cannot be worn 'chin'"),
+        ("hand@below-nose", "cannot be worn"),
+        ("cloth:gingham~1.5", "must be a share, 0 to 1"),
+        ("cloth#2244aa~.", "must be a share"),
+        ("cloth#2244a", "Unknown mask kind"),
+    ],
+)
+def test_what_a_look_cannot_be_is_said(look: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as caught:
+        parse_look(look)
+    assert repr(look) in str(caught.value)
 
 
 @pytest.mark.parametrize("look", ["scarf", "cloth:", "cloth:spunbond", "", "surgical:SPUNBOND"])

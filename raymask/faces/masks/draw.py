@@ -22,10 +22,12 @@ def draw_mask(
     """Draws a face mask onto the face with these landmarks.
 
     photo: (H, W, 3) uint8 RGB. landmarks: (68, 2) float in iBUG order, pixels (x, y), also outside the photo.
-    kind: a look such as "cloth" or "cloth:gingham" (`parse_look`). seed: at least 0; look and seed fix every choice.
+    kind: a look such as "cloth", "cloth:gingham" or "surgical@chin" (`parse_look`). seed: at least 0; look and seed fix
+    every choice.
 
     Returns the masked photo, (H, W, 3) uint8, a new array, and its map, (H, W) uint8: 255 where the mask, its straps
-    or its shadow cover the photo, 0 elsewhere; where it is 0 the photo is untouched.
+    or its shadow cover the photo, 0 elsewhere; where it is 0 the photo is untouched. A hand is no mask: its map is 0
+    everywhere.
 
     Raises ImageError for a photo of another shape or type, ConfigError for a look, seed or landmarks it cannot use.
     """
@@ -38,7 +40,8 @@ def draw_mask_layers(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """As `draw_mask`, and also how opaque the mask itself is, (H, W) uint8: 255 where none of the face shows through, 0
     where there is none of it; its shadow is no part of it."""
-    wear = choose(parse_look(kind), seed)
+    look = parse_look(kind)
+    wear = choose(look, seed)
     _check_photo(photo)
     points = _checked_landmarks(landmarks)
     fit = fit_head(points)
@@ -50,7 +53,9 @@ def draw_mask_layers(
     layer = as_photographed(render(placed, fit, wear, light), light)
     x0, y0, x1, y1 = placed.window
     window = np.s_[y0:y1, x0:x1]
-    masked[window], covered[window], opaque[window] = compose(photo[window], layer, fit, wear, light)
+    masked[window], cover, alpha = compose(photo[window], layer, fit, wear, light)
+    if look.is_mask:
+        covered[window], opaque[window] = cover, alpha
     return masked, covered, opaque
 
 

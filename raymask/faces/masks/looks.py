@@ -1,7 +1,9 @@
 """The looks a mask can have: kinds, textures and colours, which of them training may draw, and the draw by seed."""
 
+import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -70,6 +72,21 @@ _TRAIN: Wardrobe = {
         "denim": _tints((62, 84, 122), (88, 116, 156), (40, 50, 70)),
         "heather": _tints((128, 130, 134), (88, 92, 112), (158, 120, 122)),
     },
+    "n95valve": {
+        "felt": _tints((238, 238, 234), (228, 230, 231), (242, 238, 228)),
+        "ribbed": _tints((236, 237, 239), (196, 214, 226), (224, 222, 214)),
+    },
+    "sponge": {
+        "foam": _tints((30, 30, 32), (58, 59, 63), (36, 44, 66), (196, 150, 150), (222, 216, 206)),
+    },
+    "respirator": {
+        "rubber": (
+            ((52, 54, 58), (84, 88, 94), (196, 66, 60)),
+            ((92, 98, 106), (206, 208, 206), (172, 60, 108)),
+            ((38, 40, 44), (62, 64, 68), (222, 190, 70)),
+        ),
+    },
+    "hand": {"skin": (((205, 160, 135), (176, 128, 104), (222, 178, 160)),)},
 }
 
 _TEST: Wardrobe = {
@@ -108,14 +125,23 @@ _TEST: Wardrobe = {
 }
 
 KINDS: tuple[str, ...] = tuple(_TRAIN)
+"""What can be before a face. All are masks but `hand`, a hand over the mouth."""
+
+Worn = Literal["", "below-nose", "chin"]
+WORN: tuple[Worn, ...] = ("below-nose", "chin")
+"""How a mask can be worn wrongly: the nose out, or pulled down under the lips."""
 
 
 def _names(wardrobe: Wardrobe) -> tuple[str, ...]:
-    return tuple(f"{kind}:{texture}" for kind, textures in wardrobe.items() for texture in textures)
+    return tuple(f"{kind}:{texture}" for kind, textures in wardrobe.items() for texture in textures if kind != "hand")
 
 
-TRAIN_LOOKS: tuple[str, ...] = _names(_TRAIN)
+TRAIN_LOOKS: tuple[str, ...] = (*_names(_TRAIN), "surgical@below-nose", "kn95@below-nose", "cloth@below-nose")
+"""Looks that training draws: all cover the mouth, nearly all the nose too."""
 TEST_LOOKS: tuple[str, ...] = _names(_TEST)
+"""Looks of other textures and colours, for people whom training has not seen either."""
+UNCOVERED_LOOKS: tuple[str, ...] = ("surgical@chin", "n95@chin", "kn95@chin", "cloth@chin", "sponge@chin", "hand")
+"""Looks that are no mask over mouth and nose, for who has to tell them from one."""
 
 VARIANTS = 4  # drawings kept of each texture and of each kind's wrinkles; mirroring doubles both
 
@@ -127,6 +153,23 @@ class Look:
     name: str
     kind: str
     textures: tuple[str, ...]
+    pattern: float = 1.0
+    """How strongly the texture's colours stand out, 0 to 1."""
+    colour: Rgb | None = None
+    """Of the fabric; None: one of the texture's own."""
+    colour_weight: float = 1.0
+    """How much of that colour it takes, 0 to 1."""
+    worn: Worn = ""
+
+    @property
+    def is_mask(self) -> bool:
+        """Whether it is a mask at all."""
+        return self.kind != "hand"
+
+    @property
+    def covers(self) -> bool:
+        """Whether it is a mask that covers the mouth, and with it the person's face."""
+        return self.is_mask and self.worn != "chin"
 
 
 @dataclass(frozen=True)
@@ -146,29 +189,78 @@ class Wear:
     stretch: float  # factor on the mask's height
     tilt: float  # how much lower the right corner sits than the left
     grain_seed: int
+    worn: Worn = ""
+
+
+_LOOK = re.compile(
+    r"(?P<kind>[^:#@~]*)(:(?P<texture>[^:#@~]*)(~(?P<pattern>[\d.]+))?)?"
+    r"(#(?P<colour>[0-9A-Fa-f]{6})(~(?P<weight>[\d.]+))?)?(@(?P<worn>.*))?"
+)
+FORM = "KIND[:TEXTURE[~STRENGTH]][#RRGGBB[~SHARE]][@below-nose|@chin]"
+"""Of a look's name. `cloth` is of any training texture, `cloth:gingham` of that one, `~0.5` with its pattern half as
+strong, `#aa2233` dyed, `~0.5` half so, `@chin` pulled down."""
 
 
 def parse_look(name: str) -> Look:
-    """The look called `name`: a kind such as "cloth" (training textures) or "kind:texture" such as "cloth:gingham".
+    """The look called `name`, in FORM: such as "cloth", "cloth:gingham~0.5#2244aa" or "surgical@chin".
 
-    Raises ConfigError naming the unknown kind or texture and listing the valid ones.
+    Raises ConfigError naming what is unknown in it and listing what is valid.
     """
-    kind, colon, texture = name.partition(":")
+    found = _LOOK.fullmatch(name)
+    kind, texture = (found["kind"], found["texture"]) if found else (name, None)
     if kind not in KINDS:
         raise ConfigError(f"Unknown mask kind {kind!r} in look {name!r}; the kinds are {', '.join(KINDS)}.")
-    if not colon:
-        return Look(name, kind, tuple(_TRAIN[kind]))
-    known = tuple(_TRAIN[kind]) + tuple(_TEST[kind])
-    if texture not in known:
+    assert found is not None
+    known = tuple(_TRAIN[kind]) + tuple(_TEST.get(kind, {}))
+    if texture is not None and texture not in known:
         raise ConfigError(
             f"Unknown texture {texture!r} in look {name!r}; the textures of {kind} are {', '.join(known)}."
         )
-    return Look(name, kind, (texture,))
+    worn = found["worn"]
+    if worn is not None and (worn not in WORN or kind in ("respirator", "hand")):
+        raise ConfigError(
+            f"A {kind} cannot be worn {worn!r} in look {name!r}; masks but the respirator can be {' or '.join(WORN)}."
+        )
+    colour = found["colour"]
+    return Look(
+        name,
+        kind,
+        tuple(_TRAIN[kind]) if texture is None else (texture,),
+        pattern=_share(found["pattern"], name),
+        colour=None if colour is None else (int(colour[:2], 16), int(colour[2:4], 16), int(colour[4:], 16)),
+        colour_weight=_share(found["weight"], name),
+        worn=worn or "",
+    )
+
+
+def _share(text: str | None, name: str) -> float:
+    try:
+        share = 1.0 if text is None else float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ConfigError(f"~{text} in look {name!r} must be a share, 0 to 1.")
+    return share
 
 
 def palettes(kind: str, texture: str) -> tuple[Palette, ...]:
     """The palettes in which `kind` is made of `texture`."""
     return _TRAIN[kind].get(texture) or _TEST[kind][texture]
+
+
+def _dyed(palette: Palette, look: Look) -> Palette:
+    """The palette with the look's colour and strength of pattern."""
+    ground = palette[0]
+    if look.colour is not None:
+        dyed = _mixed(ground, look.colour, look.colour_weight)
+        palette = _tints(dyed)[0] if palette == _tints(ground)[0] else (dyed, *palette[1:])
+    ground, first, second = palette
+    return ground, _mixed(ground, first, look.pattern), _mixed(ground, second, look.pattern)
+
+
+def _mixed(one: Rgb, other: Rgb, share: float) -> Rgb:
+    r, g, b = (round(a + share * (b - a)) for a, b in zip(one, other, strict=True))
+    return r, g, b
 
 
 def choose(look: Look, seed: int) -> Wear:
@@ -180,7 +272,7 @@ def choose(look: Look, seed: int) -> Wear:
     choices = palettes(look.kind, texture)
     brightness = rng.uniform(0.93, 1.04)
     r, g, b = brightness * rng.uniform(0.97, 1.03, 3)
-    return Wear(
+    wear = Wear(
         kind=look.kind,
         texture=texture,
         palette=choices[int(rng.integers(len(choices)))],
@@ -194,4 +286,6 @@ def choose(look: Look, seed: int) -> Wear:
         stretch=float(rng.uniform(0.98, 1.04)),
         tilt=float(rng.normal(0.0, 0.02)),
         grain_seed=int(rng.integers(2**31)),
+        worn=look.worn,
     )
+    return replace(wear, palette=_dyed(wear.palette, look))

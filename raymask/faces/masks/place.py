@@ -38,8 +38,12 @@ def place(fit: Fit, wear: Wear, shape: tuple[int, ...]) -> Placed | None:
     flat = grid()
     worn = flat.points * [wear.widen, wear.stretch] + [0.0, wear.raise_by + 0.3 * (1 - wear.stretch)]
     worn[:, 1] += wear.tilt * worn[:, 0]
-    vertices, depths = fit.place(surface.mask(wear.kind, worn), flat.weights)
-    normals = surface.normals(partial(surface.mask, wear.kind), worn) @ fit.rotation.T
+    weights = flat.weights
+    if wear.worn:  # the face that it meets is another part than where the pattern lies
+        worn[:, 1] = surface.worn_height(worn[:, 1], wear.worn)
+        weights = warp_weights(worn)
+    vertices, depths = fit.place(surface.mask(wear.kind, wear.worn, worn), weights)
+    normals = surface.normals(partial(surface.mask, wear.kind, wear.worn), worn) @ fit.rotation.T
     straps = _visible_straps(fit, wear)
     triangles, used = _used(wear.kind)
     reach = np.concatenate([vertices[used], *(path for path, _ in straps)])
@@ -77,6 +81,9 @@ def _visible_straps(fit: Fit, wear: Wear) -> list[tuple[Floats, float]]:
     visible = []
     for strap, weights in zip(shapes.straps(wear.kind), _strap_weights(wear.kind), strict=True):
         path = strap.path + np.array([0.0, wear.raise_by])
+        if wear.worn:  # from where its corner lies now to the same ear
+            path[:, 1] += (surface.worn_height(path[0, 1], wear.worn) - path[0, 1]) * np.linspace(1, 0, len(path))
+            weights = warp_weights(path)
         pixels, _ = fit.place(surface.head(path), weights)
         hidden = np.flatnonzero(fit.facing(path[:, 0]) < 0.05)
         end = int(hidden[0]) if len(hidden) else len(path)

@@ -56,7 +56,7 @@ def _lit_pattern(placed: Placed, fit: Fit, wear: Wear, light: Light, ppu: int) -
     for channel in range(3):
         ground, one, two = (float(c) * strength[channel] for c in colours[:, channel])
         plane = cv2.addWeighted(first, (one - ground) / 255, second, (two - ground) / 255, ground, dtype=cv2.CV_32F)
-        if wear.kind == "n95":
+        if wear.kind in ("n95", "n95valve"):
             plane += drawn.metal * (np.float32(_METAL * strength[channel]) - plane)
         plane *= shade
         np.minimum(plane, np.float32(_BRIGHTEST), out=plane)
@@ -84,7 +84,10 @@ def _shade(placed: Placed, fit: Fit, wear: Wear, light: Light, drawn: shapes.Pat
 
 
 def dyed(wear: Wear, light: Light) -> Floats:
-    """The three colours (3, 3) of the fabric with as much chroma as the photo has, 0..1, before its light."""
+    """The three colours (3, 3) of the fabric with as much chroma as the photo has, 0..1, before its light; of a hand
+    those of the face."""
+    if wear.kind == "hand":
+        return np.array(wear.palette) / wear.palette[0] * np.sqrt(light.skin / light.gain)
     colours = np.clip(np.array(wear.palette) / 255.0 * wear.tint, 0, 1)
     grey = (colours @ LUMA)[:, None]
     return grey + 0.9 * light.chroma * (colours - grey)
@@ -101,9 +104,13 @@ def _over_straps(layer: Image, placed: Placed, wear: Wear, light: Light, fine: i
             for left_out, value in ((0, 90), (1, 170), (2, 255)):  # the band fades where it goes behind the ear
                 piece = points[: len(points) - left_out]
                 cv2.polylines(canvas, [piece], False, value, thickness, cv2.LINE_AA, 4)
+    if wear.kind == "hand":  # an arm is round
+        width = placed.straps[0][1] * fine
+        core = cv2.GaussianBlur(core, (0, 0), 0.16 * width)
     ground = dyed(wear, light)[0]
     luma = float(ground @ LUMA)
-    band = ground if luma < 0.35 else 0.4 * ground + 0.6 * luma  # elastic is dark or pale
+    elastic = wear.kind not in ("hand", "sponge")  # which is dark or pale
+    band = 0.4 * ground + 0.6 * luma if elastic and luma >= 0.35 else ground
     lit = np.sqrt(np.clip(band**2 * light.gain * 0.8, 0, 0.95))
     free = cv2.multiply(cover, 1.0 - layer[..., 3], scale=1 / 255, dtype=cv2.CV_32F)
     shaded = cv2.multiply(core, free, scale=0.28 / 255, dtype=cv2.CV_32F)

@@ -1,4 +1,7 @@
-"""Each kind of mask as a flat pattern: its outline, folds, seams and straps, drawn once for each size."""
+"""Each kind of mask as a flat pattern: its outline, folds, seams and straps, drawn once for each size.
+
+A hand over the mouth is drawn the same way: as limbs, each a line with a thickness.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +33,37 @@ _OUTLINES = {
         (0.00, 0.22), (0.13, 0.25), (0.30, 0.36), (0.55, 0.44), (0.85, 0.50), (1.06, 0.54),
         (1.09, 0.57), (1.10, 0.80), (1.07, 1.12), (1.03, 1.18), (0.87, 1.44), (0.59, 1.70), (0.30, 1.82), (0.00, 1.85),
     ],
+    "sponge": [
+        (0.00, 0.26), (0.12, 0.28), (0.28, 0.38), (0.52, 0.47), (0.80, 0.52), (1.02, 0.55), (1.10, 0.57),
+        (1.10, 0.72), (1.06, 0.92), (1.04, 1.04), (0.90, 1.34), (0.62, 1.62), (0.32, 1.76), (0.00, 1.80),
+    ],
+    "respirator": [
+        (0.00, 0.20), (0.12, 0.23), (0.24, 0.36), (0.38, 0.56), (0.50, 0.80), (0.58, 1.00),
+        (0.64, 1.25), (0.62, 1.46), (0.50, 1.66), (0.28, 1.80), (0.00, 1.85),
+    ],
 }  # fmt: skip
+_OUTLINES["n95valve"] = [(x, y if y < 1 else 1 + 1.04 * (y - 1)) for x, y in _OUTLINES["n95"]]
+
+Limb = tuple[float, float, float, float, float]  # from X, Y to X, Y, and half its width
+
+FILTERS = (0.64, 1.20)  # X and Y of the middles of a respirator's filters, one on each side
+_FILTER_SIDE = 0.33
+_VALVE = (0.0, 1.04, 0.20)  # X, Y and half the width of an N95's valve
+
+_HAND: list[Limb] = [
+    (0.30, 1.06, 0.60, 1.46, 0.33),  # palm, and its heel
+    (0.52, 1.34, 0.86, 1.84, 0.31),
+    (0.26, 0.84, -0.58, 0.64, 0.105),  # fingers
+    (0.20, 1.04, -0.76, 0.86, 0.108),
+    (0.16, 1.24, -0.72, 1.08, 0.102),
+    (0.16, 1.42, -0.54, 1.30, 0.088),
+    (0.56, 1.16, 0.84, 0.62, 0.112),  # thumb
+]
+_LIMBS: dict[str, list[Limb]] = {
+    "hand": _HAND,
+    "respirator": [(sign * FILTERS[0], FILTERS[1], sign * FILTERS[0], FILTERS[1], _FILTER_SIDE) for sign in (-1, 1)],
+}
+"""What a kind has beside its outline."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +80,7 @@ class Pattern:
 
     `alpha` is 1 on the mask, with an antialiased edge. `slope_x` and `slope_y` are the relief's slopes (positive where
     it rises to the right, and downwards), for the light. `shade` is a factor on the brightness: creases, stitches and
-    the rounded edge. `metal` is 1 on a bare nose clip.
+    the rounded edge. `metal` is 1 on a bare nose clip, less on a valve of grey plastic.
     """
 
     alpha: Array
@@ -57,7 +90,7 @@ class Pattern:
     metal: Array
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def plane(ppu: int) -> tuple[Array, Array]:
     """X and Y of the pixel centres of the pattern's rectangle, two (h, w) float32 maps, `ppu` pixels a unit."""
     width, height = round((RIGHT - LEFT) * ppu), round((BOTTOM - TOP) * ppu)
@@ -65,7 +98,7 @@ def plane(ppu: int) -> tuple[Array, Array]:
     return x.astype(np.float32), y.astype(np.float32)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def outline(kind: str) -> NDArray[np.float64]:
     """The closed outline (n, 2) of `kind` in the pattern: a smooth curve through its control points."""
     half = np.array(_OUTLINES[kind])
@@ -79,9 +112,26 @@ def outline(kind: str) -> NDArray[np.float64]:
     return np.concatenate(pieces)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _edge_distance(kind: str, ppu: int) -> Array:
-    """Signed distance to the outline in units, positive inside."""
+    """Signed distance to the edge in units, positive inside."""
+    within = [half - distance for distance, _, half in _limbs(kind, *plane(ppu))]
+    if kind in _OUTLINES:
+        within.append(_outline_distance(kind, ppu))
+    return np.maximum.reduce(within)
+
+
+def _limbs(kind: str, x: Array, y: Array) -> list[tuple[Array, Array, float]]:
+    """Of each limb the distances to its line, how far along it they lie, 0 to 1, and half its width."""
+    found: list[tuple[Array, Array, float]] = []
+    for x0, y0, x1, y1, half in _LIMBS.get(kind, []):
+        dx, dy = x1 - x0, y1 - y0
+        along = np.clip(((x - x0) * dx + (y - y0) * dy) / max(dx * dx + dy * dy, 1e-6), 0, 1)
+        found.append((np.hypot(x - x0 - along * dx, y - y0 - along * dy), along, half))
+    return found
+
+
+def _outline_distance(kind: str, ppu: int) -> Array:
     fine = 3
     x, _ = plane(ppu)
     inside = np.zeros((x.shape[0] * fine, x.shape[1] * fine), np.uint8)
@@ -117,10 +167,16 @@ def _stitches(distance: Array, along: Array, pixel: float) -> Array:
     return _line(distance, 0.008, pixel) * dashes
 
 
+_SOFTNESS = {
+    "surgical": 1.0, "n95": 0.15, "kn95": 0.35, "cloth": 1.2,
+    "n95valve": 0.15, "sponge": 0.3, "respirator": 0.0, "hand": 0.0,
+}  # fmt: skip
+"""How deep a kind's wrinkles are."""
+
+
 def _wrinkles(kind: str, creases: int, x: Array, y: Array) -> Array:
     """Relief of soft folds: a few pulled from the straps' corners towards the middle, over gentle dents."""
-    rng = np.random.default_rng([creases, list(_OUTLINES).index(kind)])
-    stiffness = {"surgical": 1.0, "n95": 0.15, "kn95": 0.35, "cloth": 1.2}[kind]
+    rng = np.random.default_rng([creases, list(_SOFTNESS).index(kind)])
     dents = cv2.resize(rng.standard_normal((9, 11), dtype=np.float32), x.shape[::-1], interpolation=cv2.INTER_CUBIC)
     relief = 0.010 * dents
     for side in (-1.0, 1.0):
@@ -132,7 +188,7 @@ def _wrinkles(kind: str, creases: int, x: Array, y: Array) -> Array:
             reach = rng.uniform(0.3, 0.7)
             fade = np.clip(along / 0.1, 0, 1) * np.exp(-((along / reach) ** 2))
             relief += rng.uniform(0.008, 0.02) * fade * np.exp(-((off / rng.uniform(0.03, 0.05)) ** 2))
-    return stiffness * relief
+    return _SOFTNESS[kind] * relief
 
 
 def _surgical(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
@@ -194,10 +250,69 @@ def _cloth(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array,
     return relief, shade, np.zeros_like(x)
 
 
-_DETAILS = {"surgical": _surgical, "n95": _n95, "kn95": _kn95, "cloth": _cloth}
+def _n95valve(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+    """An N95 with a round valve of plastic in the middle: a rim, and slots to breathe out through."""
+    relief, shade, metal = _n95(x, y, edge, pixel)
+    centre_x, centre_y, half = _VALVE
+    away = np.hypot(x - centre_x, (y - centre_y) * 1.12)
+    inside = np.clip((half - away) / (0.01 + pixel) + 0.5, 0, 1)
+    relief = relief + 0.05 / (1.0 + np.exp(np.clip((away - half) / max(0.012, pixel), -20, 20)))
+    relief = relief - 0.02 * _line(away - 0.78 * half, 0.012, pixel)
+    slots = np.clip(np.sin((y - centre_y) * 95.0) - 0.35, 0, 1) * (away < 0.66 * half)
+    shade = shade - 0.16 * _line(away - half, 0.016, pixel) - 0.34 * slots
+    return relief, shade, np.maximum(metal, 0.55 * inside).astype(np.float32)
 
 
-@lru_cache(maxsize=32)
+def _sponge(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+    """One piece of foam, moulded over a ridge along its middle, its cut edge a little thick."""
+    relief = 0.022 * np.exp(-np.abs(x) / 0.05) - 0.008 * _line(edge - 0.02, 0.018, pixel)
+    shade = 1.0 - 0.10 * _line(x, 0.010, pixel) - 0.06 * _line(edge - 0.012, 0.012, pixel)
+    return relief, shade, np.zeros_like(x)
+
+
+def _respirator(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+    """A moulded half mask: a round valve before the mouth, ribs to the nose, a filter on each side."""
+    away = np.hypot(np.abs(x) - FILTERS[0], y - FILTERS[1])
+    relief = 0.09 / (1.0 + np.exp(np.clip((away - 0.95 * _FILTER_SIDE) / max(0.018, pixel), -20, 20)))
+    shade = 1.0 - 0.30 * _line(away - _FILTER_SIDE, 0.02, pixel) - 0.16 * _line(away - 0.25, 0.012, pixel)
+    body = away > _FILTER_SIDE
+    front = np.hypot(x, y - 1.22)
+    relief = relief + body * 0.05 / (1.0 + np.exp(np.clip((front - 0.22) / max(0.014, pixel), -20, 20)))
+    shade = shade - body * (0.24 * _line(front - 0.225, 0.016, pixel) + 0.14 * _line(front - 0.13, 0.012, pixel))
+    relief = relief + body * 0.03 * np.exp(-((x / 0.10) ** 2)) * np.clip((0.95 - y) / 0.2, 0, 1)
+    shade = shade - body * 0.10 * _line(edge - 0.07, 0.016, pixel)
+    return relief, shade, np.zeros_like(x)
+
+
+def _hand(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+    """Fingers, round and side by side, with creases at their joints; the back of the hand."""
+    heights, creases = [], np.zeros_like(x)
+    for number, (away, along, half) in enumerate(_limbs("hand", x, y)):
+        heights.append(np.clip(half - away**2 / half, 0, None) * (1.0 if number > 1 else 0.4))
+        if number > 1:
+            across = np.exp(-((away / (0.75 * half)) ** 4))
+            length = float(np.hypot(*np.subtract(_HAND[number][2:4], _HAND[number][:2])))
+            for joint in (0.36, 0.68):
+                creases += 0.12 * across * _line((along - joint) * length, 0.012, pixel)
+            creases -= 0.10 * np.exp(-((np.hypot((along - 1.0) * length, 0.8 * away) / 0.06) ** 4))  # a nail
+    relief = np.maximum.reduce(heights)
+    between = np.exp(-relief / 0.03) * np.clip((edge - 0.02) / 0.04, 0, 1)
+    return 0.4 * relief, 1.04 - creases - 0.4 * between, np.zeros_like(x)
+
+
+_DETAILS = {
+    "surgical": _surgical,
+    "n95": _n95,
+    "kn95": _kn95,
+    "cloth": _cloth,
+    "n95valve": _n95valve,
+    "sponge": _sponge,
+    "respirator": _respirator,
+    "hand": _hand,
+}
+
+
+@lru_cache(maxsize=64)
 def pattern(kind: str, creases: int, ppu: int) -> Pattern:
     """The flat drawing of `kind` with wrinkles number `creases`, at `ppu` pixels for half a face."""
     x, y = plane(ppu)
@@ -228,17 +343,28 @@ def _band(*points: tuple[float, float]) -> NDArray[np.float64]:
     return curve
 
 
-@lru_cache(maxsize=8)
+_LOOPS = {"surgical": (0.54, 1.12, 0.034), "kn95": (0.76, 1.02, 0.048), "cloth": (0.62, 1.10, 0.042)}
+_LOOPS["sponge"] = (0.66, 0.94, 0.13)
+"""Heights at which a kind's ear loops begin, and their width."""
+
+
+@lru_cache(maxsize=16)
 def straps(kind: str) -> tuple[Strap, ...]:
-    """The bands of `kind` on both sides: ear loops that end at the ear, or an N95's two bands around the head."""
-    if kind == "n95":
+    """The bands of `kind` on both sides: ear loops that end at the ear, or two bands around the head; a hand's arm."""
+    if kind == "hand":
+        return (Strap(_band((0.64, 1.44), (0.86, 1.86), (1.00, 2.5), (1.08, 3.2), (1.14, 4.2)), 0.60),)
+    if kind in ("n95", "n95valve"):
         right = [
             Strap(_band((0.80, 0.74), (1.10, 0.36), (1.45, -0.06), (1.80, -0.40), (2.20, -0.70)), 0.065),
             Strap(_band((0.84, 1.22), (1.05, 1.12), (1.25, 1.01), (1.45, 0.90)), 0.065),
         ]
+    elif kind == "respirator":
+        right = [
+            Strap(_band((0.40, 0.66), (0.85, 0.42), (1.35, 0.02), (1.80, -0.40), (2.20, -0.70)), 0.085),
+            Strap(_band((0.80, 1.36), (1.05, 1.24), (1.25, 1.12), (1.45, 1.00)), 0.085),
+        ]
     else:
-        high, low = {"surgical": (0.54, 1.12), "kn95": (0.76, 1.02), "cloth": (0.62, 1.10)}[kind]
-        width = {"surgical": 0.034, "kn95": 0.048, "cloth": 0.042}[kind]
+        high, low, width = _LOOPS[kind]
         right = [
             Strap(_band((1.00, high), (1.20, high - 0.16), (1.40, high - 0.32), (1.54, 0.10)), width),
             Strap(_band((1.00, low), (1.20, low - 0.08), (1.38, low - 0.24), (1.52, 0.52)), width),

@@ -87,7 +87,28 @@ _STAND_OFF = {
     "n95": ([0.10, 0.30, 0.60, 0.85, 1.15, 1.45, 1.70, 1.95], [0.00, 0.06, 0.20, 0.36, 0.36, 0.26, 0.10, 0.00], 0.62),
     "kn95": ([0.10, 0.30, 0.60, 0.85, 1.15, 1.45, 1.70, 1.95], [0.00, 0.08, 0.22, 0.40, 0.38, 0.24, 0.10, 0.00], 0.42),
     "cloth": ([0.10, 0.35, 0.60, 0.80, 1.10, 1.45, 1.70, 1.95], [0.00, 0.03, 0.06, 0.20, 0.19, 0.11, 0.04, 0.01], 0.42),
+    "sponge": (
+        [0.10, 0.35, 0.60, 0.80, 1.10, 1.45, 1.70, 1.95],
+        [0.00, 0.03, 0.05, 0.16, 0.15, 0.08, 0.03, 0.00],
+        0.45,
+    ),
+    "respirator": (
+        [0.1, 0.3, 0.6, 0.85, 1.15, 1.45, 1.7, 1.95],
+        [0.00, 0.08, 0.22, 0.40, 0.44, 0.30, 0.10, 0.00],
+        0.60,
+    ),
+    "hand": ([0.10, 0.40, 0.70, 0.85, 1.15, 1.45, 1.70, 1.95], [0.12, 0.12, 0.14, 0.26, 0.28, 0.24, 0.20, 0.20], 0.60),
 }
+_STAND_OFF["n95valve"] = _STAND_OFF["n95"]
+
+# How a mask worn wrongly lies: its heights on the face are the pattern's times a factor, and lower.
+_WORN = {"": (1.0, 0.0), "below-nose": (0.71, 0.60), "chin": (0.46, 1.14)}
+
+
+def worn_height(y: Floats, worn: str) -> Floats:
+    """Heights on the face of the pattern's heights `y` when the mask is worn so."""
+    factor, lower = _WORN[worn]
+    return factor * y + lower
 
 
 def pattern_point(points: Floats) -> Floats:
@@ -104,10 +125,11 @@ def head(pattern: Floats) -> Floats:
     return np.stack([np.interp(y, _Y, _HALF_WIDTH) * np.sin(angle), y, z], axis=1)
 
 
-def mask(kind: str, pattern: Floats) -> Floats:
-    """(n, 3) float64: the points of a worn mask of `kind` at pattern points (n, 2)."""
+def mask(kind: str, worn: str, pattern: Floats) -> Floats:
+    """(n, 3) float64: the points of a mask of `kind` on the face over the bare head's pattern points (n, 2)."""
     heights, stand_offs, fade = _STAND_OFF[kind]
-    angle, y = pattern[:, 0], pattern[:, 1]
+    factor, lower = _WORN[worn]
+    angle, y = pattern[:, 0], (pattern[:, 1] - lower) / factor
     # A folded mask keeps a sharp ridge along its middle; the others are round there.
     sideways = np.sqrt(angle**2 + 0.04**2) - 0.04 if kind == "kn95" else np.abs(angle)
     shape = np.exp(-sideways / (1.1 * fade)) if kind == "kn95" else np.exp(-((sideways / fade) ** 2))

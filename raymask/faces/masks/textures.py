@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from raymask.faces.masks.shapes import plane
+from raymask.faces.masks.shapes import FILTERS, plane
 
 Array = NDArray[np.floating]
 # (X, Y, rng, pixel size) -> first pattern colour's share, second's share, brightness factor; X and Y in half faces
@@ -230,6 +230,26 @@ def _leopard(x: Array, y: Array, rng: np.random.Generator, pixel: float) -> tupl
     return ring, heart, _weave(x, y, 0.03, 0.03)
 
 
+def _foam(x: Array, y: Array, rng: np.random.Generator, pixel: float) -> tuple[Array, Array, Array]:
+    pores = np.clip(_noise(x.shape, rng, 150) - 1.2, 0, 1)
+    return _none(x), _none(x), 1.0 - 0.10 * pores + 0.012 * _noise(x.shape, rng, 60)
+
+
+def _rubber(x: Array, y: Array, rng: np.random.Generator, pixel: float) -> tuple[Array, Array, Array]:
+    filters = _step(0.30 - np.hypot(np.abs(x) - FILTERS[0], y - FILTERS[1]), pixel)
+    label = _step(0.13 - np.hypot(np.abs(x) - FILTERS[0], y - FILTERS[1]), pixel)
+    return filters - label, label, 1.0 + 0.02 * _noise(x.shape, rng, 70)
+
+
+def _skin(x: Array, y: Array, rng: np.random.Generator, pixel: float) -> tuple[Array, Array, Array]:
+    mottled = _noise(x.shape, rng, 14)
+    return (
+        np.clip(0.25 + 0.25 * mottled, 0, 1),
+        np.clip(-0.2 * mottled, 0, 1),
+        1.0 + 0.02 * _noise(x.shape, rng, 90),
+    )
+
+
 PAINTERS: dict[str, Painter] = {
     "spunbond": _spunbond,
     "crepe": _crepe,
@@ -253,6 +273,9 @@ PAINTERS: dict[str, Painter] = {
     "chevron": _chevron,
     "logo": _logo,
     "leopard": _leopard,
+    "foam": _foam,
+    "rubber": _rubber,
+    "skin": _skin,
 }
 
 

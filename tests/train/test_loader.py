@@ -1,0 +1,86 @@
+"""Batches as the loop gets them, of real prepared faces, with masks drawn afresh."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from raymask.data.crops import CropStore
+from raymask.data.remask import FreshMasks
+from raymask.data.sampler import PKSampler, SamplerConfig, Shot
+from raymask.errors import ConfigError
+from raymask.models.config import MaskFaceNetConfig
+from raymask.train.config import LoopConfig
+from raymask.train.distributed import World
+from raymask.train.loader import batches
+
+
+@pytest.fixture(scope="module")
+def config(prepared) -> LoopConfig:
+    return LoopConfig(
+        data=str(prepared),
+        remask=True,
+        flip=False,
+        model=MaskFaceNetConfig(backbone="resnet18", input_size=64),
+        batch=SamplerConfig(people=4),
+    )
+
+
+@pytest.fixture(scope="module")
+def store(config) -> CropStore:
+    return CropStore(config.data, "train")
+
+
+def load(config: LoopConfig, store: CropStore, *, epoch: int = 0, world: World | None = None) -> dict[int, np.ndarray]:
+    """Crops of an epoch's first batch by the number of their chunk."""
+    sampler = PKSampler(store.identities, config.batch, seed=config.seed)
+    masks = FreshMasks(store, config.masks, quiet=True) if config.remask else None
+    first = next(
+        batches(
+            config,
+            store,
+            sampler,
+            epoch=epoch,
+            start=0,
+            world=world or World(0, 1),
+            device=torch.device("cpu"),
+            masks=masks,
+        )
+    )
+    return {chunk.place: chunk.crops.numpy() for chunk in first.chunks}
+
+
+def test_bare_photos_are_the_stored_ones_and_masked_ones_wear_another_mask(config, store):
+    shots = PKSampler(store.identities, config.batch, seed=config.seed).batch(0, 0)
+    masked = np.array([shot.masked for shot in shots])
+    (fresh,), (stored,) = load(config, store).values(), load(replace(config, remask=False), store).values()
+    assert np.array_equal(fresh[~masked], stored[~masked])
+    bare = store.pixels([Shot(shot.row, masked=False) for shot in shots], 64)
+    for new, old, without in zip(fresh[masked], stored[masked], bare[masked], strict=True):
+        changed = np.abs(new.astype(int) - without).max(axis=0) > 20
+        assert changed[32:].mean() > 0.2, "a mask is there"
+        assert changed[:16].mean() < 0.1, "not on the forehead"
+        assert np.abs(new.astype(int) - old).mean() > 1, "and it is another"
+
+
+def test_a_mask_is_fixed_by_epoch_and_place_on_any_number_of_workers(config, store):
+    config = replace(config, chunk=8)
+    alone = load(config, store)
+    together = load(config, store, world=World(0, 2)) | load(config, store, world=World(1, 2))
+    assert alone.keys() == together.keys()
+    assert all(np.array_equal(alone[number], together[number]) for number in alone)
+
+
+def test_the_same_photo_comes_in_another_mask_the_next_time(config, store):
+    masks = FreshMasks(store, config.masks, quiet=True)
+    shot = Shot(3, masked=True)
+    visits = masks.pixels([shot] * 4, 64, np.arange(4))
+    assert len({visit.tobytes() for visit in visits}) == 4
+
+
+def test_masks_that_cannot_be_drawn_are_refused_before_the_training(prepared):
+    with pytest.raises(ConfigError, match="Unknown mask kind 'scarf'"):
+        LoopConfig(data=str(prepared), masks=("scarf",))
+    with pytest.raises(ConfigError, match="at least one mask"):
+        LoopConfig(data=str(prepared), masks=())
