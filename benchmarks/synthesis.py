@@ -1,6 +1,6 @@
 """`prepare` beside the chain that it replaces, on the same photos, one thread; then on one worker and on two.
 
-    python benchmarks/synthesis.py [--images PHOTOS] [--photos 500] [--pipeline 3000]
+    python benchmarks/synthesis.py [--images PHOTOS] [--photos 500] [--pipeline 3000] [--long 100000]
 
 JSON on standard output; without a folder of photos, on invented people. The chain is what is commonly run: dlib's HOG
 detector and 68 landmarks, a mask laid over the photo by one homography, then facenet-pytorch's MTCNN with its defaults
@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
 import statistics
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -41,6 +44,8 @@ from raymask.faces.masks.looks import TRAIN_LOOKS
 
 WARM = 10
 """Photos before those that are timed."""
+BLOCK = 50
+"""Photos that one way does before it is the other's turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,8 @@ class BenchmarkConfig:
     """Photos for one thread, drawn by seed 0."""
     pipeline: int = 3000
     """Photos for `prepare` as a whole; the first by path, again and again if there are fewer."""
+    long: int = 0
+    """Photos for a long run, whose memory is measured; 0: none."""
 
 
 class Chain:
@@ -104,11 +111,12 @@ def one_thread(data: Sequence[tuple[Photo, bytes]]) -> dict[str, Any]:
         "prepare": prepared,
         "chain": lambda photo, data: chain(decode_photo(data, photo.image_id)),
     }
-    for photo, content in data:
-        for name, way in ways.items():
-            begun = time.perf_counter()
-            done[name] += way(photo, content)
-            seconds[name].append(time.perf_counter() - begun)
+    for start in range(0, len(data), BLOCK):
+        for name, way in ways.items():  # in turns, since machines drift; in blocks, since each has caches of its own
+            for photo, content in data[start : start + BLOCK]:
+                begun = time.perf_counter()
+                done[name] += way(photo, content)
+                seconds[name].append(time.perf_counter() - begun)
     mean = {name: statistics.fmean(times[WARM:]) for name, times in seconds.items()}
     return {
         "photos": len(data),
@@ -136,13 +144,6 @@ def steps(data: Sequence[tuple[Photo, bytes]]) -> dict[str, float]:
 @contextmanager
 def _timed(module: Any, times: dict[str, list[float]]) -> Iterator[None]:
     """While it lasts, the steps that `module` calls by these names are timed."""
-    steps = {
-        "decode_photo": "decode",
-        "draw_mask": "draw the mask",
-        "encode_jpeg": "encode a JPEG",
-        "encode_png": "encode the map",
-    }
-    real = {name: getattr(module, name) for name in steps} | {"FaceDetector": module.FaceDetector}
 
     def timing(act: Callable[..., Any], step: str) -> Callable[..., Any]:
         def timed(*arguments: Any) -> Any:
@@ -153,14 +154,20 @@ def _timed(module: Any, times: dict[str, list[float]]) -> Iterator[None]:
 
         return timed
 
-    for name, step in steps.items():
-        setattr(module, name, timing(real[name], step))
-    module.FaceDetector = lambda: timing(real["FaceDetector"](), "detect, 68 landmarks")
-    try:
+    class TimedDetector(module.FaceDetector):
+        subject = timing(module.FaceDetector.subject, "find the subject, 68 landmarks")
+
+    steps = {
+        "decode_photo": "decode",
+        "draw_mask": "draw the mask",
+        "encode_jpeg": "encode a JPEG",
+        "encode_png": "encode the map",
+    }
+    replaced = {name: timing(getattr(module, name), step) for name, step in steps.items()}
+    with ExitStack() as patches:
+        for name, act in {**replaced, "FaceDetector": TimedDetector}.items():
+            patches.enter_context(mock.patch.object(module, name, act))
         yield
-    finally:
-        for name, act in real.items():
-            setattr(module, name, act)
 
 
 def mask_alone(data: Sequence[tuple[Photo, bytes]]) -> dict[str, float]:
@@ -202,6 +209,47 @@ def pipeline(root: str, photos: int, alone: float) -> dict[str, Any]:
     }
 
 
+def long_run(root: str, photos: int) -> dict[str, Any]:
+    """Memory of all processes of a `prepare` on two workers, Ray's among them, and what became of the photos."""
+    peak, done = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(2):
+            peak = max(peak, _memory())
+
+    with tempfile.TemporaryDirectory() as folder:
+        images = _tree(root, Path(folder) / "images", photos)
+        watching = threading.Thread(target=watch)
+        watching.start()
+        begun = time.monotonic()
+        summary = prepare(PrepareConfig(images=str(images), out=f"{folder}/out", workers=2))
+        done.set()
+        watching.join()
+    return {
+        "photos": summary["photos"],
+        "rows": summary["rows"],
+        "dropped": summary["dropped"],
+        "minutes": round((time.monotonic() - begun) / 60, 1),
+        "peak_gib": round(peak / 2**30, 2),
+    }
+
+
+def _memory() -> int:
+    """Bytes of this process and all that it has started, what they share counted once."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            children.setdefault(int(stat.read_text().rsplit(")", 1)[1].split()[1]), []).append(int(stat.parent.name))
+    found, total = [os.getpid()], 0
+    for pid in found:
+        found += children.get(pid, [])
+        with suppress(OSError):
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += 1024 * int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
+    return total
+
+
 def _tree(root: str, target: Path, photos: int) -> Path:
     """Links to so many photos, in folders of 25 people's photos at most."""
     folder = Folder(root)
@@ -226,6 +274,8 @@ def measure(config: BenchmarkConfig) -> dict[str, Any]:
         result["milliseconds"] = steps(data)
         result["milliseconds_a_mask_at_250"] = mask_alone(data)
         result["pipeline"] = pipeline(root, config.pipeline, result["photos_a_second"]["prepare"])
+        if config.long:
+            result["long_run"] = long_run(root, config.long)
     return result
 
 

@@ -40,8 +40,8 @@ class PhotoWorker:
             NoFaceError: it shows no face, or only a part that no mask would cover.
         """
         pixels = decode_photo(data, photo.image_id)
-        faces = self._detector(pixels)
-        face = subject(faces, pixels.shape)
+        faces = self._detector(pixels) if self._everybody else []
+        face = subject(faces, pixels.shape) if self._everybody else self._detector.subject(pixels)
         if face is None:
             raise NoFaceError(f"{photo.image_id}: no face found; use a larger, sharper or more frontal photo")
         before, others = self._others_masked(photo, pixels, [one for one in faces if one is not face])
@@ -66,9 +66,9 @@ class PhotoWorker:
         }
 
     def _others_masked(self, photo: Photo, pixels: np.ndarray, others: Sequence[Face]) -> tuple[np.ndarray, np.ndarray]:
-        """The photo with masks on all but its subject, if they wear some, and their map."""
+        """The photo with masks on all but its subject, and their map."""
         covered = np.zeros(pixels.shape[:2], np.uint8)
-        for number, other in enumerate(others if self._everybody else ()):
+        for number, other in enumerate(others):
             look, seed = mask_choice(f"{photo.image_id}/{number}", self._masks, self._seed)
             pixels, more = draw_mask(pixels, other.landmarks, look, seed)
             covered |= more

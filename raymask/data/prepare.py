@@ -189,11 +189,13 @@ class PartWorker:
     """A Ray Data actor: makes the Parquet file and the record of one part at a time."""
 
     def __init__(self, config: PrepareConfig) -> None:
+        import cv2
         import torch
 
         from raymask.data.photo_work import PhotoWorker
 
         torch.set_num_threads(1)  # one actor a CPU: more threads only get in each other's way
+        cv2.setNumThreads(1)
         self._images, self._out = Folder(config.images), Folder(config.out)
         self._work = PhotoWorker(masks=config.masks, seed=config.seed, everybody=config.faces == "all")
 

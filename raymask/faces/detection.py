@@ -8,9 +8,9 @@ import threading
 import numpy as np
 
 from raymask.errors import ImageError
-from raymask.faces.face import Face
+from raymask.faces.face import Face, subject_weights
 from raymask.faces.landmarks import LandmarkPredictor
-from raymask.faces.mtcnn import Mtcnn
+from raymask.faces.mtcnn import Detections, Mtcnn
 
 MIN_FACE = 40
 """Pixels; faces smaller than this are not looked for (to look for those of 20 takes twice the time)."""
@@ -35,18 +35,36 @@ class FaceDetector:
         Raises:
             ImageError: `photo` has another shape or dtype.
         """
+        return [self._face(photo, *one) for one in zip(*self._found(photo), strict=True)]
+
+    def subject(self, photo: np.ndarray) -> Face | None:
+        """The face that `raymask.faces.subject` chooses of all; None if there is none.
+
+        Where a large face is in the middle, small ones are not looked for, which takes most of the time. Arguments and
+        errors are those of a call.
+        """
+        boxes, scores, points = self._found(photo, subject_only=True)
+        if not len(boxes):
+            return None
+        chosen = int(np.argmax(subject_weights(boxes, photo.shape)))
+        return self._face(photo, boxes[chosen], scores[chosen], points[chosen])
+
+    def _found(self, photo: np.ndarray, *, subject_only: bool = False) -> Detections:
+        """What MTCNN finds, in pixels of the photo."""
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ImageError(f"a photo is (H, W, 3) uint8 RGB, not {photo.shape} {photo.dtype}")
         small, scale = _shrunk(photo)
         if min(small.shape[:2]) < MIN_FACE:
-            return []
-        return [
-            self._face(photo, box * np.float32(scale), float(score), five * np.float32(scale))
-            for box, score, five in zip(*self._mtcnn(small), strict=True)
-        ]
+            return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
+
+        def has_subject(boxes: np.ndarray, side: float) -> bool:
+            return bool(subject_weights(boxes, small.shape).max(initial=0.0) >= side**2)
+
+        found = self._mtcnn(small, has_subject if subject_only else None)
+        return Detections(found.boxes * np.float32(scale), found.scores, found.points * np.float32(scale))
 
     def _face(self, photo: np.ndarray, box: np.ndarray, score: float, points: np.ndarray) -> Face:
-        return Face(box=box, score=score, points=points, landmarks=self._landmarks(photo, box))
+        return Face(box=box, score=float(score), points=points, landmarks=self._landmarks(photo, box))
 
 
 def _shrunk(photo: np.ndarray) -> tuple[np.ndarray, float]:

@@ -39,8 +39,8 @@ def decode_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> np.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
             image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
         _check_size(image.size, name, max_pixels)
-        upright = ImageOps.exif_transpose(image)
-        return np.array(_to_rgb(upright))
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.array(_to_rgb(image))
     except Image.DecompressionBombError:
         raise TooLargeError(f"{name}: over {max_pixels / 1e6:.0f} megapixels; scale the photo down") from None
     except UnidentifiedImageError:
@@ -68,18 +68,20 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def encode_jpeg(photo: np.ndarray, quality: int = 95) -> bytes:
     """(H, W, 3) uint8 RGB to JPEG bytes; `quality` 1 to 100."""
-    buffer = io.BytesIO()
-    Image.fromarray(photo).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+    import cv2
+
+    return cv2.imencode(".jpg", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[
+        1
+    ].tobytes()
 
 
 def encode_png(image: np.ndarray) -> bytes:
     """(H, W) or (H, W, 3) uint8 to PNG bytes."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return buffer.getvalue()
+    import cv2
+
+    return cv2.imencode(".png", image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()

@@ -8,7 +8,7 @@ sums, and what is kept of overlapping boxes is chosen in compiled code.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +27,10 @@ _SHRINK = 0.709
 """From one size of the photo to the next: half the area."""
 _WINDOW, _STRIDE = 12, 2
 """Pixels that the first network sees at a time, and from one window to the next."""
+_LARGE = 45
+"""Pixels of a window from which a face in it is large."""
+_GROWN = 1.5
+"""Sides of a face over those of the window in which it is first seen, at most."""
 _CLOSER = (24, 48)
 """Sides of what the second and the third network see."""
 _OFFSET, _SCALE = 127.5, 0.0078125
@@ -53,6 +57,17 @@ class Detections(NamedTuple):
     """(N, 5, 2) float32: the eyes, nose tip and mouth corners, pixels (x, y)."""
 
 
+class _Windows(NamedTuple):
+    """Squares in which a face may be."""
+
+    boxes: np.ndarray
+    """(N, 4)."""
+    scores: np.ndarray
+    """(N,)."""
+    moves: np.ndarray
+    """(N, 4): how the boxes should move, as shares of their sides."""
+
+
 class Mtcnn:
     """Finds faces."""
 
@@ -69,28 +84,33 @@ class Mtcnn:
         self._first, self._second, self._third = (_Network(name, torch.device(device)) for name in _LAYERS)
 
     @torch.inference_mode()
-    def __call__(self, photo: np.ndarray) -> Detections:
-        """The faces of a photo, (H, W, 3) uint8 RGB, larger than the smallest that are looked for."""
+    def __call__(self, photo: np.ndarray, enough: Callable[[np.ndarray, float], bool] | None = None) -> Detections:
+        """The faces of a photo, (H, W, 3) uint8 RGB, larger than the smallest that are looked for.
+
+        `enough`: asked with the (N, 4) boxes of large faces, and the side in pixels that others have at most, whether
+        those are needed at all; most of the work is for small ones.
+        """
         averages = _Averages(photo)
-        boxes = self._windows(averages, photo.shape)
-        boxes, _, _ = self._closer(self._second, averages, photo.shape, boxes, _CLOSER[0], THRESHOLDS[1])
-        boxes, scores, points = self._closer(self._third, averages, photo.shape, boxes, _CLOSER[1], THRESHOLDS[2])
+        scales = _scales(photo.shape, self._least)
+        small = [scale for scale in scales if _WINDOW / scale < _LARGE]
+        windows = [self._windows_at(averages, photo.shape, scale) for scale in scales[len(small) :]]
+        if enough and small and windows:
+            found = self._faces_in(windows, averages, photo.shape)
+            if enough(found.boxes, _GROWN * _WINDOW / small[-1]):
+                return found
+        windows = [self._windows_at(averages, photo.shape, scale) for scale in small] + windows
+        return self._faces_in(windows, averages, photo.shape)
+
+    def _faces_in(self, windows: Sequence[_Windows], averages: _Averages, shape: Sequence[int]) -> Detections:
+        """What the second and the third network see in the first one's windows."""
+        boxes = _proposed(windows)
+        boxes, _, _ = self._closer(self._second, averages, shape, boxes, _CLOSER[0], THRESHOLDS[1])
+        boxes, scores, points = self._closer(self._third, averages, shape, boxes, _CLOSER[1], THRESHOLDS[2])
         kept = _without_inner(boxes, scores, 0.7)
         return Detections(boxes[kept], scores[kept], points[kept])
 
-    def _windows(self, averages: _Averages, shape: Sequence[int]) -> np.ndarray:
-        """(N, 4) squares in which the first network sees a face."""
-        found = [self._windows_at(averages, shape, scale) for scale in _scales(shape, self._least)]
-        if not found:
-            return np.zeros((0, 4), np.float32)
-        boxes, scores, moves = (np.concatenate(one) for one in zip(*found, strict=True))
-        kept = _without_overlaps(boxes, scores, 0.7)
-        return _squares(_moved(boxes[kept], moves[kept], 0.0))
-
-    def _windows_at(
-        self, averages: _Averages, shape: Sequence[int], scale: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Windows of a photo in one size: boxes (N, 4), scores (N,), and how the boxes should move (N, 4)."""
+    def _windows_at(self, averages: _Averages, shape: Sequence[int], scale: float) -> _Windows:
+        """Those of a photo in one size in which the first network sees a face."""
         height, width = (int(side * scale + 1) for side in shape[:2])
         whole = np.array([[0, 0]]), np.array([[shape[1], shape[0]]])
         scores, moves = (one[0] for one in self._first(averages(*whole, height, width)))
@@ -98,7 +118,7 @@ class Mtcnn:
         corner = _STRIDE * np.stack([column, row], axis=1).astype(np.float32) + 1
         boxes = np.floor(np.concatenate([corner, corner + _WINDOW - 1], axis=1) / np.float32(scale))
         kept = _without_overlaps(boxes, scores[row, column], 0.5)
-        return boxes[kept], scores[row, column][kept], moves[:, row, column].T[kept]
+        return _Windows(boxes[kept], scores[row, column][kept], moves[:, row, column].T[kept])
 
     def _closer(
         self,
@@ -161,6 +181,15 @@ class _Network:
                 x = F.max_pool2d(x, pool, 2, ceil_mode=True)
         face, *others = F.conv2d(x, self._head_weight, self._head_bias).split(self._values, dim=1)
         return [face.softmax(dim=1)[:, 1].cpu().numpy(), *(other.cpu().numpy() for other in others)]
+
+
+def _proposed(windows: Sequence[_Windows]) -> np.ndarray:
+    """(N, 4) squares around what windows of all sizes show."""
+    if not windows:
+        return np.zeros((0, 4), np.float32)
+    boxes, scores, moves = (np.concatenate(one) for one in zip(*windows, strict=True))
+    kept = _without_overlaps(boxes, scores, 0.7)
+    return _squares(_moved(boxes[kept], moves[kept], 0.0))
 
 
 def _convolution(weights: Mapping[str, Tensor], layer: str, channels: int) -> tuple[Tensor, Tensor]:

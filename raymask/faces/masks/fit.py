@@ -54,31 +54,42 @@ def fit_head(landmarks: Floats) -> Fit:
     return Fit(scale, rotation, shift, residuals * (limit / np.maximum(length, limit)))
 
 
+@lru_cache(maxsize=1)
+def _weighted_model() -> tuple[Floats, Floats, Floats, Floats]:
+    """Landmarks' weights (68,), the mean face's centre (3,), its points about it (68, 3), and their moments (3, 3)."""
+    weights = _POSE_WEIGHTS / _POSE_WEIGHTS.sum()
+    centre = weights @ surface.MEAN_FACE
+    model = surface.MEAN_FACE - centre
+    return weights, centre, model, model.T @ (weights[:, None] * model)
+
+
 def _pose(landmarks: Floats) -> tuple[float, Floats, Floats]:
     """Scale, rotation and shift of the mean face under scaled orthographic projection."""
-    weights = _POSE_WEIGHTS / _POSE_WEIGHTS.sum()
-    model_centre, centre = weights @ surface.MEAN_FACE, weights @ landmarks
-    model, seen = surface.MEAN_FACE - model_centre, landmarks - centre
-    root = np.sqrt(weights)[:, None]
-    affine = np.linalg.lstsq(root * model, root * seen, rcond=None)[0].T
-    u, _, vt = np.linalg.svd(affine, full_matrices=False)
+    weights, model_centre, model, moments = _weighted_model()
+    centre = weights @ landmarks
+    seen = landmarks - centre
+    common = seen.T @ (weights[:, None] * model)  # (2, 3)
+    extent = float(weights @ (seen**2).sum(axis=1))
+    u, _, vt = np.linalg.svd(np.linalg.solve(moments, common.T).T, full_matrices=False)
     rows = u @ vt
     rotation = np.vstack([rows, np.cross(rows[0], rows[1])])
-    scale = _scale(rotation, model, seen, weights)
+    scale = _scale(rotation, common, moments, extent)
     for _ in range(6):  # fill in the depths the photo does not show, and align again
-        filled = np.column_stack([seen / scale, model @ rotation[2]])
-        u, _, vt = np.linalg.svd((filled * weights[:, None]).T @ model)
-        rotation = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
-        scale = _scale(rotation, model, seen, weights)
+        u, _, vt = np.linalg.svd(np.vstack([common / scale, rotation[2] @ moments]))
+        rotation = u @ vt
+        if np.linalg.det(rotation) < 0:  # a mirror image
+            u[:, 2] = -u[:, 2]
+            rotation = u @ vt
+        scale = _scale(rotation, common, moments, extent)
     shift: Floats = centre - scale * (rotation @ model_centre)[:2]
     return scale, rotation, shift
 
 
-def _scale(rotation: Floats, model: Floats, seen: Floats, weights: Floats) -> float:
-    flat = (model @ rotation.T)[:, :2]
-    scale = float((weights[:, None] * flat * seen).sum() / (weights[:, None] * flat**2).sum())
-    spread = math.sqrt(float((weights[:, None] * seen**2).sum() / (weights[:, None] * flat**2).sum()))
-    return max(scale, 0.3 * spread)  # landmarks unlike any face still give a size
+def _scale(rotation: Floats, common: Floats, moments: Floats, extent: float) -> float:
+    """Of the best fit; `common` (2, 3) and `extent`: moments of what is seen with the model, and of itself."""
+    flat = float((rotation[:2] @ moments * rotation[:2]).sum())
+    scale = float((rotation[:2] * common).sum()) / flat
+    return max(scale, 0.3 * math.sqrt(extent / flat))  # landmarks unlike any face still give a size
 
 
 def _kernel(points: Floats, anchors: Floats) -> Floats:

@@ -118,7 +118,8 @@ def _chroma(photo: NDArray[np.uint8], landmarks: Floats) -> float:
     luma = thumb @ LUMA
     design = np.column_stack([np.ones(len(luma)), luma, luma**2])
     colour = thumb[:, [0, 2]] - thumb[:, 1:2]
-    left = colour - design @ np.linalg.lstsq(design, colour, rcond=None)[0]
+    moments = design.T @ design + 1e-9 * np.eye(3)  # a photo of one brightness has no other
+    left = colour - design @ np.linalg.solve(moments, design.T @ colour)
     scatter = 255 * float(np.quantile(np.abs(left), 0.7))  # not the mean: clipped highlights are no colour
     return min(max((scatter - 1.0) / 2.0, 0.0), 1.0)
 

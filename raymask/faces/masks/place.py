@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from raymask.faces.masks import shapes, surface
 from raymask.faces.masks.fit import Fit, Mesh, mesh, warp_weights
-from raymask.faces.masks.looks import Wear
+from raymask.faces.masks.looks import Wear, Worn
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def place(fit: Fit, wear: Wear, shape: tuple[int, ...]) -> Placed | None:
         worn[:, 1] = surface.worn_height(worn[:, 1], wear.worn)
         weights = warp_weights(worn)
     vertices, depths = fit.place(surface.mask(wear.kind, wear.worn, worn), weights)
-    normals = surface.normals(partial(surface.mask, wear.kind, wear.worn), worn) @ fit.rotation.T
+    normals = _normals(wear.kind, wear.worn) @ fit.rotation.T
     straps = _visible_straps(fit, wear)
     triangles, used = _used(wear.kind)
     reach = np.concatenate([vertices[used], *(path for path, _ in straps)])
@@ -56,7 +56,15 @@ def place(fit: Fit, wear: Wear, shape: tuple[int, ...]) -> Placed | None:
     return Placed(vertices, depths, normals, triangles, straps, (x0, y0, x1, y1))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
+def _normals(kind: str, worn: Worn) -> Floats:
+    """(n, 3) of the mesh's points on a mask that is neither wide nor tilted, which hardly matters to them."""
+    flat = grid().points.copy()
+    flat[:, 1] = surface.worn_height(flat[:, 1], worn)
+    return surface.normals(partial(surface.mask, kind, worn), flat)
+
+
+@lru_cache(maxsize=16)
 def _used(kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The mesh's triangles (t, 3) that carry a part of the mask's flat drawing, and the vertices they use."""
     flat = grid()
@@ -71,7 +79,7 @@ def _used(kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return triangles, np.unique(triangles)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _strap_weights(kind: str) -> tuple[Floats, ...]:
     return tuple(warp_weights(strap.path) for strap in shapes.straps(kind))
 
