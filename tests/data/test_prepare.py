@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -17,11 +18,14 @@ from PIL import Image
 
 from raymask.data.crop_index import locate_crops
 from raymask.data.demo_faces import Person, Shot, render
-from raymask.data.prepare import PartWorker, PrepareConfig, prepare
+from raymask.data.photo_work import PhotoWorker
+from raymask.data.photos import Photo
+from raymask.data.prepare import PartWorker, PrepareConfig, prepare, preview
 from raymask.data.schema import prepared_schema
 from raymask.data.splits import SplitConfig
 from raymask.data.storage import Folder
-from raymask.errors import ConfigError, DataError
+from raymask.errors import ConfigError, DataError, NoFaceError
+from raymask.faces.images import encode_png
 from raymask.faces.masks import draw_mask
 from raymask.faces.masks.looks import TRAIN_LOOKS
 
@@ -271,6 +275,53 @@ def test_grey_cmyk_crowds_and_single_photos_are_no_faults(bad_input):
     assert np.abs(grey - grey.mean(axis=2, keepdims=True)).max() <= 2
     left, _, right, _ = rows["anna/five.png"]["box"]
     assert 250 < (left + right) / 2 < 500  # the subject in the middle
+
+
+def test_a_preview_shows_what_would_be_drawn_and_prepares_nothing(demo_faces, tmp_path):
+    done = subprocess.run(
+        [
+            *(sys.executable, "jobs/prepare.py", "--images", demo_faces, "--out", tmp_path / "out"),
+            *("--preview", "6", "--masks", "cloth:plain#22aa33,surgical@chin,hand"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"look at {tmp_path}/out/preview.png"
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["preview.png"]
+    sheet = pixels((tmp_path / "out" / "preview.png").read_bytes())
+    assert sheet.shape[0] > 2 * 150, "two lines of four"
+    (tmp_path / "nobody" / "wall").mkdir(parents=True)
+    Image.new("RGB", (200, 200), "grey").save(tmp_path / "nobody" / "wall" / "1.jpg")
+    with pytest.raises(NoFaceError, match="no face was found in 1 photos"):
+        preview(PrepareConfig(images=str(tmp_path / "nobody"), out=str(tmp_path / "none")), 4)
+
+
+def test_everybody_in_a_photo_can_wear_a_mask(tmp_path):
+    """A small face beside the subject's: one map of both masks, the subject's as when it is masked alone."""
+    canvas, other = (render(Person.invent(seed), Shot.invent(seed)).image for seed in (1, 5))
+    canvas[90:200, 140:250] = cv2.resize(other, (110, 110), interpolation=cv2.INTER_AREA)
+    data = encode_png(canvas)
+    photo = Photo("two", "two/1.png")
+    alone, both = (
+        PhotoWorker(masks=("surgical",), seed=3, everybody=everybody)(photo, "train", data)
+        for everybody in (False, True)
+    )
+    assert (alone["mask_kind"], alone["mask_seed"]) == (both["mask_kind"], both["mask_seed"])
+    one, two = (pixels(row["mask_map"]) > 0 for row in (alone, both))
+    assert (two[one]).all()
+    changed = np.abs(pixels(alone["masked_image"]).astype(int) - pixels(both["masked_image"])).max(axis=2) > 40
+    assert two.sum() > one.sum(), "the other's mask reaches into the crop"
+    assert changed[two & ~one].mean() > 0.5
+
+
+def test_a_hand_is_written_with_an_empty_map(demo_faces):
+    file = next(iter(sorted(demo_faces.glob("*/*.jpg"))))
+    row = PhotoWorker(masks=("hand",), seed=0)(Photo("ann", "ann/1.jpg"), "train", file.read_bytes())
+    assert row["mask_kind"] == "hand"
+    assert not pixels(row["mask_map"]).any()
+    assert (np.abs(pixels(row["image"]).astype(int) - pixels(row["masked_image"])).max(axis=2) > 10).mean() > 0.1
 
 
 def test_an_output_that_cannot_be_written_ends_in_a_sentence(demo_faces, tmp_path):

@@ -1,9 +1,11 @@
+import cv2
 import numpy as np
 import pytest
 
 from raymask.data.demo_faces import Person, Shot, render
 from raymask.errors import ImageError
 from raymask.faces import Face, detect, subject
+from raymask.faces.detection import FaceDetector
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,37 @@ def test_all_faces_of_a_photo_and_the_subject_among_them(portrait):
     chosen = subject(faces, canvas.shape)
     assert chosen is not None
     assert width < chosen.centre[0] < 2 * width
+
+
+def test_the_subject_is_found_without_looking_for_small_faces_where_it_is_large(portrait):
+    detector = FaceDetector()
+    looked_at: list[float] = []
+    windows_at = detector._mtcnn._windows_at
+    detector._mtcnn._windows_at = lambda averages, shape, scale: (  # type: ignore[method-assign]
+        looked_at.append(scale) or windows_at(averages, shape, scale)  # type: ignore[func-returns-value]
+    )
+    faces = detector(portrait.image)
+    everywhere = set(looked_at)
+    looked_at.clear()
+    found = detector.subject(portrait.image)
+    assert found is not None
+    assert overlap(found.box, subject(faces, portrait.image.shape).box) > 0.9
+    assert everywhere - set(looked_at) == {max(everywhere)}, "faces of the least size were not looked for"
+
+
+def test_a_small_subject_is_found_too(portrait):
+    small = cv2.resize(portrait.image, None, fx=0.36, fy=0.36, interpolation=cv2.INTER_AREA)
+    canvas = np.full((300, 300, 3), 90, np.uint8)
+    canvas[100 : 100 + small.shape[0], 100 : 100 + small.shape[1]] = small
+    detector = FaceDetector()
+    (face,) = detector(canvas)
+    assert np.ptp(face.box[[0, 2]]) < 60
+    found = detector.subject(canvas)
+    assert found is not None
+    assert np.array_equal(found.box, face.box)
+    assert np.array_equal(found.landmarks, face.landmarks)
+    assert detector.subject(np.full((200, 200, 3), 128, np.uint8)) is None
+    assert detector.subject(np.full((20, 20, 3), 128, np.uint8)) is None
 
 
 def test_the_middle_wins_over_a_slightly_larger_face_at_the_rim():

@@ -1,0 +1,33 @@
+"""Draw a picture of masks on invented people, each from three sides: what --masks can name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from raymask.cli import parse, run
+from raymask.data.storage import Folder
+from raymask.faces.masks import TEST_LOOKS, TRAIN_LOOKS, UNCOVERED_LOOKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class LooksConfig:
+    """What to draw, and where."""
+
+    out: str
+    """PNG file."""
+    masks: tuple[str, ...] = (*TRAIN_LOOKS, *TEST_LOOKS, *UNCOVERED_LOOKS)
+    """Masks, each as KIND[:TEXTURE[~STRENGTH]][#RRGGBB[~SHARE]][@below-nose|@chin]."""
+    seed: int = 0
+    """Decides who wears them, and what a look leaves open."""
+
+
+def main() -> None:
+    config = parse(LooksConfig, __doc__)
+    from raymask.data.look_sheet import draw_look_sheet
+
+    out = Path(config.out).absolute()
+    Folder(out.parent).write(out.name, draw_look_sheet(config.masks, seed=config.seed))
+    print(f"look at {config.out}")
+
+
+if __name__ == "__main__":
+    run(main)
