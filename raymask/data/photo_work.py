@@ -14,6 +14,7 @@ from raymask.faces.crop import Square
 from raymask.faces.detection import FaceDetector
 from raymask.faces.face import Face, subject
 from raymask.faces.images import decode_photo, encode_jpeg, encode_png
+from raymask.faces.landmarks import Landmarks
 from raymask.faces.masks import draw_mask
 
 
@@ -27,9 +28,11 @@ def mask_choice(image_id: str, masks: Sequence[str], seed: int) -> tuple[str, in
 class PhotoWorker:
     """Turns photos into rows of `prepared_schema`; holds the models, so make one a process."""
 
-    def __init__(self, *, masks: Sequence[str], seed: int, everybody: bool = False) -> None:
+    def __init__(
+        self, *, masks: Sequence[str], seed: int, everybody: bool = False, landmarks: Landmarks = "dlib68"
+    ) -> None:
         """`masks`: looks, one of which each photo's subject wears, with `everybody` all others in it too."""
-        self._detector = FaceDetector()
+        self._detector = FaceDetector(landmarks=landmarks)
         self._masks, self._seed, self._everybody = masks, seed, everybody
 
     def __call__(self, photo: Photo, split: str, data: bytes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import NamedTuple
 
 from raymask.data.storage import Folder
@@ -49,31 +50,47 @@ def list_photos(root: Folder) -> tuple[list[Photo], list[Dropped]]:
     return photos, dropped
 
 
+def read_identities(address: str) -> list[str]:
+    """The names in a text file, one a line. Raises DataError if it cannot be read, is no text or names nobody."""
+    parent, _, name = address.rpartition("/")
+    try:
+        lines = Folder(parent or ".").read(name).decode().splitlines()
+    except UnicodeDecodeError:
+        raise DataError(f"{address} is not UTF-8 text; it takes one person a line") from None
+    named = [line.strip() for line in lines if line.strip()]
+    if not named:
+        raise DataError(f"{address} names nobody; it takes one person a line")
+    return named
+
+
 def choose_people(
-    photos: list[Photo], *, min_photos: int, limit_identities: int | None
+    photos: list[Photo], *, min_photos: int, limit_identities: int | None, named: Collection[str] | None = None
 ) -> tuple[list[Photo], list[Dropped]]:
     """The photos of people with at least `min_photos`, of the first `limit_identities` by name; the rest as dropped.
 
+    `named`: the only people to take; None: all.
+
     Raises:
-        DataError: nobody is left.
+        DataError: nobody is left, or somebody named has no photos.
     """
     counts = Counter(photo.identity for photo in photos)
-    enough = sorted(identity for identity, count in counts.items() if count >= min_photos)
+    missing = sorted(set(named or ()) - counts.keys())
+    if missing:
+        raise DataError(f"{len(missing):,} of the people named have no folder with photos, {missing[0]!r} first")
+    wanted = counts.keys() if named is None else set(named)
+    enough = sorted(identity for identity in wanted if counts[identity] >= min_photos)
     chosen = set(enough[:limit_identities])
     if not chosen:
-        raise DataError(
-            f"no person has {min_photos} photos (the most anyone has is {max(counts.values())}); lower --min-photos"
-        )
-    kept, dropped = [], []
-    for photo in photos:
-        if photo.identity in chosen:
-            kept.append(photo)
-        elif counts[photo.identity] < min_photos:
-            dropped.append(
-                Dropped(
-                    photo.image_id, f"its person has {counts[photo.identity]} photos, under --min-photos {min_photos}"
-                )
-            )
-        else:
-            dropped.append(Dropped(photo.image_id, f"its person is over --limit-identities {limit_identities}"))
+        most = max(counts[identity] for identity in wanted)
+        raise DataError(f"no person has {min_photos} photos (the most anyone has is {most}); lower --min-photos")
+
+    def reason(identity: str) -> str:
+        if identity not in wanted:
+            return "its person is not named in --identities"
+        if counts[identity] < min_photos:
+            return f"its person has {counts[identity]} photos, under --min-photos {min_photos}"
+        return f"its person is over --limit-identities {limit_identities}"
+
+    kept = [photo for photo in photos if photo.identity in chosen]
+    dropped = [Dropped(photo.image_id, reason(photo.identity)) for photo in photos if photo.identity not in chosen]
     return kept, dropped

@@ -15,17 +15,21 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from raymask.cluster import connect, own_error
 from raymask.data.crop_index import INDEX, IndexWriter, locate_crops
-from raymask.data.photos import Dropped, Photo, choose_people, list_photos
+from raymask.data.photos import Dropped, Photo, choose_people, list_photos, read_identities
 from raymask.data.schema import dropped_schema, parquet_file, prepared_schema
 from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, given_splits, read_splits
 from raymask.data.storage import Folder, UnreadableError, absolute
 from raymask.errors import ConfigError, DataError, ImageError, NoFaceError, check_choice
+from raymask.faces.landmarks import Landmarks
 from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.progress import Progress
+
+if TYPE_CHECKING:
+    from raymask.data.photo_work import PhotoWorker
 
 PLAN, RECORDS, SUMMARY, SPLITS_FILE, DROPPED = "plan.json", "_parts", "summary.json", "splits.json", "dropped.parquet"
 
@@ -45,6 +49,8 @@ class PrepareConfig:
     """Folder (or URI) for the prepared faces; shared by all machines of the cluster."""
     min_photos: int = 1
     """Photos a person needs to be prepared at all."""
+    identities: str | None = None
+    """Text file of the people to prepare, one a line, as VGGFace2's lists are; null: all."""
     limit_identities: int | None = None
     """Prepare only the first so many people by name; null: all."""
     splits: str | None = None
@@ -56,6 +62,8 @@ class PrepareConfig:
     cloth:plain#2244aa, surgical@chin. Each photo wears one of them; one named twice is worn twice as often."""
     faces: Faces = "subject"
     """Whose faces in a photo wear masks: that of its subject, which is cropped, or all."""
+    landmarks: Landmarks = "dlib68"
+    """What finds the 68 landmarks: dlib's model, whose data excludes commercial use, or mean-head, which is free."""
     seed: int = 0
     """Decides each photo's mask."""
     preview: int | None = None
@@ -67,6 +75,7 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         check_choice("faces", self.faces, get_args(Faces))
+        check_choice("landmarks", self.landmarks, get_args(Landmarks))
         for name in ("min_photos", "limit_identities", "workers", "photos_per_file", "preview"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -98,12 +107,13 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
         What `OUT/summary.json` says.
 
     Raises:
-        DataError: no photos, none of them usable, an output that cannot be written, or one made with other options.
+        DataError: no photos, none of them usable, somebody named who has none, an output that cannot be written, or one
+            made with other options.
     """
     config = replace(config, images=absolute(config.images), out=absolute(config.out))
     out = Folder(config.out)
     photos, strangers = list_photos(Folder(config.images))
-    chosen, unchosen = choose_people(photos, min_photos=config.min_photos, limit_identities=config.limit_identities)
+    chosen, unchosen = _chosen(photos, config)
     counts = Counter(photo.identity for photo in chosen)
     splits = draw_splits(counts, config.split) if config.splits is None else given_splits(counts, config.splits)
     parts = cut_parts(chosen, splits, config.photos_per_file)
@@ -116,6 +126,11 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     return _finish(out, parts, splits, [*strangers, *unchosen])
 
 
+def _chosen(photos: list[Photo], config: PrepareConfig) -> tuple[list[Photo], list[Dropped]]:
+    named = None if config.identities is None else read_identities(absolute(config.identities))
+    return choose_people(photos, min_photos=config.min_photos, limit_identities=config.limit_identities, named=named)
+
+
 def preview(config: PrepareConfig, count: int) -> str:
     """Draw `count` photos, or all, spread evenly, as `prepare` would, into OUT/preview.png.
 
@@ -126,14 +141,13 @@ def preview(config: PrepareConfig, count: int) -> str:
         DataError: no photos, or a picture that cannot be written.
         NoFaceError: there is a face in none of them.
     """
-    from raymask.data.photo_work import PhotoWorker
     from raymask.data.sheet import draw_sheet
 
     images, out = Folder(config.images), Folder(config.out)
     photos, _ = list_photos(images)
-    chosen, _ = choose_people(photos, min_photos=config.min_photos, limit_identities=config.limit_identities)
+    chosen, _ = _chosen(photos, config)
     chosen = [chosen[place * len(chosen) // count] for place in range(count)] if count < len(chosen) else chosen
-    work = PhotoWorker(masks=config.masks, seed=config.seed, everybody=config.faces == "all")
+    work = _photo_worker(config)
     rows = []
     with Progress("preview", total=len(chosen), unit="photos") as progress:
         for photo in chosen:
@@ -167,6 +181,8 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
     plan = {key: value for key, value in asdict(config).items() if key not in ("out", "workers", "preview")}
     if config.splits is not None:
         plan["splits"] = read_splits(config.splits)
+    if config.identities is not None:
+        plan["identities"] = sorted(read_identities(absolute(config.identities)))
     plan["format"] = FORMAT
     plan["photos"] = hashlib.sha256("\n".join(photo.image_id for photo in photos).encode()).hexdigest()
     plan = json.loads(json.dumps(plan))
@@ -185,6 +201,14 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
     return out.exists(SUMMARY)
 
 
+def _photo_worker(config: PrepareConfig) -> PhotoWorker:
+    from raymask.data.photo_work import PhotoWorker
+
+    return PhotoWorker(
+        masks=config.masks, seed=config.seed, everybody=config.faces == "all", landmarks=config.landmarks
+    )
+
+
 class PartWorker:
     """A Ray Data actor: makes the Parquet file and the record of one part at a time."""
 
@@ -192,12 +216,10 @@ class PartWorker:
         import cv2
         import torch
 
-        from raymask.data.photo_work import PhotoWorker
-
         torch.set_num_threads(1)  # one actor a CPU: more threads only get in each other's way
         cv2.setNumThreads(1)
         self._images, self._out = Folder(config.images), Folder(config.out)
-        self._work = PhotoWorker(masks=config.masks, seed=config.seed, everybody=config.faces == "all")
+        self._work = _photo_worker(config)
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         """Do one part; returns the number of its photos, and what went wrong if it could not be done."""

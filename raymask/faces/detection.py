@@ -1,4 +1,4 @@
-"""Finding faces: MTCNN for boxes and five points (paper §3.1), dlib for the 68 landmarks."""
+"""Finding faces: MTCNN for boxes and five points (paper §3.1), an engine for the 68 landmarks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from raymask.errors import ImageError
 from raymask.faces.face import Face, subject_weights
-from raymask.faces.landmarks import LandmarkPredictor
+from raymask.faces.landmarks import Landmarks, landmark_engine
 from raymask.faces.mtcnn import Detections, Mtcnn
 
 MIN_FACE = 40
@@ -20,11 +20,11 @@ MAX_SIDE = 1024
 
 
 class FaceDetector:
-    """Holds MTCNN and the landmark predictor; making one takes about a second, so make one a process."""
+    """Holds MTCNN and the landmark engine; making one takes about a second, so make one a process."""
 
-    def __init__(self, *, device: str = "cpu") -> None:
+    def __init__(self, *, device: str = "cpu", landmarks: Landmarks = "dlib68") -> None:
         self._mtcnn = Mtcnn(least=MIN_FACE, device=device)
-        self._landmarks = LandmarkPredictor()
+        self._landmarks = landmark_engine(landmarks)
 
     def __call__(self, photo: np.ndarray) -> list[Face]:
         """All faces of a photo, surest first.
@@ -64,7 +64,7 @@ class FaceDetector:
         return Detections(found.boxes * np.float32(scale), found.scores, found.points * np.float32(scale))
 
     def _face(self, photo: np.ndarray, box: np.ndarray, score: float, points: np.ndarray) -> Face:
-        return Face(box=box, score=float(score), points=points, landmarks=self._landmarks(photo, box))
+        return Face(box=box, score=float(score), points=points, landmarks=self._landmarks(photo, box, points))
 
 
 def _shrunk(photo: np.ndarray) -> tuple[np.ndarray, float]:

@@ -1,6 +1,6 @@
 import pytest
 
-from raymask.data.photos import Photo, choose_people, list_photos
+from raymask.data.photos import Photo, choose_people, list_photos, read_identities
 from raymask.data.storage import Folder
 from raymask.errors import DataError
 
@@ -41,3 +41,25 @@ def test_people_are_chosen_by_photos_and_number():
 def test_nobody_left_is_an_error():
     with pytest.raises(DataError, match="no person has 9 photos"):
         choose_people([Photo("a", "a/1.jpg")], min_photos=9, limit_identities=None)
+
+
+def test_people_are_taken_from_a_list(tmp_path):
+    photos = [Photo(name, f"{name}/{n}.jpg") for name in ("n000001", "n000002", "n000003") for n in range(2)]
+    (tmp_path / "people.txt").write_text("n000003\n\n n000001 \r\n")
+    named = read_identities(str(tmp_path / "people.txt"))
+    kept, dropped = choose_people(photos, min_photos=1, limit_identities=None, named=named)
+    assert {photo.identity for photo in kept} == {"n000001", "n000003"}
+    assert [item.reason for item in dropped] == ["its person is not named in --identities"] * 2
+    kept, dropped = choose_people(photos, min_photos=1, limit_identities=1, named=named)
+    assert {photo.identity for photo in kept} == {"n000001"}
+    assert len(kept) + len(dropped) == len(photos)
+    with pytest.raises(DataError, match="1 of the people named have no folder with photos, 'n000009' first"):
+        choose_people(photos, min_photos=1, limit_identities=None, named=["n000001", "n000009"])
+
+
+def test_a_list_that_is_none_is_named(tmp_path):
+    (tmp_path / "empty.txt").write_text("\n\n")
+    (tmp_path / "picture.txt").write_bytes(b"\xff\xd8\xff")
+    for name, why in (("empty.txt", "names nobody"), ("picture.txt", "is not UTF-8 text"), ("none.txt", "none.txt")):
+        with pytest.raises(DataError, match=why):
+            read_identities(str(tmp_path / name))

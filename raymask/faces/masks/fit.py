@@ -46,7 +46,7 @@ def fit_head(landmarks: Floats) -> Fit:
     """
     if not np.ptp(landmarks, axis=0).max() > 1.0:
         raise ConfigError("The 68 landmarks lie within one pixel of each other; a mask needs a face with an extent.")
-    scale, rotation, shift = _pose(landmarks)
+    scale, rotation, shift = pose(_landmarks(), landmarks)
     posed = scale * (surface.MEAN_FACE @ rotation.T)[:, :2] + shift
     residuals = (landmarks - posed)[_ANCHORS]
     length = np.linalg.norm(residuals, axis=1, keepdims=True)
@@ -54,21 +54,36 @@ def fit_head(landmarks: Floats) -> Fit:
     return Fit(scale, rotation, shift, residuals * (limit / np.maximum(length, limit)))
 
 
+@dataclass(frozen=True)
+class WeightedPoints:
+    """Points of the mean head, by which its pose in a photo is found."""
+
+    weights: Floats  # (n,), in sum 1
+    centre: Floats  # (3,)
+    points: Floats  # (n, 3), about the centre
+    moments: Floats  # (3, 3)
+
+    @classmethod
+    def of(cls, points: Floats, weights: Floats) -> "WeightedPoints":
+        """Of head points (n, 3), not all in a plane, and weights (n,)."""
+        weights = weights / weights.sum()
+        centre = weights @ points
+        about = points - centre
+        return cls(weights, centre, about, about.T @ (weights[:, None] * about))
+
+
 @lru_cache(maxsize=1)
-def _weighted_model() -> tuple[Floats, Floats, Floats, Floats]:
-    """Landmarks' weights (68,), the mean face's centre (3,), its points about it (68, 3), and their moments (3, 3)."""
-    weights = _POSE_WEIGHTS / _POSE_WEIGHTS.sum()
-    centre = weights @ surface.MEAN_FACE
-    model = surface.MEAN_FACE - centre
-    return weights, centre, model, model.T @ (weights[:, None] * model)
+def _landmarks() -> WeightedPoints:
+    return WeightedPoints.of(surface.MEAN_FACE, _POSE_WEIGHTS)
 
 
-def _pose(landmarks: Floats) -> tuple[float, Floats, Floats]:
-    """Scale, rotation and shift of the mean face under scaled orthographic projection."""
-    weights, model_centre, model, moments = _weighted_model()
-    centre = weights @ landmarks
-    seen = landmarks - centre
-    common = seen.T @ (weights[:, None] * model)  # (2, 3)
+def pose(model: WeightedPoints, points: Floats) -> tuple[float, Floats, Floats]:
+    """Scale, rotation (3, 3) and shift (2,) of the mean head under scaled orthographic projection, by where the model's
+    points are seen, (n, 2)."""
+    weights, moments = model.weights, model.moments
+    centre = weights @ points
+    seen = points - centre
+    common = seen.T @ (weights[:, None] * model.points)  # (2, 3)
     extent = float(weights @ (seen**2).sum(axis=1))
     u, _, vt = np.linalg.svd(np.linalg.solve(moments, common.T).T, full_matrices=False)
     rows = u @ vt
@@ -81,7 +96,7 @@ def _pose(landmarks: Floats) -> tuple[float, Floats, Floats]:
             u[:, 2] = -u[:, 2]
             rotation = u @ vt
         scale = _scale(rotation, common, moments, extent)
-    shift: Floats = centre - scale * (rotation @ model_centre)[:2]
+    shift: Floats = centre - scale * (rotation @ model.centre)[:2]
     return scale, rotation, shift
 
 
