@@ -41,7 +41,7 @@ class Redraw:
     side: int
     """Pixels of the result."""
     looks: tuple[str, ...]
-    """Masks, as kind or kind:texture."""
+    """Masks, as `parse_look` takes them."""
     turn: float = 4.0
     """Degrees, standard deviation."""
     shift: float = 0.03

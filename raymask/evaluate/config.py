@@ -36,7 +36,7 @@ class EvaluateConfig:
     mask: PairMask = "none"
     """Which photos of a pair wear a mask: none, one (the second), both. For protocol pairs."""
     masks: tuple[str, ...] = TEST_LOOKS
-    """Masks to draw, as kind or kind:texture; each photo wears one. The default's textures are never trained on."""
+    """Masks to draw, as jobs/prepare.py takes them; each photo wears one. Training draws none of the default."""
     seed: int = 0
     """0 or more. Decides masks, batches, enrolled photos and resamples."""
     limit_people: int | None = None

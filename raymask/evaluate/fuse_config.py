@@ -24,7 +24,7 @@ class FuseConfig:
     out: str
     """Folder of the bundle to make."""
     masks: tuple[str, ...] = TRAIN_LOOKS
-    """Masks to draw, as kind or kind:texture."""
+    """Masks to draw, as jobs/prepare.py takes them."""
     seed: int = 0
     """0 or more. Decides masks and enrolled photos."""
     max_photos: int | None = None

@@ -29,7 +29,7 @@ class Probes:
         self._images, self._masks, self._seed = images, masks, seed
 
     def look(self, photo: Photo) -> str:
-        """The mask that the photo wears when masked, as kind:texture or kind."""
+        """The mask that the photo wears when masked, as `parse_look` takes it."""
         return mask_choice(photo.image_id, self._masks, self._seed)[0]
 
     def bare(self, photo: Photo) -> np.ndarray:
@@ -48,4 +48,4 @@ class Probes:
             return None
         kind, mask_seed = mask_choice(photo.image_id, self._masks, self._seed)
         masked, mask_map = draw_mask(bare, face.landmarks, kind, mask_seed)
-        return (masked, mask_map) if mask_map.any() else None
+        return None if np.array_equal(masked, bare) else (masked, mask_map)

@@ -25,7 +25,7 @@ class CourseConfig:
     seed: int = 0
     """Decides initial weights, the order of photos, and every mask."""
     masks: tuple[str, ...] = TRAIN_LOOKS
-    """Masks to draw, as kind or kind:texture."""
+    """Masks to draw, as jobs/prepare.py takes them."""
     precision: Precision = "float32"
     """Arithmetic of the convolutions that learn; bfloat16 is faster on processors that have it. Losses and measurements
     are always float32."""

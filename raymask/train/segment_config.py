@@ -23,7 +23,7 @@ class SegmentConfig(CourseConfig):
     learning_rate: float = 2e-3
     """Of AdamW at its height; it rises over the first twentieth of the steps and falls to 0 along a cosine."""
     masks: tuple[str, ...] = TRAIN_LOOKS
-    """Masks to draw, as kind or kind:texture; most of them are given colours and prints that none of these has."""
+    """Masks to draw, as jobs/prepare.py takes them; most are given colours and prints that none of these has."""
     bare: float = 0.3
     """Share of the photos that wear no mask, 0 to 1."""
     validation_photos: int = 200
