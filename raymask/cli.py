@@ -64,9 +64,12 @@ def _switched(words: list[str], config_class: type) -> list[str]:
     ]
 
 
+_NAMES = (tuple[str, ...], tuple[str, ...] | None)
+
+
 def _bracketed(words: list[str], config_class: type) -> list[str]:
     """`--masks a,b` as `--masks [a,b]`, the form the parser knows for fields that are tuples of strings."""
-    options = {f"--{name}" for name, kind in get_type_hints(config_class).items() if kind == tuple[str, ...]}
+    options = {f"--{name}" for name, kind in get_type_hints(config_class).items() if kind in _NAMES}
     done = list(words)
     for place, word in enumerate(words):
         name, equals, value = word.partition("=")

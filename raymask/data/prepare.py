@@ -8,13 +8,13 @@ passes through the driver but counts.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from raymask.cluster import connect, own_error
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 PLAN, RECORDS, SUMMARY, SPLITS_FILE, DROPPED = "plan.json", "_parts", "summary.json", "splits.json", "dropped.parquet"
 
-FORMAT = 2
-"""Version of what lies in OUT; 2 brought the index of crops."""
+FORMAT = 3
+"""Version of what lies in OUT; 2 brought the index of crops, 3 draws and finds faces a little differently."""
 
 Faces = Literal["subject", "all"]
 
@@ -50,7 +50,7 @@ class PrepareConfig:
     min_photos: int = 1
     """Photos a person needs to be prepared at all."""
     identities: str | None = None
-    """Text file of the people to prepare, one a line, as VGGFace2's lists are; null: all."""
+    """Text file of the people to prepare, one a line; null: all."""
     limit_identities: int | None = None
     """Prepare only the first so many people by name; null: all."""
     splits: str | None = None
@@ -61,7 +61,8 @@ class PrepareConfig:
     """Masks to draw, each as KIND[:TEXTURE[~STRENGTH]][#RRGGBB[~SHARE]][@below-nose|@chin]: cloth, cloth:gingham,
     cloth:plain#2244aa, surgical@chin. Each photo wears one of them; one named twice is worn twice as often."""
     faces: Faces = "subject"
-    """Whose faces in a photo wear masks: that of its subject, which is cropped, or all."""
+    """Whose faces in a photo wear masks: that of its subject, which is cropped, or all. With all, small faces are
+    looked for in every photo, and the subject's box may differ by a few pixels."""
     landmarks: Landmarks = "dlib68"
     """What finds the 68 landmarks: dlib's model, whose data excludes commercial use, or mean-head, which is free."""
     seed: int = 0
@@ -127,7 +128,7 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
 
 
 def _chosen(photos: list[Photo], config: PrepareConfig) -> tuple[list[Photo], list[Dropped]]:
-    named = None if config.identities is None else read_identities(absolute(config.identities))
+    named = None if config.identities is None else read_identities(config.identities)
     return choose_people(photos, min_photos=config.min_photos, limit_identities=config.limit_identities, named=named)
 
 
@@ -151,8 +152,9 @@ def preview(config: PrepareConfig, count: int) -> str:
     rows = []
     with Progress("preview", total=len(chosen), unit="photos") as progress:
         for photo in chosen:
-            with contextlib.suppress(ImageError, NoFaceError, UnreadableError):
-                rows.append(work(photo, "train", images.read(photo.image_id)))
+            row = _row(work, photo, "train", partial(images.read, photo.image_id))
+            if not isinstance(row, Dropped):
+                rows.append(row)
             progress.add(1)
     if not rows:
         raise NoFaceError(f"no face was found in {len(chosen):,} photos of {config.images}; preview more of them")
@@ -182,7 +184,7 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
     if config.splits is not None:
         plan["splits"] = read_splits(config.splits)
     if config.identities is not None:
-        plan["identities"] = sorted(read_identities(absolute(config.identities)))
+        plan["identities"] = sorted(read_identities(config.identities))
     plan["format"] = FORMAT
     plan["photos"] = hashlib.sha256("\n".join(photo.image_id for photo in photos).encode()).hexdigest()
     plan = json.loads(json.dumps(plan))
@@ -207,6 +209,18 @@ def _photo_worker(config: PrepareConfig) -> PhotoWorker:
     return PhotoWorker(
         masks=config.masks, seed=config.seed, everybody=config.faces == "all", landmarks=config.landmarks
     )
+
+
+def _row(work: PhotoWorker, photo: Photo, split: Split, read: Callable[[], bytes]) -> dict[str, Any] | Dropped:
+    """A photo's row, or why it has none. Raises DataError where storage fails."""
+    try:
+        return work(photo, split, read())
+    except (ImageError, NoFaceError, UnreadableError) as error:
+        return Dropped(photo.image_id, str(error))
+    except DataError:
+        raise
+    except Exception as error:  # whatever a library throws at one photo must not cost the others
+        return Dropped(photo.image_id, f"{photo.image_id}: {type(error).__name__}: {error}")
 
 
 class PartWorker:
@@ -236,14 +250,11 @@ class PartWorker:
         rows: list[dict[str, Any]] = []
         dropped: list[Dropped] = []
         for photo in part.photos:
-            try:
-                rows.append(self._work(photo, part.split, self._read(photo.image_id)))
-            except (ImageError, NoFaceError, UnreadableError) as error:
-                dropped.append(Dropped(photo.image_id, str(error)))
-            except DataError:
-                raise
-            except Exception as error:  # whatever a library throws at one photo must not cost the others
-                dropped.append(Dropped(photo.image_id, f"{photo.image_id}: {type(error).__name__}: {error}"))
+            row = _row(self._work, photo, part.split, partial(self._read, photo.image_id))
+            if isinstance(row, Dropped):
+                dropped.append(row)
+            else:
+                rows.append(row)
         crops: list[dict[str, Any]] = []
         if rows:
             data = parquet_file(rows, prepared_schema())

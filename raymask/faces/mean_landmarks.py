@@ -49,7 +49,8 @@ class MeanHeadLandmarks:
         squared = ((landmarks[:, None] - expected) ** 2).sum(axis=-1) / (_REACH * scale) ** 2
         pull = np.exp(-squared)
         landmarks += pull / (pull.sum(axis=1, keepdims=True) + _STIFFNESS) @ (seen - expected)
-        _fit_jaw(landmarks, box)
+        upright = abs(rotation[1, 1]) / np.hypot(rotation[0, 1], rotation[1, 1])
+        _fit_jaw(landmarks, box, float(upright) ** 4)
         return landmarks.astype(np.float32)
 
 
@@ -62,8 +63,9 @@ def _known() -> WeightedPoints:
     return WeightedPoints.of(points, np.array([1, 1, 1, 1, 1, 0.5, 0.5, 1, 1, 1]))
 
 
-def _fit_jaw(landmarks: np.ndarray, box: np.ndarray) -> None:
-    """Move the jaw, landmarks 0 to 16, to where the box says; in place."""
+def _fit_jaw(landmarks: np.ndarray, box: np.ndarray, share: float) -> None:
+    """Move the jaw, landmarks 0 to 16, to where the box says, by a share of the way: of a head on its side the box says
+    nothing. In place."""
     eyes = float(np.linalg.norm(landmarks[36] - landmarks[45]))
     jaw, heights, across = landmarks[:17], MEAN_FACE[:17, 1], MEAN_FACE[:17, 0]
     down = np.clip((heights - _NOSE_BASE) / (_CHIN_HEIGHT - _NOSE_BASE), 0, 1)
@@ -71,5 +73,5 @@ def _fit_jaw(landmarks: np.ndarray, box: np.ndarray) -> None:
     chin = _CHIN * eyes + _CHIN_BY_BOX * (box[3] - jaw[8, 1])
     left = -_SIDE * eyes + _SIDE_BY_BOX * (box[0] - jaw[0, 0])
     right = _SIDE * eyes + _SIDE_BY_BOX * (box[2] - jaw[16, 0])
-    jaw[:, 1] += down * chin + _EAR_LOWER * eyes * (1 - down)
-    jaw[:, 0] += out * np.where(across < 0, left, right)
+    jaw[:, 1] += share * (down * chin + _EAR_LOWER * eyes * (1 - down))
+    jaw[:, 0] += share * out * np.where(across < 0, left, right)

@@ -43,7 +43,7 @@ class EnrolledPhoto:
     key: bytes
     added: datetime
     looks: tuple[str, ...]
-    """Masks that were drawn on it to enrol it once more each, as kind or kind:texture."""
+    """Masks that were drawn on it to enrol it once more each, as `parse_look` takes them."""
     kept: bool
     """Whether the photo itself lies in the gallery."""
 

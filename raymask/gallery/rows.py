@@ -32,7 +32,7 @@ class Enrolment:
     embeddings: np.ndarray
     """(V, D) float32, rows of length 1: of the photo as it came, then of it with masks drawn on."""
     looks: tuple[str, ...]
-    """(V,) the masks drawn, as kind or kind:texture; none ("") for the photo as it came."""
+    """(V,) the masks drawn, as `parse_look` takes them; none ("") for the photo as it came."""
     picture: bytes | None = None
     """The photo's file, where it is to be kept."""
 

@@ -78,7 +78,7 @@ def enrol(config: EnrolConfig) -> BulkEnrolled:
         GalleryStore(config.gallery, plan.space) as store,
         Progress("enrol", total=total, unit="photos") as progress,
     ):
-        _write_dropped(config.dropped, dropped)  # now, for hours of work must not end where it cannot be written
+        _check_dropped(config.dropped)  # now, for hours of work must not end where it cannot be written
         for unit in _on_ray(units, config, store.photos()):
             enrolments = [_unpacked(row) for row in unit["enrolments"]]
             fresh = store.enrol(enrolments)
@@ -91,11 +91,23 @@ def enrol(config: EnrolConfig) -> BulkEnrolled:
     return BulkEnrolled(new, known, sorted(dropped))
 
 
+def _check_dropped(path: str | None) -> None:
+    """Raise DataError if the list of the dropped cannot be written; one that is there stays until it can be."""
+    if path is not None:
+        folder, name = _split(path)
+        folder.write(name, folder.read(name) if folder.exists(name) else b"[]\n")
+
+
 def _write_dropped(path: str | None, dropped: Sequence[Dropped]) -> None:
     if path is not None:
-        folder, _, name = absolute(path).rpartition("/")
+        folder, name = _split(path)
         listed = [item._asdict() for item in sorted(dropped)]
-        Folder(folder or "/").write(name, (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode())
+        folder.write(name, (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _split(path: str) -> tuple[Folder, str]:
+    folder, _, name = absolute(path).rpartition("/")
+    return Folder(folder or "/"), name
 
 
 def _units(images: Folder) -> tuple[list[str], int, list[Dropped]]:
@@ -103,9 +115,12 @@ def _units(images: Folder) -> tuple[list[str], int, list[Dropped]]:
     if images.exists(_PREPARED):
         if not images.exists("summary.json"):
             raise DataError(f"{images.uri} is not prepared to the end; run jobs/prepare.py again, and it goes on")
-        summary = json.loads(images.read("summary.json"))
+        try:
+            rows = int(json.loads(images.read("summary.json"))["rows"])
+        except (ValueError, KeyError, TypeError):
+            raise DataError(f"{images / 'summary.json'} is damaged; prepare again into another --out") from None
         files = [name for name in images.names() if name.startswith("split=") and name.endswith(".parquet")]
-        return [json.dumps(name) for name in files], int(summary["rows"]), []
+        return [json.dumps(name) for name in files], rows, []
     photos, strangers = list_photos(images)
     units = [json.dumps(photos[start : start + _PHOTOS]) for start in range(0, len(photos), _PHOTOS)]
     return units, len(photos), strangers
@@ -205,7 +220,7 @@ def _prepared(images: Folder, name: str) -> list[tuple[str, Callable[[], Found]]
     try:
         with images.seekable(name) as file:
             rows = pq.read_table(file, columns=columns).to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{images / name} cannot be read ({error}); prepare again into another --out") from None
     return [(row["image_id"], lambda row=row: _crop(row)) for row in rows]  # type: ignore[misc]
 

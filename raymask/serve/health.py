@@ -12,8 +12,8 @@ from raymask.errors import RaymaskError
 FAILURES = 5
 """Batches in a row without an answer after which a network is given up: one of them may be the photos' fault, but a
 GPU that has failed fails for all that come."""
-PATIENCE = 60.0
-"""Seconds of one batch after which a network is given up."""
+PATIENCE = 120.0
+"""Seconds of one batch after which a network is given up: far more than it takes for all faces of all its photos."""
 
 
 class Health:
@@ -27,7 +27,7 @@ class Health:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Around a batch, in whichever thread."""
+        """Around a batch, or what is left of it, in whichever thread."""
         self._begun = self._clock()
         try:
             yield

@@ -93,21 +93,21 @@ class StageReplica:
 
     def _answers(self, asked: list[tuple[Any, ...]]) -> list[Any]:
         begun = time.perf_counter()
-        with self._health.at_work():
-            answers = self._answers_of(asked)
-            self._health.heard(answers)
+        answers = self._answers_of(asked)
+        self._health.heard(answers)
         self._work_seconds.observe(time.perf_counter() - begun)
         self._sizes.observe(len(asked))
         return answers
 
     def _answers_of(self, asked: list[tuple[Any, ...]]) -> list[Any]:
         if len(asked) > 1 and hasattr(self._work, "together"):
-            with contextlib.suppress(Exception):  # one of them is to blame: ask for each by itself
+            with contextlib.suppress(Exception), self._health.at_work():  # or one is to blame: ask for each by itself
                 return list(self._work.together(asked))
         return [self._answer(one) for one in asked]
 
     def _answer(self, asked: tuple[Any, ...]) -> Any:
         try:
-            return self._work(*asked)
+            with self._health.at_work():
+                return self._work(*asked)
         except Exception as error:  # goes to the one who asked
             return error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raymask.data.prepare import PLAN
@@ -31,10 +31,19 @@ def claim(
     settings = json.loads(json.dumps(settings | {"data": plan}))
     if begun and folder.exists(file):
         earlier = json.loads(folder.read(file))
-        changed = [key for key in settings if key not in free and settings[key] != earlier.get(key)]
+        changed = changed_settings(settings, earlier, free=free)
         if changed:
             raise DataError(
                 f"{folder.uri} is a {kind} with other settings ({', '.join(changed)} changed); choose another --name "
                 f"to start anew, or the settings of before to continue"
             )
     folder.write(file, (json.dumps(settings, indent=1) + "\n").encode())
+
+
+def changed_settings(now: Mapping[str, Any], earlier: Mapping[str, Any], *, free: Sequence[str]) -> list[str]:
+    """Settings that differ, but for those that may; one that an earlier version did not know does unless it is off."""
+
+    def same(key: str) -> bool:
+        return bool(now[key] == earlier[key]) if key in earlier else not now[key]
+
+    return [key for key in now if key not in free and not same(key)]

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, check_choice
-from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+from raymask.faces.masks.looks import parse_look
 from raymask.models.config import MaskFaceNetConfig
 
 Distance = Literal["squared_euclidean", "cosine"]
@@ -114,8 +114,8 @@ class LoopConfig:
     """Mirror half of the photos, chosen anew at every visit."""
     remask: bool = False
     """Draw a fresh mask at each visit of a photo, from its stored landmarks; off: the one that it was prepared with."""
-    masks: tuple[str, ...] = TRAIN_LOOKS
-    """Masks that remask draws, as jobs/prepare.py takes them."""
+    masks: tuple[str, ...] | None = None
+    """Masks that remask draws, as jobs/prepare.py takes them; null: those that it draws by itself."""
     chunk: int | None = None
     """Photos that go through the network at once, and that it normalises together; a batch of any size trains in the
     memory of one chunk and is the same on any number of workers. null: each worker's share of the batch at once,
@@ -137,9 +137,9 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, get_args(Precision))
-        if not self.masks:
-            raise ConfigError("masks must name at least one mask")
-        for look in self.masks:
+        if self.masks is not None and not (self.remask and self.masks):
+            raise ConfigError("masks must name at least one mask, for remask to draw")
+        for look in self.masks or ():
             parse_look(look)
         if self.seed < 0:
             raise ConfigError(f"seed must be 0 or more, not {self.seed}")

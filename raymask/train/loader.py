@@ -87,7 +87,7 @@ def _submit(
     """A batch whose crops are filled in by the pool, and what to wait for."""
     shots = sampler.batch(epoch, step)
     mirrored = np.random.default_rng([config.seed, epoch, step]).random(len(shots)) < (0.5 if config.flip else 0)
-    draws = np.random.default_rng([config.seed, 3, epoch, step]).integers(2**31, size=len(shots))
+    draws = np.random.default_rng([config.seed, epoch, step, 3]).integers(2**31, size=len(shots))
     size = config.model.input_size
     chunks, pieces = [], []
     own, count = cut(shots, config.chunk, world)

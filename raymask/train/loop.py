@@ -15,10 +15,12 @@ from raymask.data.crops import CropStore
 from raymask.data.remask import FreshMasks
 from raymask.data.sampler import PKSampler
 from raymask.errors import ConfigError, DataError
+from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
+from raymask.train.claim import changed_settings
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import (
     World,
@@ -107,7 +109,9 @@ class _Loop:
         self.world = World.current()
         self.store = CropStore(config.data, "train")
         self.sampler = PKSampler(self.store.identities, config.batch, seed=config.seed)
-        self.masks = FreshMasks(self.store, config.masks, quiet=self.world.rank > 0) if config.remask else None
+        self.masks = (
+            FreshMasks(self.store, config.masks or TRAIN_LOOKS, quiet=self.world.rank > 0) if config.remask else None
+        )
         self._say(
             f"training on {len(self.store):,} photos of {len(self.store.people):,} people, "
             f"{self.sampler.steps:,} steps an epoch"
@@ -290,7 +294,7 @@ def _has_compiler() -> bool:
 def _check_settings(config: LoopConfig, resume: State) -> None:
     """Refuse a checkpoint that other settings made; its data may have been moved, and its epochs may be more."""
     earlier, now = dict(resume["config"]), asdict(config)
-    changed = [key for key in now if key not in ("data", "epochs") and now[key] != earlier.get(key)]
+    changed = changed_settings(now, earlier, free=("data", "epochs"))
     if changed:
         raise DataError(
             f"the run of this name was trained with other settings ({', '.join(changed)} changed); choose another "

@@ -17,7 +17,11 @@ Values = Mapping[str, Value]
 
 L = TypeVar("L", bound=LoopConfig)
 
-FIXED = {"data": "trials compare settings on the same faces", "epochs": "all trials have the same budget"}
+FIXED = {
+    "data": "trials compare settings on the same faces",
+    "epochs": "all trials have the same budget",
+    "masks": "its values are lists; search with one of them at a time",
+}
 """Fields that no search may vary, and why."""
 
 

@@ -9,20 +9,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raymask.data.look_sheet import ACROSS, TILE, draw_look_sheet
+from raymask.data.look_sheet import ACROSS, CAPTION, GAP, TILE, draw_look_sheet
 from raymask.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent.parent
 
 
+def sheet(*looks: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(draw_look_sheet(looks)))).astype(int)
+
+
 def test_every_look_is_shown_from_three_sides():
-    looks = ("surgical", "cloth:plain#cc2233", "hand", "n95valve")
-    sheet = np.asarray(Image.open(io.BytesIO(draw_look_sheet(looks))))
-    assert sheet.shape[1] > ACROSS * 3 * TILE
-    assert 2 * TILE < sheet.shape[0] < 3 * TILE, "two lines"
-    red = (sheet[..., 0].astype(int) > 120) & (sheet[..., 0].astype(int) > 2 * sheet[..., 1])
-    columns = np.flatnonzero(red[:TILE].sum(axis=0) > 20)
-    assert len({(column - 3 * TILE) // TILE for column in columns.tolist()}) >= 3
+    red, blue = (sheet("surgical", f"cloth:plain#{colour}", "hand", "n95valve") for colour in ("cc2233", "2233cc"))
+    assert red.shape[1] > ACROSS * 3 * TILE
+    assert 2 * TILE < red.shape[0] < 3 * TILE, "two lines"
+    changed = np.abs(red - blue).max(axis=2) > 60
+    left = GAP + 3 * TILE + GAP
+    views = [changed[CAPTION : CAPTION + TILE, left + view * TILE : left + (view + 1) * TILE] for view in range(3)]
+    assert all(view.mean() > 0.1 for view in views)
+    changed[:, left : left + 3 * TILE] = False
+    assert not changed.any(), "all others are as they were"
 
 
 def test_what_cannot_be_drawn_is_said():

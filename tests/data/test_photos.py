@@ -45,7 +45,7 @@ def test_nobody_left_is_an_error():
 
 def test_people_are_taken_from_a_list(tmp_path):
     photos = [Photo(name, f"{name}/{n}.jpg") for name in ("n000001", "n000002", "n000003") for n in range(2)]
-    (tmp_path / "people.txt").write_text("n000003\n\n n000001 \r\n")
+    (tmp_path / "people.txt").write_text("\ufeffn000003\n\n n000001 \r\n")
     named = read_identities(str(tmp_path / "people.txt"))
     kept, dropped = choose_people(photos, min_photos=1, limit_identities=None, named=named)
     assert {photo.identity for photo in kept} == {"n000001", "n000003"}

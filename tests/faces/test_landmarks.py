@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -30,6 +31,18 @@ def test_landmarks_lie_where_the_face_has_them(detector, yaw, seed):
     assert away[36:48].mean() < 0.08, "eyes"
     assert away[27:].mean() < 0.12, "nose, eyes and mouth"
     assert away[:17].mean() < 0.25, "jaw"
+
+
+@pytest.mark.parametrize("roll", [-30, 30])
+def test_a_head_on_its_side_keeps_its_jaw(detector, roll):
+    photo = render(Person.invent(1), replace(Shot.invent(1), scale=0.76), size=400)
+    matrix = cv2.getRotationMatrix2D((200, 200), roll, 0.9)
+    turned = cv2.warpAffine(photo.image, matrix, (400, 400), borderMode=cv2.BORDER_REPLICATE)
+    expected = photo.landmarks @ matrix[:, :2].T + matrix[:, 2]
+    found = detector.subject(turned)
+    assert found is not None
+    eyes = np.linalg.norm(expected[36] - expected[45])
+    assert np.linalg.norm(found.landmarks - expected, axis=1)[:17].mean() < 0.25 * eyes
 
 
 def test_a_mask_lies_alike_by_either_engine():

@@ -337,10 +337,13 @@ def test_face_wholly_outside_the_photo_is_left_alone() -> None:
     [
         ("cloth@head", "below-nose or chin"),
         ("respirator@chin", "cannot be worn 'chin'"),
-        ("hand@below-nose", "cannot be worn"),
+        ("hand@below-nose", "colour of its face"),
+        ("hand#4a3020", "colour of its face"),
         ("cloth:gingham~1.5", "must be a share, 0 to 1"),
         ("cloth#2244aa~.", "must be a share"),
-        ("cloth#2244a", "Unknown mask kind"),
+        ("cloth#2244a", "must be of the form KIND"),
+        ("cloth~0.5", "must be of the form KIND"),
+        ("cloth@chin#aa2233", "must be of the form KIND"),
     ],
 )
 def test_what_a_look_cannot_be_is_said(look: str, why: str) -> None:

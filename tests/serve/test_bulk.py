@@ -109,6 +109,9 @@ def test_a_damaged_prepared_file_and_a_list_that_cannot_be_written_end_the_run_b
     with pytest.raises(DataError, match=rf"{file.name} cannot be read .*prepare again"):
         enrol(replace(config, dropped=None))
     assert GalleryReader(gallery, plan.space).rows == 0
+    (faces / "summary.json").write_text('{"rows"')
+    with pytest.raises(DataError, match=r"summary\.json is damaged"):
+        enrol(replace(config, dropped=None))
 
 
 def test_a_gallery_in_service_and_a_torn_preparation_are_refused(folder, fused_bundle, tmp_path, plan):

@@ -10,6 +10,7 @@ from raymask.data.crops import CropStore
 from raymask.data.remask import FreshMasks
 from raymask.data.sampler import PKSampler, SamplerConfig, Shot
 from raymask.errors import ConfigError
+from raymask.faces.masks import TRAIN_LOOKS
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import World
@@ -35,7 +36,7 @@ def store(config) -> CropStore:
 def load(config: LoopConfig, store: CropStore, *, epoch: int = 0, world: World | None = None) -> dict[int, np.ndarray]:
     """Crops of an epoch's first batch by the number of their chunk."""
     sampler = PKSampler(store.identities, config.batch, seed=config.seed)
-    masks = FreshMasks(store, config.masks, quiet=True) if config.remask else None
+    masks = FreshMasks(store, TRAIN_LOOKS, quiet=True) if config.remask else None
     first = next(
         batches(
             config,
@@ -73,7 +74,7 @@ def test_a_mask_is_fixed_by_epoch_and_place_on_any_number_of_workers(config, sto
 
 
 def test_the_same_photo_comes_in_another_mask_the_next_time(config, store):
-    masks = FreshMasks(store, config.masks, quiet=True)
+    masks = FreshMasks(store, TRAIN_LOOKS, quiet=True)
     shot = Shot(3, masked=True)
     visits = masks.pixels([shot] * 4, 64, np.arange(4))
     assert len({visit.tobytes() for visit in visits}) == 4
@@ -81,6 +82,7 @@ def test_the_same_photo_comes_in_another_mask_the_next_time(config, store):
 
 def test_masks_that_cannot_be_drawn_are_refused_before_the_training(prepared):
     with pytest.raises(ConfigError, match="Unknown mask kind 'scarf'"):
-        LoopConfig(data=str(prepared), masks=("scarf",))
-    with pytest.raises(ConfigError, match="at least one mask"):
-        LoopConfig(data=str(prepared), masks=())
+        LoopConfig(data=str(prepared), remask=True, masks=("scarf",))
+    for options in ({"remask": True, "masks": ()}, {"masks": ("cloth",)}):
+        with pytest.raises(ConfigError, match="at least one mask, for remask"):
+            LoopConfig(data=str(prepared), **options)

@@ -43,6 +43,7 @@ def test_ranges_and_choices_are_read_with_the_fields_own_type(text, dimension):
         (["loss.margni=0..1"], r"'loss.margni=0..1': there is no setting 'loss.margni' .* known are .*loss.margin"),
         (["workers=1|2"], "there is no setting 'workers'"),
         (["model=a|b"], "model is a group; name one of .*model.dropout"),
+        (["masks=cloth|n95"], "masks cannot be searched, for its values are lists"),
         (["data=a|b"], "data cannot be searched, for trials compare settings on the same faces"),
         (["epochs=1..3"], "epochs cannot be searched"),
         (["loss.margin"], "write field=low..high"),

@@ -194,7 +194,7 @@ class Wear:
 
 _LOOK = re.compile(
     r"(?P<kind>[^:#@~]*)(:(?P<texture>[^:#@~]*)(~(?P<pattern>[\d.]+))?)?"
-    r"(#(?P<colour>[0-9A-Fa-f]{6})(~(?P<weight>[\d.]+))?)?(@(?P<worn>.*))?"
+    r"(#(?P<colour>[0-9A-Fa-f]{6})(~(?P<weight>[\d.]+))?)?(@(?P<worn>[^:#@~]*))?"
 )
 FORM = "KIND[:TEXTURE[~STRENGTH]][#RRGGBB[~SHARE]][@below-nose|@chin]"
 """Of a look's name. `cloth` is of any training texture, `cloth:gingham` of that one, `~0.5` with its pattern half as
@@ -206,20 +206,25 @@ def parse_look(name: str) -> Look:
 
     Raises ConfigError naming what is unknown in it and listing what is valid.
     """
-    found = _LOOK.fullmatch(name)
-    kind, texture = (found["kind"], found["texture"]) if found else (name, None)
+    kind = re.split("[:#@~]", name, maxsplit=1)[0]
     if kind not in KINDS:
         raise ConfigError(f"Unknown mask kind {kind!r} in look {name!r}; the kinds are {', '.join(KINDS)}.")
-    assert found is not None
+    found = _LOOK.fullmatch(name)
+    if found is None:
+        raise ConfigError(f"Look {name!r} must be of the form {FORM}.")
+    texture = found["texture"]
+    if kind == "hand" and name not in ("hand", "hand:skin"):
+        raise ConfigError(f"Look {name!r}: a hand has the colour of its face, and is worn one way.")
     known = tuple(_TRAIN[kind]) + tuple(_TEST.get(kind, {}))
     if texture is not None and texture not in known:
         raise ConfigError(
             f"Unknown texture {texture!r} in look {name!r}; the textures of {kind} are {', '.join(known)}."
         )
     worn = found["worn"]
-    if worn is not None and (worn not in WORN or kind in ("respirator", "hand")):
+    if worn is not None and (worn not in WORN or kind == "respirator"):
         raise ConfigError(
-            f"A {kind} cannot be worn {worn!r} in look {name!r}; masks but the respirator can be {' or '.join(WORN)}."
+            f"A {kind} cannot be worn {worn!r} in look {name!r}; all masks but the respirator can be worn "
+            f"{' or '.join(WORN)}."
         )
     colour = found["colour"]
     return Look(

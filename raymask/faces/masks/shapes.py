@@ -191,6 +191,11 @@ def _wrinkles(kind: str, creases: int, x: Array, y: Array) -> Array:
     return _SOFTNESS[kind] * relief
 
 
+def _nothing(x: Array) -> Array:
+    """No metal anywhere, which takes no memory."""
+    return np.broadcast_to(np.float32(0), x.shape)
+
+
 def _surgical(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
     """Three pleats that open towards the middle, hems along top and sides, a bent wire at the nose."""
     v, tall = _rows("surgical", x, y)
@@ -206,7 +211,7 @@ def _surgical(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Arr
     shade -= 0.08 * _line((1 - v) * tall - 0.06, 0.007, pixel)
     weld = _line(np.abs(np.abs(x) - 1.03), 0.012, pixel)
     shade -= 0.12 * weld * np.clip(np.sin(y * 110.0) + 0.4, 0, 1)
-    return relief, shade, np.zeros_like(x)
+    return relief, shade, _nothing(x)
 
 
 def _n95(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
@@ -234,7 +239,7 @@ def _kn95(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, 
     relief += 0.012 / (1.0 + np.exp(np.clip(crease / max(0.012, pixel), -20, 20)))
     shade -= 0.09 * _line(crease, 0.010, pixel)
     relief += 0.012 * _line(v * tall - 0.115, 0.03, pixel) * np.clip((0.42 - np.abs(x)) / 0.05, 0, 1)
-    return relief, shade, np.zeros_like(x)
+    return relief, shade, _nothing(x)
 
 
 def _cloth(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
@@ -247,7 +252,7 @@ def _cloth(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array,
     channel = np.abs(x) - 0.97
     relief -= 0.010 * _line(channel, 0.014, pixel)
     shade -= 0.14 * _line(channel, 0.010, pixel) * (edge > 0)
-    return relief, shade, np.zeros_like(x)
+    return relief, shade, _nothing(x)
 
 
 def _n95valve(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
@@ -267,7 +272,7 @@ def _sponge(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array
     """One piece of foam, moulded over a ridge along its middle, its cut edge a little thick."""
     relief = 0.022 * np.exp(-np.abs(x) / 0.05) - 0.008 * _line(edge - 0.02, 0.018, pixel)
     shade = 1.0 - 0.10 * _line(x, 0.010, pixel) - 0.06 * _line(edge - 0.012, 0.012, pixel)
-    return relief, shade, np.zeros_like(x)
+    return relief, shade, _nothing(x)
 
 
 def _respirator(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
@@ -281,7 +286,7 @@ def _respirator(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, A
     shade = shade - body * (0.24 * _line(front - 0.225, 0.016, pixel) + 0.14 * _line(front - 0.13, 0.012, pixel))
     relief = relief + body * 0.03 * np.exp(-((x / 0.10) ** 2)) * np.clip((0.95 - y) / 0.2, 0, 1)
     shade = shade - body * 0.10 * _line(edge - 0.07, 0.016, pixel)
-    return relief, shade, np.zeros_like(x)
+    return relief, shade, _nothing(x)
 
 
 def _hand(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
@@ -297,7 +302,7 @@ def _hand(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, 
             creases -= 0.10 * np.exp(-((np.hypot((along - 1.0) * length, 0.8 * away) / 0.06) ** 4))  # a nail
     relief = np.maximum.reduce(heights)
     between = np.exp(-relief / 0.03) * np.clip((edge - 0.02) / 0.04, 0, 1)
-    return 0.4 * relief, 1.04 - creases - 0.4 * between, np.zeros_like(x)
+    return 0.4 * relief, 1.04 - creases - 0.4 * between, _nothing(x)
 
 
 _DETAILS = {
@@ -312,7 +317,7 @@ _DETAILS = {
 }
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=48)
 def pattern(kind: str, creases: int, ppu: int) -> Pattern:
     """The flat drawing of `kind` with wrinkles number `creases`, at `ppu` pixels for half a face."""
     x, y = plane(ppu)

@@ -1,0 +1,18 @@
+"""Which settings keep a run from being continued."""
+
+from dataclasses import asdict
+
+from raymask.train.claim import changed_settings
+from raymask.train.config import LoopConfig
+
+
+def test_settings_that_an_earlier_version_did_not_know_differ_only_if_they_are_on():
+    now = asdict(LoopConfig(data="a"))
+    earlier = {
+        key: value for key, value in asdict(LoopConfig(data="b", epochs=3)).items() if key not in ("remask", "masks")
+    }
+    assert changed_settings(now, earlier, free=("data", "epochs")) == []
+    assert changed_settings(now, earlier, free=("data",)) == ["epochs"]
+    fresh = asdict(LoopConfig(data="a", remask=True, masks=("cloth",)))
+    assert changed_settings(fresh, earlier, free=("data", "epochs")) == ["remask", "masks"]
+    assert changed_settings(now, fresh, free=("data",)) == ["remask", "masks"]
