@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from raymask.cluster import connect, own_error
 from raymask.data.crop_index import INDEX, IndexWriter, locate_crops
@@ -28,8 +28,8 @@ from raymask.faces.landmarks import Landmarks
 from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.progress import Progress
 
-if TYPE_CHECKING:
-    from raymask.data.photo_work import PhotoWorker
+PhotoWork = Callable[[Photo, Split, bytes], dict[str, Any]]
+"""Makes the row of a photo; named here, since `--help` must not load what does it."""
 
 PLAN, RECORDS, SUMMARY, SPLITS_FILE, DROPPED = "plan.json", "_parts", "summary.json", "splits.json", "dropped.parquet"
 
@@ -203,7 +203,7 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
     return out.exists(SUMMARY)
 
 
-def _photo_worker(config: PrepareConfig) -> PhotoWorker:
+def _photo_worker(config: PrepareConfig) -> PhotoWork:
     from raymask.data.photo_work import PhotoWorker
 
     return PhotoWorker(
@@ -211,7 +211,7 @@ def _photo_worker(config: PrepareConfig) -> PhotoWorker:
     )
 
 
-def _row(work: PhotoWorker, photo: Photo, split: Split, read: Callable[[], bytes]) -> dict[str, Any] | Dropped:
+def _row(work: PhotoWork, photo: Photo, split: Split, read: Callable[[], bytes]) -> dict[str, Any] | Dropped:
     """A photo's row, or why it has none. Raises DataError where storage fails."""
     try:
         return work(photo, split, read())
