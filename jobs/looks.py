@@ -1,10 +1,9 @@
 """Draw a picture of masks on invented people, each from three sides: what --masks can name."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from raymask.cli import parse, run
-from raymask.data.storage import Folder
+from raymask.data.storage import folder_and_name
 from raymask.faces.masks import TEST_LOOKS, TRAIN_LOOKS, UNCOVERED_LOOKS
 
 
@@ -24,8 +23,8 @@ def main() -> None:
     config = parse(LooksConfig, __doc__)
     from raymask.data.look_sheet import draw_look_sheet
 
-    out = Path(config.out).absolute()
-    Folder(out.parent).write(out.name, draw_look_sheet(config.masks, seed=config.seed))
+    folder, name = folder_and_name(config.out)
+    folder.write(name, draw_look_sheet(config.masks, seed=config.seed))
     print(f"look at {config.out}")
 
 

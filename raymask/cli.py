@@ -65,6 +65,7 @@ def _switched(words: list[str], config_class: type) -> list[str]:
 
 
 _NAMES = (tuple[str, ...], tuple[str, ...] | None)
+"""Types of fields that take names with commas between them."""
 
 
 def _bracketed(words: list[str], config_class: type) -> list[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
-from raymask.data.storage import Folder, absolute
+from raymask.data.storage import Folder, folder_and_name
 from raymask.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -52,9 +52,9 @@ def list_photos(root: Folder) -> tuple[list[Photo], list[Dropped]]:
 
 def read_identities(address: str) -> list[str]:
     """The names in a text file, one a line. Raises DataError if it cannot be read, is no text or names nobody."""
-    parent, _, name = absolute(address).rpartition("/")
+    folder, name = folder_and_name(address)
     try:
-        lines = Folder(parent or "/").read(name).decode("utf-8-sig").splitlines()
+        lines = folder.read(name).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise DataError(f"{address} is not UTF-8 text; it takes one person a line") from None
     named = [line.strip() for line in lines if line.strip()]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from raymask.data.storage import Folder, absolute
+from raymask.data.storage import folder_and_name
 from raymask.errors import ConfigError, DataError
 
 Split = Literal["train", "val", "test"]
@@ -73,8 +73,8 @@ def read_splits(address: str) -> dict[str, Split]:
     Raises:
         DataError: the file is missing or is no such mapping.
     """
-    parent, _, name = absolute(address).rpartition("/")
-    data = Folder(parent or "/").read(name)
+    folder, name = folder_and_name(address)
+    data = folder.read(name)
     try:
         splits = json.loads(data)
     except ValueError as error:

@@ -31,6 +31,12 @@ def absolute(uri: str | os.PathLike[str]) -> str:
     return text if "://" in text else os.path.abspath(os.path.expanduser(text))
 
 
+def folder_and_name(address: str) -> tuple[Folder, str]:
+    """A file's folder, and its name in it. Raises DataError as `Folder`."""
+    folder, _, name = absolute(address).rpartition("/")
+    return Folder(folder or "/"), name
+
+
 class RangeReader(Protocol):
     """A file of which any thread reads ranges."""
 

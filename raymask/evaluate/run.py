@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from raymask.data.photos import Photo, list_photos
-from raymask.data.storage import Folder
+from raymask.data.storage import Folder, folder_and_name
 from raymask.errors import DataError
 from raymask.evaluate.bootstrap import Figure, draw_weights
 from raymask.evaluate.config import EvaluateConfig
@@ -199,8 +199,8 @@ def _trial(config: EvaluateConfig) -> tuple[Trial, int]:
 
 def _pairs_trial(config: EvaluateConfig, photos: list[Photo]) -> PairsTrial:
     assert config.pairs is not None  # the configuration refuses protocol pairs without
-    parent, _, name = config.pairs.rpartition("/")
-    text = Folder(parent or ".").read(name).decode("utf-8", errors="replace")
+    folder, name = folder_and_name(config.pairs)
+    text = folder.read(name).decode("utf-8", errors="replace")
     pairs = read_pairs(text, config.pairs, photos, config.images)
     if config.people is not None:
         people = people_of_split(config.people)

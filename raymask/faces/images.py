@@ -75,9 +75,8 @@ def encode_jpeg(photo: np.ndarray, quality: int = 95) -> bytes:
     """(H, W, 3) uint8 RGB to JPEG bytes; `quality` 1 to 100."""
     import cv2
 
-    return cv2.imencode(".jpg", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[
-        1
-    ].tobytes()
+    bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def encode_png(image: np.ndarray) -> bytes:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from raymask.data.storage import Folder, absolute
+from raymask.data.storage import Folder, folder_and_name
 from raymask.errors import DataError
 from raymask.gallery.erasures import ERASURES, Erasures, read_erasures
 from raymask.gallery.reader import ChangedError, GalleryReader
@@ -127,8 +127,7 @@ def restore(config: RestoreConfig) -> Restored:
     space = Space(**about["space"])
     erasures = _erasures(source, ERASURES)
     if config.erasures is not None:
-        folder, _, name = absolute(config.erasures).rpartition("/")
-        erasures = erasures.joined(_erasures(Folder(folder or "/"), name))
+        erasures = erasures.joined(_erasures(*folder_and_name(config.erasures)))
     photos: dict[str, set[bytes]] = {"new": set(), "known": set(), "erased": set()}
     with (
         GalleryStore(config.gallery, space) as store,

@@ -17,7 +17,7 @@ import numpy as np
 
 from raymask.cluster import connect, own_error
 from raymask.data.photos import Dropped, list_photos
-from raymask.data.storage import Folder, UnreadableError, absolute
+from raymask.data.storage import Folder, UnreadableError, absolute, folder_and_name
 from raymask.errors import DataError, RaymaskError
 from raymask.faces import Face
 from raymask.faces.alignment import five_points
@@ -94,20 +94,15 @@ def enrol(config: EnrolConfig) -> BulkEnrolled:
 def _check_dropped(path: str | None) -> None:
     """Raise DataError if the list of the dropped cannot be written; one that is there stays until it can be."""
     if path is not None:
-        folder, name = _split(path)
+        folder, name = folder_and_name(path)
         folder.write(name, folder.read(name) if folder.exists(name) else b"[]\n")
 
 
 def _write_dropped(path: str | None, dropped: Sequence[Dropped]) -> None:
     if path is not None:
-        folder, name = _split(path)
+        folder, name = folder_and_name(path)
         listed = [item._asdict() for item in sorted(dropped)]
         folder.write(name, (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def _split(path: str) -> tuple[Folder, str]:
-    folder, _, name = absolute(path).rpartition("/")
-    return Folder(folder or "/"), name
 
 
 def _units(images: Folder) -> tuple[list[str], int, list[Dropped]]:

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from raymask.data.storage import Folder, UnreadableError, absolute
+from raymask.data.storage import Folder, UnreadableError, absolute, folder_and_name
 from raymask.errors import DataError
 
 
@@ -101,3 +101,12 @@ def test_names_that_are_not_utf8_are_named(tmp_path):
 def test_unknown_schemes_are_named():
     with pytest.raises(DataError, match=r"nope://x"):
         Folder("nope://x/y")
+
+
+def test_a_file_is_its_folder_and_its_name(tmp_path, monkeypatch):
+    (tmp_path / "names.txt").write_text("ann")
+    monkeypatch.chdir(tmp_path)
+    for address in ("names.txt", str(tmp_path / "names.txt"), f"file://{tmp_path}/names.txt"):
+        folder, name = folder_and_name(address)
+        assert (folder.uri, name, folder.read(name)) == (str(tmp_path), "names.txt", b"ann")
+    assert folder_and_name("/names.txt")[0].uri == "/", "not whatever folder this is"

@@ -56,7 +56,7 @@ def _lit_pattern(placed: Placed, fit: Fit, wear: Wear, light: Light, ppu: int) -
     for channel in range(3):
         ground, one, two = (float(c) * strength[channel] for c in colours[:, channel])
         plane = cv2.addWeighted(first, (one - ground) / 255, second, (two - ground) / 255, ground, dtype=cv2.CV_32F)
-        if wear.kind in ("n95", "n95valve"):
+        if drawn.metal is not None:
             plane += drawn.metal * (np.float32(_METAL * strength[channel]) - plane)
         plane *= shade
         np.minimum(plane, np.float32(_BRIGHTEST), out=plane)

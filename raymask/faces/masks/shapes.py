@@ -80,14 +80,14 @@ class Pattern:
 
     `alpha` is 1 on the mask, with an antialiased edge. `slope_x` and `slope_y` are the relief's slopes (positive where
     it rises to the right, and downwards), for the light. `shade` is a factor on the brightness: creases, stitches and
-    the rounded edge. `metal` is 1 on a bare nose clip, less on a valve of grey plastic.
+    the rounded edge. `metal` is 1 on a bare nose clip, less on a valve of grey plastic; None where there is none.
     """
 
     alpha: Array
     slope_x: Array
     slope_y: Array
     shade: Array
-    metal: Array
+    metal: Array | None
 
 
 @lru_cache(maxsize=16)
@@ -191,12 +191,7 @@ def _wrinkles(kind: str, creases: int, x: Array, y: Array) -> Array:
     return _SOFTNESS[kind] * relief
 
 
-def _nothing(x: Array) -> Array:
-    """No metal anywhere, which takes no memory."""
-    return np.broadcast_to(np.float32(0), x.shape)
-
-
-def _surgical(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+def _surgical(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array | None]:
     """Three pleats that open towards the middle, hems along top and sides, a bent wire at the nose."""
     v, tall = _rows("surgical", x, y)
     relief, shade = np.zeros_like(x), np.ones_like(x)
@@ -211,7 +206,7 @@ def _surgical(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Arr
     shade -= 0.08 * _line((1 - v) * tall - 0.06, 0.007, pixel)
     weld = _line(np.abs(np.abs(x) - 1.03), 0.012, pixel)
     shade -= 0.12 * weld * np.clip(np.sin(y * 110.0) + 0.4, 0, 1)
-    return relief, shade, _nothing(x)
+    return relief, shade, None
 
 
 def _n95(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
@@ -228,7 +223,7 @@ def _n95(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, A
     return relief, shade, metal.astype(np.float32)
 
 
-def _kn95(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+def _kn95(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array | None]:
     """Two halves welded along the middle fold, welded edges, and a crease on each side where it was folded flat."""
     v, tall = _rows("kn95", x, y)
     relief = 0.016 * _line(x, 0.022, pixel) - 0.01 * _line(np.abs(x) - 0.055, 0.02, pixel)
@@ -239,10 +234,10 @@ def _kn95(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, 
     relief += 0.012 / (1.0 + np.exp(np.clip(crease / max(0.012, pixel), -20, 20)))
     shade -= 0.09 * _line(crease, 0.010, pixel)
     relief += 0.012 * _line(v * tall - 0.115, 0.03, pixel) * np.clip((0.42 - np.abs(x)) / 0.05, 0, 1)
-    return relief, shade, _nothing(x)
+    return relief, shade, None
 
 
-def _cloth(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+def _cloth(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array | None]:
     """Two panels sewn along a middle seam, with stitched hems and a channel for the ear loop at each side."""
     relief = 0.014 * (1.0 - _line(x, 0.014, pixel)) - 0.010 * _line(edge - 0.065, 0.012, pixel)
     shade = 1.0 - 0.26 * _line(x, 0.008, pixel)
@@ -252,10 +247,10 @@ def _cloth(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array,
     channel = np.abs(x) - 0.97
     relief -= 0.010 * _line(channel, 0.014, pixel)
     shade -= 0.14 * _line(channel, 0.010, pixel) * (edge > 0)
-    return relief, shade, _nothing(x)
+    return relief, shade, None
 
 
-def _n95valve(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+def _n95valve(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array | None]:
     """An N95 with a round valve of plastic in the middle: a rim, and slots to breathe out through."""
     relief, shade, metal = _n95(x, y, edge, pixel)
     centre_x, centre_y, half = _VALVE
@@ -268,14 +263,14 @@ def _n95valve(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Arr
     return relief, shade, np.maximum(metal, 0.55 * inside).astype(np.float32)
 
 
-def _sponge(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+def _sponge(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array | None]:
     """One piece of foam, moulded over a ridge along its middle, its cut edge a little thick."""
     relief = 0.022 * np.exp(-np.abs(x) / 0.05) - 0.008 * _line(edge - 0.02, 0.018, pixel)
     shade = 1.0 - 0.10 * _line(x, 0.010, pixel) - 0.06 * _line(edge - 0.012, 0.012, pixel)
-    return relief, shade, _nothing(x)
+    return relief, shade, None
 
 
-def _respirator(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+def _respirator(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array | None]:
     """A moulded half mask: a round valve before the mouth, ribs to the nose, a filter on each side."""
     away = np.hypot(np.abs(x) - FILTERS[0], y - FILTERS[1])
     relief = 0.09 / (1.0 + np.exp(np.clip((away - 0.95 * _FILTER_SIDE) / max(0.018, pixel), -20, 20)))
@@ -286,10 +281,10 @@ def _respirator(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, A
     shade = shade - body * (0.24 * _line(front - 0.225, 0.016, pixel) + 0.14 * _line(front - 0.13, 0.012, pixel))
     relief = relief + body * 0.03 * np.exp(-((x / 0.10) ** 2)) * np.clip((0.95 - y) / 0.2, 0, 1)
     shade = shade - body * 0.10 * _line(edge - 0.07, 0.016, pixel)
-    return relief, shade, _nothing(x)
+    return relief, shade, None
 
 
-def _hand(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array]:
+def _hand(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, Array | None]:
     """Fingers, round and side by side, with creases at their joints; the back of the hand."""
     heights, creases = [], np.zeros_like(x)
     for number, (away, along, half) in enumerate(_limbs("hand", x, y)):
@@ -302,7 +297,7 @@ def _hand(x: Array, y: Array, edge: Array, pixel: float) -> tuple[Array, Array, 
             creases -= 0.10 * np.exp(-((np.hypot((along - 1.0) * length, 0.8 * away) / 0.06) ** 4))  # a nail
     relief = np.maximum.reduce(heights)
     between = np.exp(-relief / 0.03) * np.clip((edge - 0.02) / 0.04, 0, 1)
-    return 0.4 * relief, 1.04 - creases - 0.4 * between, _nothing(x)
+    return 0.4 * relief, 1.04 - creases - 0.4 * between, None
 
 
 _DETAILS = {
@@ -335,7 +330,8 @@ def pattern(kind: str, creases: int, ppu: int) -> Pattern:
         metal=metal,
     )
     for layer in (drawn.alpha, drawn.slope_x, drawn.slope_y, drawn.shade, drawn.metal):
-        layer.flags.writeable = False
+        if layer is not None:
+            layer.flags.writeable = False
     return drawn
 
 
