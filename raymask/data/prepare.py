@@ -33,8 +33,9 @@ PhotoWork = Callable[[Photo, Split, bytes], dict[str, Any]]
 
 PLAN, RECORDS, SUMMARY, SPLITS_FILE, DROPPED = "plan.json", "_parts", "summary.json", "splits.json", "dropped.parquet"
 
-FORMAT = 3
-"""Version of what lies in OUT; 2 brought the index of crops, 3 draws and finds faces a little differently."""
+FORMAT = 4
+"""Version of what lies in OUT; 2 brought the index of crops, 3 drew and found faces a little differently,
+4 finds harder ones."""
 
 Faces = Literal["subject", "all"]
 

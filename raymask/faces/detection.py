@@ -11,6 +11,9 @@ from raymask.errors import ImageError
 from raymask.faces.face import Face, subject_weights
 from raymask.faces.landmarks import Landmarks, landmark_engine
 from raymask.faces.mtcnn import Detections, Mtcnn
+from raymask.faces.second_look import MAX_SIDE as SECOND_SIDE
+from raymask.faces.second_look import second_look
+from raymask.faces.turning import turned
 
 MIN_FACE = 40
 """Pixels; faces smaller than this are not looked for (to look for those of 20 takes twice the time)."""
@@ -18,16 +21,19 @@ MIN_FACE = 40
 MAX_SIDE = 1024
 """Pixels; larger photos are scaled down to this before the search, the found coordinates scaled back."""
 
+_LEVEL = 15
+"""Degrees of roll up to which landmarks are found in the photo as it is."""
+
 
 class FaceDetector:
     """Holds MTCNN and the landmark engine; making one takes about a second, so make one a process."""
 
     def __init__(self, *, device: str = "cpu", landmarks: Landmarks = "dlib68") -> None:
-        self._mtcnn = Mtcnn(least=MIN_FACE, device=device)
+        self._mtcnn = Mtcnn(device=device)
         self._landmarks = landmark_engine(landmarks)
 
     def __call__(self, photo: np.ndarray) -> list[Face]:
-        """All faces of a photo, surest first.
+        """All faces of a photo, surest first; where there seems to be none, those of a second look.
 
         Args:
             photo: (H, W, 3) uint8 RGB.
@@ -54,24 +60,39 @@ class FaceDetector:
         """What MTCNN finds, in pixels of the photo."""
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ImageError(f"a photo is (H, W, 3) uint8 RGB, not {photo.shape} {photo.dtype}")
-        small, scale = _shrunk(photo)
-        if min(small.shape[:2]) < MIN_FACE:
-            return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
+        small, scale = _shrunk(photo, MAX_SIDE)
 
         def has_subject(boxes: np.ndarray, side: float) -> bool:
             return bool(subject_weights(boxes, small.shape).max(initial=0.0) >= side**2)
 
-        found = self._mtcnn(small, has_subject if subject_only else None)
+        found = self._mtcnn(small, least=MIN_FACE, enough=has_subject if subject_only else None)
+        if not len(found.boxes):
+            small, scale = _shrunk(photo, SECOND_SIDE)
+            found = second_look(self._mtcnn, small)
         return Detections(found.boxes * np.float32(scale), found.scores, found.points * np.float32(scale))
 
     def _face(self, photo: np.ndarray, box: np.ndarray, score: float, points: np.ndarray) -> Face:
-        return Face(box=box, score=float(score), points=points, landmarks=self._landmarks(photo, box, points))
+        return Face(box=box, score=float(score), points=points, landmarks=self._level_landmarks(photo, box, points))
+
+    def _level_landmarks(self, photo: np.ndarray, box: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Landmarks; a tilted head is turned upright for its own, which engines are made for."""
+        right, down = points[1] - points[0]
+        roll = float(np.degrees(np.arctan2(down, right)))
+        if abs(roll) <= _LEVEL:
+            return self._landmarks(photo, box, points)
+        reach = (box[2:] - box[:2]).max()
+        left, top = np.maximum(box[:2] - reach, 0).astype(int)
+        right, bottom = (box[2:] + reach).astype(int)
+        corner = np.array([left, top], np.float32)
+        upright, way = turned(photo[top:bottom, left:right], roll)
+        found = self._landmarks(upright, way.box(box - np.tile(corner, 2)), way.there(points - corner))
+        return way.back(found) + corner
 
 
-def _shrunk(photo: np.ndarray) -> tuple[np.ndarray, float]:
-    """The photo with its longer side at most MAX_SIDE, and the factor back to its own pixels."""
+def _shrunk(photo: np.ndarray, most: int) -> tuple[np.ndarray, float]:
+    """The photo with its longer side at most `most` pixels, and the factor back to its own pixels."""
     height, width = photo.shape[:2]
-    scale = max(height, width) / MAX_SIDE
+    scale = max(height, width) / most
     if scale <= 1:
         return photo, 1.0
     import cv2

@@ -8,7 +8,7 @@ sums, and what is kept of overlapping boxes is chosen in compiled code.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raymask.errors import ModelError
+from raymask.faces.crop import Square
 
-THRESHOLDS = (0.6, 0.7, 0.7)
+Thresholds = tuple[float, float, float]
+
+THRESHOLDS: Thresholds = (0.6, 0.7, 0.7)
 """Confidence from which each network lets a box through."""
 _SHRINK = 0.709
 """From one size of the photo to the next: half the area."""
@@ -71,53 +74,69 @@ class _Windows(NamedTuple):
 class Mtcnn:
     """Finds faces."""
 
-    def __init__(self, *, least: int, device: str = "cpu") -> None:
-        """
-        Args:
-            least: side of the smallest faces that are looked for, pixels.
-            device: where the networks run.
-
-        Raises:
-            ModelError: facenet-pytorch, which brings the weights, is not installed whole.
-        """
-        self._least = least
+    def __init__(self, *, device: str = "cpu") -> None:
+        """`device`: where the networks run. Raises ModelError if facenet-pytorch, which brings their weights, is not
+        installed whole."""
         self._first, self._second, self._third = (_Network(name, torch.device(device)) for name in _LAYERS)
 
     @torch.inference_mode()
-    def __call__(self, photo: np.ndarray, enough: Callable[[np.ndarray, float], bool] | None = None) -> Detections:
-        """The faces of a photo, (H, W, 3) uint8 RGB, larger than the smallest that are looked for.
+    def __call__(
+        self,
+        photo: np.ndarray,
+        *,
+        least: int,
+        thresholds: Thresholds = THRESHOLDS,
+        enough: Callable[[np.ndarray, float], bool] | None = None,
+    ) -> Detections:
+        """The faces of a photo.
 
-        `enough`: asked with the (N, 4) boxes of large faces, and the side in pixels that others have at most, whether
-        those are needed at all; most of the work is for small ones.
+        Args:
+            photo: (H, W, 3) uint8 RGB.
+            least: side of the smallest faces that are looked for, pixels.
+            thresholds: confidence from which each network lets a box through.
+            enough: asked with the (N, 4) boxes of large faces, and the side in pixels that others have at most, whether
+                those are needed at all; most of the work is for small ones.
         """
         averages = _Averages(photo)
-        scales = _scales(photo.shape, self._least)
+        scales = _scales(photo.shape, least)
         small = [scale for scale in scales if _WINDOW / scale < _LARGE]
-        windows = [self._windows_at(averages, photo.shape, scale) for scale in scales[len(small) :]]
+        windows = [self._windows_at(averages, photo.shape, scale, thresholds) for scale in scales[len(small) :]]
         if enough and small and windows:
-            found = self._faces_in(windows, averages, photo.shape)
+            found = self._faces_in(windows, averages, photo.shape, thresholds)
             if enough(found.boxes, _GROWN * _WINDOW / small[-1]):
                 return found
-        windows = [self._windows_at(averages, photo.shape, scale) for scale in small] + windows
-        return self._faces_in(windows, averages, photo.shape)
+        windows = [self._windows_at(averages, photo.shape, scale, thresholds) for scale in small] + windows
+        return self._faces_in(windows, averages, photo.shape, thresholds)
 
-    def _faces_in(self, windows: Sequence[_Windows], averages: _Averages, shape: Sequence[int]) -> Detections:
+    @torch.inference_mode()
+    def certainty(self, photo: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """How sure the third network is of (N, 4) boxes if it sees each of them in 30 ways, a little larger, smaller,
+        beside it and mirrored: (N,) means, 0 to 1. What only looks like a face does so in few of them."""
+        if not len(boxes):
+            return np.zeros(0, np.float32)
+        cuts = np.stack([cut for box in boxes for cut in _seen_anew(photo, box)]).astype(np.float32)
+        means: np.ndarray = self._third(cuts)[0].reshape(len(boxes), -1).mean(axis=1)
+        return means
+
+    def _faces_in(
+        self, windows: Sequence[_Windows], averages: _Averages, shape: Sequence[int], thresholds: Thresholds
+    ) -> Detections:
         """What the second and the third network see in the first one's windows."""
         boxes = _proposed(windows)
-        boxes, _, _ = self._closer(self._second, averages, shape, boxes, _CLOSER[0], THRESHOLDS[1])
-        boxes, scores, points = self._closer(self._third, averages, shape, boxes, _CLOSER[1], THRESHOLDS[2])
+        boxes, _, _ = self._closer(self._second, averages, shape, boxes, _CLOSER[0], thresholds[1])
+        boxes, scores, points = self._closer(self._third, averages, shape, boxes, _CLOSER[1], thresholds[2])
         kept = _without_inner(boxes, scores, 0.7)
         return Detections(boxes[kept], scores[kept], points[kept])
 
-    def _windows_at(self, averages: _Averages, shape: Sequence[int], scale: float) -> _Windows:
+    def _windows_at(self, averages: _Averages, shape: Sequence[int], scale: float, thresholds: Thresholds) -> _Windows:
         """Those of a photo in one size in which the first network sees a face."""
         height, width = (int(side * scale + 1) for side in shape[:2])
         whole = np.array([[0, 0]]), np.array([[shape[1], shape[0]]])
         scores, moves = (one[0] for one in self._first(averages(*whole, height, width)))
-        row, column = np.nonzero(scores >= THRESHOLDS[0])
+        row, column = np.nonzero(scores >= thresholds[0])
         corner = _STRIDE * np.stack([column, row], axis=1).astype(np.float32) + 1
         boxes = np.floor(np.concatenate([corner, corner + _WINDOW - 1], axis=1) / np.float32(scale))
-        kept = _without_overlaps(boxes, scores[row, column], 0.5)
+        kept = without_overlaps(boxes, scores[row, column], 0.5)
         return _Windows(boxes[kept], scores[row, column][kept], moves[:, row, column].T[kept])
 
     def _closer(
@@ -139,7 +158,7 @@ class Mtcnn:
         found = scores > threshold
         boxes, scores, moves = boxes[found], scores[found], moves[found]
         if not more:
-            kept = _without_overlaps(boxes, scores, 0.7)
+            kept = without_overlaps(boxes, scores, 0.7)
             return _squares(_moved(boxes[kept], moves[kept], 1.0)), scores[kept], np.zeros((0, 5, 2), np.float32)
         sides = boxes[:, 2:] - boxes[:, :2] + 1
         five = more[0][found].reshape(-1, 2, 5).transpose(0, 2, 1)
@@ -188,7 +207,7 @@ def _proposed(windows: Sequence[_Windows]) -> np.ndarray:
     if not windows:
         return np.zeros((0, 4), np.float32)
     boxes, scores, moves = (np.concatenate(one) for one in zip(*windows, strict=True))
-    kept = _without_overlaps(boxes, scores, 0.7)
+    kept = without_overlaps(boxes, scores, 0.7)
     return _squares(_moved(boxes[kept], moves[kept], 0.0))
 
 
@@ -258,6 +277,18 @@ def _corners(boxes: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.nd
     return near, np.minimum(boxes[:, 2:].astype(np.int64), (shape[1], shape[0]))
 
 
+def _seen_anew(photo: np.ndarray, box: np.ndarray) -> Iterator[np.ndarray]:
+    """The square around a box, shifted, scaled and mirrored, as the third network sees it: (48, 48, 3) uint8 each."""
+    side, middle = float((box[2:] - box[:2]).max()), (box[:2] + box[2:]) / 2
+    for scale in (0.85, 1.0, 1.2):
+        for shift in ((0.0, 0.0), (-0.08, 0.0), (0.08, 0.0), (0.0, -0.08), (0.0, 0.08)):
+            left, top = middle + side * (np.array(shift) - scale / 2)
+            square = Square(left=round(left), top=round(top), side=max(1, round(side * scale)))
+            cut = square.cut(photo, _CLOSER[1])
+            yield cut
+            yield cut[:, ::-1]
+
+
 def _moved(boxes: np.ndarray, moves: np.ndarray, more: float) -> np.ndarray:
     """(N, 4) boxes whose edges have moved by shares (N, 4) of their sides; `more`: pixels by which a side counts."""
     sides = boxes[:, 2:] - boxes[:, :2] + more
@@ -271,7 +302,7 @@ def _squares(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([middles - halves, middles + halves], axis=1)
 
 
-def _without_overlaps(boxes: np.ndarray, scores: np.ndarray, most: float) -> np.ndarray:
+def without_overlaps(boxes: np.ndarray, scores: np.ndarray, most: float) -> np.ndarray:
     """Places of (N, 4) boxes of which no two overlap by more than `most` of their union, surest first."""
     if not len(boxes):
         return np.zeros(0, np.intp)

@@ -57,8 +57,8 @@ def test_the_subject_is_found_without_looking_for_small_faces_where_it_is_large(
     detector = FaceDetector()
     looked_at: list[float] = []
     windows_at = detector._mtcnn._windows_at
-    detector._mtcnn._windows_at = lambda averages, shape, scale: (  # type: ignore[method-assign]
-        looked_at.append(scale) or windows_at(averages, shape, scale)  # type: ignore[func-returns-value]
+    detector._mtcnn._windows_at = lambda averages, shape, scale, thresholds: (  # type: ignore[method-assign]
+        looked_at.append(scale) or windows_at(averages, shape, scale, thresholds)  # type: ignore[func-returns-value]
     )
     faces = detector(portrait.image)
     everywhere = set(looked_at)

@@ -49,11 +49,11 @@ def test_it_finds_what_facenet_pytorch_finds(photos, least):
         from facenet_pytorch import MTCNN
 
         stock = MTCNN(keep_all=True, min_face_size=least, post_process=False)
-        ours = Mtcnn(least=least)
+        ours = Mtcnn()
         found = 0
         for name, photo in photos.items():
             boxes, scores, points = stock.detect(photo, landmarks=True)
-            mine = ours(photo)
+            mine = ours(photo, least=least)
             if boxes is None:
                 assert not len(mine.boxes), name
                 continue
@@ -68,16 +68,16 @@ def test_it_finds_what_facenet_pytorch_finds(photos, least):
 
 def test_faces_of_the_least_size_are_found_and_no_smaller_ones(photos):
     photo = photos["bare 0"]
-    (box,) = Mtcnn(least=40)(photo).boxes
+    (box,) = Mtcnn()(photo, least=40).boxes
     small = cv2.resize(photo, None, fx=30 / (box[3] - box[1]), fy=30 / (box[3] - box[1]), interpolation=cv2.INTER_AREA)
     canvas = np.full((200, 200, 3), 128, np.uint8)
     canvas[60 : 60 + small.shape[0], 60 : 60 + small.shape[1]] = small
-    assert len(Mtcnn(least=20)(canvas).boxes) == 1
-    assert len(Mtcnn(least=60)(canvas).boxes) == 0
+    assert len(Mtcnn()(canvas, least=20).boxes) == 1
+    assert len(Mtcnn()(canvas, least=60).boxes) == 0
 
 
 def test_a_photo_smaller_than_the_least_face_has_none(photos):
-    found = Mtcnn(least=100)(photos["small"])
+    found = Mtcnn()(photos["small"], least=100)
     assert (found.boxes.shape, found.scores.shape, found.points.shape) == ((0, 4), (0,), (0, 5, 2))
 
 
@@ -98,4 +98,4 @@ def test_weights_that_cannot_be_read_are_named(tmp_path, monkeypatch, damage):
     spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     monkeypatch.setattr(module, "find_spec", lambda _: spec)
     with pytest.raises(ModelError, match=r"pnet\.pt cannot be read.*install facenet-pytorch again"):
-        Mtcnn(least=40)
+        Mtcnn()
