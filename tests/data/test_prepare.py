@@ -349,23 +349,37 @@ def test_a_disk_that_fills_ends_in_a_sentence_and_keeps_what_is_done(prepared, d
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
 
 
-def test_a_killed_run_continues_to_the_same_rows(prepared, demo_faces, tmp_path, ray_cluster):
-    """The driver and all its workers die by SIGKILL after the first parts; the same command ends with the same rows."""
+def test_a_run_killed_three_times_over_continues_to_the_same_rows(prepared, demo_faces, tmp_path, ray_cluster):
+    """SIGKILL of a worker, after which the run goes on, of the driver, of the whole cluster; the rows are the same."""
     out = tmp_path / "out"
     command = [sys.executable, str(ROOT / "jobs" / "prepare.py"), "--images", str(demo_faces), "--out", str(out)]
     command += ["--split.least-photos", "4", "--photos-per-file", "4", "--workers", "1"]
-    killed = subprocess.Popen(
-        command, env=os.environ | {"RAY_ADDRESS": "local"}, start_new_session=True, stdout=subprocess.DEVNULL
-    )
-    while len(list(out.glob("split=*/*.parquet"))) < 3:
-        assert killed.poll() is None, "ended before it could be killed"
-        time.sleep(0.05)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    time.sleep(2)  # workers notice that their driver is gone
+
+    def run_to(parts: int) -> subprocess.Popen[bytes]:
+        run = subprocess.Popen(command, env=os.environ | {"RAY_ADDRESS": "local"}, stdout=subprocess.DEVNULL)
+        wait_for(run, parts)
+        return run
+
+    def wait_for(run: subprocess.Popen[bytes], parts: int) -> None:
+        while len(list(out.glob("_parts/*"))) < parts:
+            assert run.poll() is None, "ended before it could be killed"
+            time.sleep(0.02)
+
+    driver = run_to(2)
+    (worker,) = [pid for pid in descendants(driver.pid) if "PartWorker" in name_of(pid)]
+    os.kill(worker, signal.SIGKILL)
+    wait_for(driver, 5)
+    driver.kill()
+    driver.wait()
+
+    second = run_to(len(list(out.glob("_parts/*"))) + 2)
+    for pid in [second.pid, *descendants(second.pid)]:
+        os.kill(pid, signal.SIGKILL)
+    second.wait()
     there = {file: file.stat().st_mtime_ns for file in out.glob("_parts/*")}
-    assert there
+    assert 7 <= len(there) < 16
     assert not (out / "summary.json").exists()
+
     config = PrepareConfig(
         images=str(demo_faces), out=str(out), split=SplitConfig(least_photos=4), photos_per_file=4, workers=1
     )
@@ -373,6 +387,16 @@ def test_a_killed_run_continues_to_the_same_rows(prepared, demo_faces, tmp_path,
     by_id = {row["image_id"]: row for row in rows_of(prepared)}
     assert {row["image_id"]: row for row in rows_of(out)} == by_id
     assert len(rows_of(out)) == 64
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes that a process has started, and those that these have."""
+    children = [int(one) for file in Path(f"/proc/{pid}/task").glob("*/children") for one in file.read_text().split()]
+    return [one for child in children for one in (child, *descendants(child))]
+
+
+def name_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def test_a_folder_without_a_usable_photo_is_an_error_that_names_the_first(tmp_path, ray_cluster):
