@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -147,7 +148,7 @@ def measure(config: BenchmarkConfig) -> dict[str, object]:
         draw_mask(one, face.landmarks, TEST_LOOKS[n % len(TEST_LOOKS)], n)[0] for n, (one, face) in enumerate(faces)
     ]
     recall: dict[str, dict[str, float]] = {}
-    with Progress("hard faces", total=len(HARDER) * len(faces), unit="photos") as progress:
+    with Progress("hard faces", total=len(HARDER) * len(faces), unit="photos", write=to_stderr) as progress:
         for name, harder in HARDER.items():
             counts = {f"{kind}, {look}": 0 for kind in ("bare", "masked") for look in found}
             for (bare, face), masked in zip(faces, worn, strict=True):
@@ -173,6 +174,10 @@ def timed(find: Found, photos: list[np.ndarray]) -> tuple[int, float]:
     begun = time.perf_counter()
     count = sum(find(photo) is not None for photo in photos)
     return count, 1e3 * (time.perf_counter() - begun) / max(len(photos), 1)
+
+
+def to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:
