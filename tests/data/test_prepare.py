@@ -330,20 +330,21 @@ def test_an_output_that_cannot_be_written_ends_in_a_sentence(demo_faces, tmp_pat
         prepare(PrepareConfig(images=str(demo_faces), out=str(tmp_path / "file" / "out")))
 
 
-def test_a_disk_that_fills_ends_in_a_sentence_and_keeps_what_is_done(prepared, demo_faces, tmp_path, ray_cluster):
-    out = tmp_path / "out"
-    shutil.copytree(prepared, out)
-    (out / "summary.json").unlink()
-    (out / "split=val").rename(tmp_path / "val")
-    (out / "split=val").write_text("a file where the folder should be: every write below it fails")
+def test_a_disk_that_fills_ends_in_a_sentence_and_keeps_what_is_done(prepared, demo_faces, small_disk, ray_cluster):
+    out = small_disk / "out"
+    done = {file.relative_to(prepared): file.stat().st_size for file in (prepared / "split=train").iterdir()}
+    filler = small_disk / "filler"
+    free = shutil.disk_usage(small_disk).free
+    filler.write_bytes(
+        bytes(free - sum(done.values()) - 150_000)
+    )  # enough for the records, too little for another part
     config = PrepareConfig(
         images=str(demo_faces), out=str(out), split=SplitConfig(least_photos=4), photos_per_file=20, workers=1
     )
-    with pytest.raises(DataError, match=r"^\S+split=val/00000\.parquet cannot be written"):
+    with pytest.raises(DataError, match=r"^\S+ cannot be written .*No space left"):
         prepare(config)
-    os.remove(out / "split=val")
-    done = {record.name for record in (out / "_parts").iterdir()}
-    kept = {name: (out / name).stat().st_mtime_ns for name in (f"{n[:-5].replace('-', '/', 1)}" for n in done)}
+    kept = {name: (out / name).stat().st_mtime_ns for name in done}
+    filler.unlink()
     assert prepare(config)["rows"] == 64
     assert rows_of(out) == rows_of(prepared)
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
