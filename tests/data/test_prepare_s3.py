@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -52,6 +53,11 @@ def bucket():
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    answered_by = time.monotonic() + 60
+    while not answers(port):
+        assert server.poll() is None, "the server ended"
+        assert time.monotonic() < answered_by, "the server did not start"
+        time.sleep(0.1)
     files = S3FileSystem(
         access_key="test",
         secret_key="test",
@@ -61,11 +67,19 @@ def bucket():
         allow_bucket_creation=True,
     )
     try:
-        files.create_dir("faces")  # waits for the server
+        files.create_dir("faces")
         yield environment, files
     finally:
         server.terminate()
         server.wait()
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def run(command: list[str], environment: dict[str, str]) -> str:
