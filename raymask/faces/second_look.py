@@ -28,7 +28,7 @@ _OVERLAP = 0.3
 def second_look(mtcnn: Mtcnn, photo: np.ndarray) -> Detections:
     """The faces of a photo, (H, W, 3) uint8 RGB with sides of at most MAX_SIDE, surest first; scores are certainties.
 
-    It takes about ten times as long as the first look.
+    It takes some sixty times as long as the first look (benchmarks/hard_faces.py).
     """
     if min(photo.shape[:2]) < LEAST:
         return mtcnn(photo, least=LEAST)
