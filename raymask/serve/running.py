@@ -15,6 +15,9 @@ from raymask.cluster import connect
 from raymask.errors import UnavailableError
 
 CONFIGURATION = Path(__file__).parent.parent.parent / "serve_configs" / "identify.yaml"
+_PATIENCE = 600
+"""Seconds after which a service that still starts counts as stuck. A start takes 20 on a quiet machine of two cores; a
+start that fails is known at once, from Serve."""
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def running(args: Mapping[str, Any], *, port: int, configuration: Path = CONFIGU
         serve.shutdown()
 
 
-def deploy(document: Mapping[str, Any], seconds: float = 180) -> None:
+def deploy(document: Mapping[str, Any], seconds: float = _PATIENCE) -> None:
     """As `serve deploy` does with a configuration file; returns when its applications run as it says.
 
     Raises:
@@ -71,7 +74,7 @@ def deploy(document: Mapping[str, Any], seconds: float = 180) -> None:
             raise UnavailableError(f"the service does not run ({said or 'nothing is known of it'})")
 
 
-def ready(url: str, seconds: float = 120) -> str:
+def ready(url: str, seconds: float = _PATIENCE) -> str:
     """The address, once every stage behind it answers. Raises UnavailableError."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

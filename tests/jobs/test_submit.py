@@ -38,7 +38,7 @@ class Head:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=600,
             cwd=ROOT,
             env=self.environment | environment,
         )
@@ -104,7 +104,7 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def wait_until(true, *, seconds: float = 300) -> None:
+def wait_until(true, *, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"not so after {seconds} s"

@@ -30,6 +30,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from small_disk import file_system
 
 APPLICATION = "raymask-tested"
+HANGS = 300
+"""Seconds after which what takes 12 on a quiet machine counts as stuck."""
 STAGES = ("Detector", "Segmenter", "Inpainter", "MaskedEmbedder", "BareEmbedder", "GallerySearch", "GalleryWriter")
 
 
@@ -83,13 +85,11 @@ def enrol(client: httpx.Client, identity: str, photo: bytes) -> httpx.Response:
     return client.post(f"/v1/identities/{identity}/photos", files={"photo": photo})
 
 
-def wait_until_ready(client: httpx.Client, seconds: float) -> float:
-    begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
-        if client.get("/readyz").status_code == 200:
-            return time.monotonic() - begun
+def wait_until_ready(client: httpx.Client) -> None:
+    end = time.monotonic() + HANGS
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < end, client.get("/readyz").text
         time.sleep(0.2)
-    raise AssertionError(f"not ready after {seconds} seconds: {client.get('/readyz').text}")
 
 
 def pids(deployment: str) -> list[int]:
@@ -160,7 +160,7 @@ def test_thresholds_change_under_load_without_a_failed_request(client, url, conf
     with Load(url, photo, clients=2) as load:
         changed = {"name": "Api", "user_config": {"in_flight": 6, "bare": {"match": 0.5, "review": 0.4}}}
         deploy({**config, "deployments": [changed, *config["deployments"][1:]]})
-        end = time.monotonic() + 20
+        end = time.monotonic() + HANGS
         while time.monotonic() < end:
             after = client.post("/v1/identify", files={"photo": photo}).json()["faces"][0]
             if after["threshold"] == 0.5:
@@ -168,7 +168,7 @@ def test_thresholds_change_under_load_without_a_failed_request(client, url, conf
     assert (after["threshold"], after["review_threshold"]) == (0.5, 0.4)
     assert load.statuses == {200}
     deploy({**config, "deployments": config["deployments"][1:]})
-    end = time.monotonic() + 20
+    end = time.monotonic() + HANGS
     while client.post("/v1/identify", files={"photo": photo}).json()["faces"][0]["threshold"] != 0.95:
         assert time.monotonic() < end, "what is taken out of the file is out of force"
     assert pids("Api") == processes, "nothing was started again"
@@ -200,7 +200,7 @@ def test_a_stalled_upload_is_ended_and_disturbs_nobody(client, url, config, face
 def test_a_full_disk_is_said_and_people_are_identified_nevertheless(client, disk, faces_of):
     if not disk.is_mount():
         pytest.skip("no right to mount a small file system")
-    wait_until_ready(client, 60)
+    wait_until_ready(client)
     photo, junk = faces_of(2)[0].read_bytes(), disk / "junk"
     with junk.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -225,7 +225,7 @@ def test_prometheus_hears_of_every_stage_and_the_dashboard_asks_for_what_there_i
     asked = set(re.findall(r"(ray_[a-z_]+)\{", grafana)) - {"ray_raymask_stage_errors_total"}
     enrol(client, "measured", faces_of(1)[0].read_bytes())
     assert client.post("/v1/identify", files={"photo": masked_png(1, 1)}).status_code == 200
-    end = time.monotonic() + 60
+    end = time.monotonic() + HANGS
     while True:
         text = httpx.get(exported).text
         there = set(re.findall(r"^(ray_(?:raymask|serve)_[a-z_]+)\{", text, re.MULTILINE))
@@ -253,7 +253,7 @@ def test_prometheus_hears_of_every_stage_and_the_dashboard_asks_for_what_there_i
 def test_killed_replicas_come_back_and_nothing_acknowledged_is_lost(
     client, url, config, faces_of, masked_png, killed_ones
 ):
-    wait_until_ready(client, 60)
+    wait_until_ready(client)
     victims = {name: pids(name) for name in killed_ones}
     assert all(victims.values())
     with (
@@ -269,7 +269,7 @@ def test_killed_replicas_come_back_and_nothing_acknowledged_is_lost(
             not all(set(pids(name)) - set(before) for name, before in victims.items())
             or client.get("/readyz").status_code != 200
         ):
-            assert time.monotonic() - killed < 30  # 7 to 12 where nothing else runs
+            assert time.monotonic() - killed < HANGS
             time.sleep(0.2)
         back = time.monotonic() - killed
         time.sleep(1)
@@ -293,14 +293,14 @@ def test_killed_replicas_come_back_and_nothing_acknowledged_is_lost(
 def test_a_model_changes_under_load_without_a_failed_request(client, url, config, faces_of, masked_png, tmp_path):
     from raymask.models.bundle import SHIPPED
 
-    wait_until_ready(client, 60)
+    wait_until_ready(client)
     other = tmp_path / "inpainter"
     shutil.copytree(SHIPPED / "inpainter", other)
     before = {name: pids(name) for name in ("Inpainter", "Api")}
     config["args"]["models"]["inpainter"] = str(other)
     with Load(url, masked_png(1, 1), clients=1) as load:
         deploy(config)
-        end = time.monotonic() + 90
+        end = time.monotonic() + HANGS
         while set(pids("Inpainter")) & set(before["Inpainter"]) or set(pids("Api")) & set(before["Api"]):
             assert time.monotonic() < end
             time.sleep(0.2)
@@ -313,7 +313,7 @@ def test_another_fusion_and_its_gallery_take_over_under_load_without_a_failed_re
     client, url, config, fused_bundle, faces_of, tmp_path
 ):
     """They come as an application of their own, and the two change places: no embedding meets those of the other."""
-    wait_until_ready(client, 60)
+    wait_until_ready(client)
     photo = faces_of(1)[1].read_bytes()
     other = other_fusion(fused_bundle, tmp_path)
     following = {
@@ -326,7 +326,7 @@ def test_another_fusion_and_its_gallery_take_over_under_load_without_a_failed_re
     with Load(url, photo, clients=1, enrols=True) as enrolling, Load(url, photo, clients=1) as asking:
         running.deploy({"applications": [config, following]})
         with httpx.Client(base_url=f"{url}/following", timeout=60) as beside:
-            wait_until_ready(beside, 60)
+            wait_until_ready(beside)
         processes = pids("Detector")
         running.deploy(
             {"applications": [{**config, "route_prefix": "/before"}, {**following, "route_prefix": "/"}]},

@@ -58,7 +58,7 @@ class ServeRun:
                 start_new_session=True,
             )
         try:
-            ready(self.url, 180)
+            ready(self.url)
         except UnavailableError:
             self.kill()
             raise

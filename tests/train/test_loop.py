@@ -23,7 +23,7 @@ def config(prepared):
         model=MaskFaceNetConfig(backbone="resnet18", input_size=48, embedding_size=64, dropout=0.1),
         batch=SamplerConfig(people=4),
         loss=LossConfig(mining="all"),
-        optimiser=OptimiserConfig(drop_every=0, learning_rate=0.03),
+        optimiser=OptimiserConfig(drop_every=0, learning_rate=0.01),
     )
 
 
