@@ -3,6 +3,7 @@
 import hashlib
 import io
 import tarfile
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ PAIRS = ("pairs.txt", "pairsDevTrain.txt", "pairsDevTest.txt")
 
 @pytest.fixture
 def offline(monkeypatch):
-    """Whoever asks the network is refused at once."""
+    """Whoever asks the network is refused at once, and nobody who asks later meets this proxy."""
+    monkeypatch.setattr(urllib.request, "_opener", None)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
