@@ -30,10 +30,11 @@ from raymask.models.config import MaskFaceNetConfig
 from raymask.models.embedder import MaskFaceNet
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
-from raymask.train.config import LossConfig, TrainConfig, WatchConfig
-from raymask.train.distributed import World, global_quintuplet_loss, prepare_batch_norm, settle_statistics
+from raymask.train.config import DistilConfig, LossConfig, TrainConfig, WatchConfig
+from raymask.train.distributed import World, prepare_batch_norm, settle_statistics
 from raymask.train.loader import batches
 from raymask.train.loop import train
+from raymask.train.objective import Objective
 from raymask.train.step import Chunk, learn
 from raymask.train.watch import TENSORBOARD, open_watch
 
@@ -150,7 +151,7 @@ def caching(options: argparse.Namespace) -> dict[str, float]:
     places = torch.arange(count)
     number = count // chunk
     chunks = [Chunk(n, pixels[n::number], places[n::number] // 8, places[n::number] % 2 == 0) for n in range(number)]
-    loss = partial(global_quintuplet_loss, margin=0.2, mining="all", distance="squared_euclidean")
+    loss = partial(Objective(LossConfig(mining="all"), DistilConfig(), teachers=0), epoch=0)
     half = torch.bfloat16 if options.precision == "bfloat16" else None
 
     def cached() -> None:

@@ -8,7 +8,7 @@ from raymask.train.ray_train import train_on_ray
 def main() -> None:
     config = parse(TrainConfig, __doc__)
     bundle, metrics = train_on_ray(config)
-    print(f"trained for {metrics.get('epoch', 0):.0f} epochs, loss {metrics.get('loss', 0):.4f}")
+    print(f"trained for {metrics.get('epoch', 0):.0f} epochs")
     print(f"the model is in {bundle}; see how good it is with jobs/evaluate.py ... bundle:{bundle}")
 
 

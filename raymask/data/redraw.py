@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from raymask.data.disguise import photographed, recoloured, with_object
+from raymask.faces.alignment import Alignment, five_points, places, similarity
 from raymask.faces.masks.draw import draw_mask_layers
 
 
@@ -56,54 +57,80 @@ class Redraw:
 
     smallest: int = 80
     """Pixels of the smallest crop that a mask is drawn on."""
+    mirror: bool = True
+    """Whether half of the faces are mirrored."""
+    alignment: Alignment | None = None
+    """Where the face's five points come to lie; None: the middle of the crop comes to the middle."""
+    stray: float = 0.0
+    """How far each of the five points strays before, standard deviation as a share of the distance of the eyes."""
 
     def __call__(self, crop: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> Drawn:
-        """Draw once.
+        """Draw once, a bare face or a masked one.
 
         Args:
             crop: (C, C, 3) uint8 RGB, bare.
             landmarks: (68, 2) in pixels of the crop.
             rng: makes every choice.
         """
-        seen = round(math.exp(rng.uniform(math.log(self.smallest), math.log(crop.shape[0]))))
+        seen = self._size(crop, rng)
+        return self._drawn(crop, landmarks, seen, rng, masked=bool(rng.random() >= self.bare))
+
+    def draw(self, crop: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator, *, masked: bool) -> Drawn:
+        """As a call, masked or bare as the caller says; what is masked already is drawn as if it were bare."""
+        return self._drawn(crop, landmarks, self._size(crop, rng), rng, masked=masked)
+
+    def _size(self, crop: np.ndarray, rng: np.random.Generator) -> int:
+        return round(math.exp(rng.uniform(math.log(self.smallest), math.log(crop.shape[0]))))
+
+    def _drawn(
+        self, crop: np.ndarray, landmarks: np.ndarray, seen: int, rng: np.random.Generator, *, masked: bool
+    ) -> Drawn:
+        """`seen`: pixels of the crop that cameras saw."""
         small = cv2.resize(crop, (seen, seen), interpolation=cv2.INTER_AREA)
         points = (landmarks.astype(np.float64) + 0.5) * (seen / crop.shape[0]) - 0.5
-        masked, covered, opaque = small, *np.zeros((2, seen, seen), np.uint8)
-        if rng.random() >= self.bare:
+        dressed, covered, opaque = small, *np.zeros((2, seen, seen), np.uint8)
+        if masked:
             look = self.looks[int(rng.integers(len(self.looks)))]
             seed = int(rng.integers(2**31))
-            masked, covered, opaque = draw_mask_layers(small, points, look, seed)
+            dressed, covered, opaque = draw_mask_layers(small, points, look, seed)
             if self.strong:
-                masked = recoloured(masked, opaque, rng)
+                dressed = recoloured(dressed, opaque, rng)
         elif self.strong:
-            masked = with_object(masked, points, rng)
-        if seen > self.side:  # the resampling below would skip pixels
+            dressed = with_object(dressed, points, rng)
+        if seen > self.side and self.alignment is None:  # the resampling below would skip pixels
             size = (self.side, self.side)
-            small, masked, covered, opaque = (
-                cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in (small, masked, covered, opaque)
+            small, dressed, covered, opaque = (
+                cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in (small, dressed, covered, opaque)
             )
             points = (points + 0.5) * (self.side / seen) - 0.5
             seen = self.side
-        matrix = self._placement(seen, rng)
-        bare, masked = (self._placed(image, matrix, cv2.INTER_CUBIC) for image in (small, masked))
+        matrix = self._placement(points, seen, rng)
+        bare, dressed = (self._placed(image, matrix, cv2.INTER_CUBIC) for image in (small, dressed))
         inside = self._placed(covered, matrix, cv2.INTER_LINEAR) > 127
         if self.strong:
             sharp = self._placed(opaque, matrix, cv2.INTER_LINEAR)
-            masked, soft = photographed(masked, sharp, rng)
+            dressed, soft = photographed(dressed, sharp, rng)
             inside |= _spread(inside, sharp, soft)
         covered = np.where(inside, 255, 0).astype(np.uint8)
         moved = points @ matrix[:, :2].T + matrix[:, 2]
-        return Drawn(bare, masked, covered, moved.astype(np.float32))
+        return Drawn(bare, dressed, covered, moved.astype(np.float32))
 
-    def _placement(self, seen: int, rng: np.random.Generator) -> np.ndarray:
-        """(2, 3): from pixels of the small crop to pixels of the result, about the centre."""
+    def _placement(self, points: np.ndarray, seen: int, rng: np.random.Generator) -> np.ndarray:
+        """(2, 3): from pixels of the small crop to pixels of the result, shaken about the centre."""
         turn = math.radians(rng.normal(0, self.turn))
-        scale = self.side / seen * rng.uniform(1 - self.zoom, 1 + self.zoom)
-        mirror = -1.0 if rng.random() < 0.5 else 1.0
+        zoom = rng.uniform(1 - self.zoom, 1 + self.zoom)
+        mirror = -1.0 if self.mirror and rng.random() < 0.5 else 1.0
         rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-        linear = scale * rotation @ np.diag([mirror, 1.0])
+        linear = zoom * rotation @ np.diag([mirror, 1.0])
         middle = (self.side - 1) / 2 + self.side * rng.uniform(-self.shift, self.shift, 2)
-        return np.column_stack([linear, middle - linear @ np.full(2, (seen - 1) / 2)])
+        scale = self.side / seen
+        still = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
+        if self.alignment is not None:
+            five = five_points(points)
+            five = five + rng.normal(0, self.stray * float(np.linalg.norm(five[1] - five[0])), five.shape)
+            still = similarity(five, places(self.alignment, self.side))
+        centre = np.full(2, (self.side - 1) / 2)
+        return np.column_stack([linear @ still[:, :2], middle + linear @ (still[:, 2] - centre)])
 
     def _placed(self, image: np.ndarray, matrix: np.ndarray, interpolation: int) -> np.ndarray:
         size = (self.side, self.side)

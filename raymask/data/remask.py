@@ -1,39 +1,90 @@
-"""Prepared faces in a fresh mask at each visit, drawn from their stored landmarks, so that none is seen twice alike."""
+"""Prepared faces as an embedder is to see them: in a fresh mask at each visit, aligned, and altered as by cameras.
+
+Masks are drawn from the stored landmarks, so that no face is seen twice alike.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from raymask.data.crops import CropStore
+from raymask.data.redraw import Redraw
 from raymask.data.sampler import Shot
+from raymask.faces.alignment import Alignment, align, five_points
 from raymask.faces.crop import CROP_SIZE, resize_crop
 from raymask.faces.masks import draw_mask
 
+_SMALLEST = 48
+"""Pixels of the smallest crop that an altered face is drawn on: a face of 40."""
+_STRAY = 0.035
+"""How far a detector's points stray on masked faces, as a share of the distance of the eyes."""
 
-class FreshMasks:
-    """Draws on the bare crops of a store; holds 272 bytes of landmarks a photo."""
 
-    def __init__(self, store: CropStore, looks: Sequence[str], *, quiet: bool = False) -> None:
-        """`looks`: masks to draw. Raises DataError if the landmarks cannot be read."""
-        self._store, self._looks = store, looks
+@dataclass(frozen=True, kw_only=True)
+class Dressing:
+    """What becomes of a prepared face before a network sees it."""
+
+    looks: tuple[str, ...] | None = None
+    """Masks that are drawn afresh; None: those that the faces were prepared with."""
+    alignment: Alignment | None = None
+    """Where the five points come to lie; None: crops as they are."""
+    altered: bool = False
+    """Whether size, light, colours and sharpness change, masks take colours and prints that no look has, and the
+    points stray."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether faces stay as they were prepared."""
+        return self == Dressing()
+
+
+class FreshFaces:
+    """Dresses the crops of a store; holds 272 bytes of landmarks a photo."""
+
+    def __init__(self, store: CropStore, dressing: Dressing, *, quiet: bool = False) -> None:
+        """Raises DataError if the landmarks cannot be read."""
+        self._store, self._dressing = store, dressing
         self._landmarks = store.landmarks(quiet=quiet)
 
     def pixels(self, shots: Sequence[Shot], size: int, draws: np.ndarray) -> np.ndarray:
-        """As `CropStore.pixels`, each masked shot in the mask that its draw says.
+        """As `CropStore.pixels`, each face dressed as its draw says.
 
         Args:
             shots: B of them.
-            size: of the crops, pixels.
-            draws: (B,) whole numbers of at least 0, of which each decides a mask.
+            size: of the faces, pixels.
+            draws: (B,) whole numbers of at least 0, of which each decides a face.
         """
-        bare = self._store.pixels([Shot(shot.row, masked=False) for shot in shots], CROP_SIZE).transpose(0, 2, 3, 1)
-        crops = np.empty((len(shots), size, size, 3), dtype=np.uint8)
+        fresh = self._dressing.looks is not None
+        read = [Shot(shot.row, shot.masked and not fresh) for shot in shots]
+        crops = self._store.pixels(read, CROP_SIZE).transpose(0, 2, 3, 1)
+        faces = np.empty((len(shots), size, size, 3), dtype=np.uint8)
         for place, (shot, draw) in enumerate(zip(shots, draws.tolist(), strict=True)):
-            crop = bare[place]
-            if shot.masked:
-                landmarks = self._landmarks[shot.row].astype(np.float64)
-                crop, _ = draw_mask(crop, landmarks, self._looks[draw % len(self._looks)], draw)
-            crops[place] = resize_crop(crop, size)
-        return crops.transpose(0, 3, 1, 2)
+            make = self._altered if self._dressing.altered else self._drawn
+            faces[place] = make(crops[place], self._landmarks[shot.row], size, draw, draws_mask=shot.masked and fresh)
+        return faces.transpose(0, 3, 1, 2)
+
+    def _drawn(self, crop: np.ndarray, landmarks: np.ndarray, size: int, draw: int, *, draws_mask: bool) -> np.ndarray:
+        points = landmarks.astype(np.float64)
+        if draws_mask:
+            looks = self._dressing.looks or ()
+            crop, _ = draw_mask(crop, points, looks[draw % len(looks)], draw)
+        if self._dressing.alignment is None:
+            return resize_crop(crop, size)
+        return align(crop, five_points(points), self._dressing.alignment, size)
+
+    def _altered(
+        self, crop: np.ndarray, landmarks: np.ndarray, size: int, draw: int, *, draws_mask: bool
+    ) -> np.ndarray:
+        redraw = Redraw(
+            side=size,
+            looks=self._dressing.looks or (),
+            strong=True,
+            smallest=_SMALLEST,
+            mirror=False,
+            alignment=self._dressing.alignment,
+            stray=_STRAY,
+        )
+        return redraw.draw(np.ascontiguousarray(crop), landmarks, np.random.default_rng(draw), masked=draws_mask).masked

@@ -14,7 +14,6 @@ from raymask.evaluate.fetch import fetched
 from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
 from raymask.faces.crop import Square
-from raymask.faces.dlib_models import dlib_model
 from raymask.faces.landmarks import dlib_square
 
 BATCH = 32
@@ -50,7 +49,7 @@ class DlibRecogniser(TorchRecogniser):
     def __init__(self) -> None:
         from raymask.models.dlib_network import DlibNetwork
 
-        self.network = DlibNetwork(dlib_model("dlib_face_recognition_resnet_model_v1.dat")).eval()
+        self.network = DlibNetwork.shipped().eval()
 
     def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
         """The chip, (150, 150, 3) uint8."""
@@ -71,13 +70,16 @@ class BundleRecogniser(TorchRecogniser):
         with tempfile.TemporaryDirectory() as copy:
             self.network = load_bundle(fetched(folder, Path(copy)), "MaskFaceNet").model
         self.size = self.network.config.embedding_size
-        self._side = self.network.config.input_size
+        self._side, self._alignment = self.network.config.input_size, self.network.config.alignment
 
     def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
-        """The crop, (S, S, 3) uint8."""
+        """The face as the network takes it, (S, S, 3) uint8."""
+        from raymask.faces.alignment import align
         from raymask.faces.crop import resize_crop
 
-        return resize_crop(Square.around(face.box).cut(photo), self._side)
+        if self._alignment == "box":
+            return resize_crop(Square.around(face.box).cut(photo), self._side)
+        return align(photo, face.points, self._alignment, self._side)
 
 
 class FacenetRecogniser(TorchRecogniser):

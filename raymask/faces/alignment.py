@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+
+Alignment = Literal["dlib", "arcface"]
+"""Whose networks expect the five points where."""
 
 ARCFACE_SIZE = 112
 """Pixels on each side of an aligned face."""
@@ -46,14 +51,33 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.array([[a, -b, shift_x], [b, a, shift_y]])
 
 
-def align(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The face with these five points, (5, 2) pixels of `photo`, as (112, 112, 3) uint8; black outside the photo."""
+def places(alignment: Alignment, size: int) -> np.ndarray:
+    """(5, 2) pixels where the five points lie in a face of `size` pixels a side that is aligned so."""
+    points, side = {"arcface": (ARCFACE_POINTS, ARCFACE_SIZE), "dlib": (DLIB_POINTS, DLIB_SIZE)}[alignment]
+    return (points + 0.5) * (size / side) - 0.5
+
+
+def align(
+    photo: np.ndarray, points: np.ndarray, alignment: Alignment = "arcface", size: int = ARCFACE_SIZE
+) -> np.ndarray:
+    """A face turned and scaled by its five points.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        points: (5, 2) in its pixels.
+        alignment: where they are to lie.
+        size: of the result, pixels.
+
+    Returns:
+        (size, size, 3) uint8; black outside the photo.
+    """
     import cv2
 
-    matrix = similarity(points, ARCFACE_POINTS)
+    wanted = places(alignment, size)
+    matrix = similarity(points, wanted)
     shrink = float(np.hypot(matrix[0, 0], matrix[1, 0])) * 2
     if shrink < 1:  # bilinear sampling alone would skip pixels of a large face
-        size = (max(1, round(photo.shape[1] * shrink)), max(1, round(photo.shape[0] * shrink)))
-        photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-        matrix = similarity(points * shrink, ARCFACE_POINTS)
-    return cv2.warpAffine(photo, matrix, (ARCFACE_SIZE, ARCFACE_SIZE), flags=cv2.INTER_LINEAR)
+        shape = (max(1, round(photo.shape[1] * shrink)), max(1, round(photo.shape[0] * shrink)))
+        photo = cv2.resize(photo, shape, interpolation=cv2.INTER_AREA)
+        matrix = similarity(points * shrink, wanted)
+    return cv2.warpAffine(photo, matrix, (size, size), flags=cv2.INTER_LINEAR)

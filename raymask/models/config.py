@@ -7,7 +7,9 @@ from typing import Literal, get_args
 
 from raymask.errors import ConfigError, check_choice
 
-Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg16"]
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg16", "dlib"]
+Head = Literal["table1", "linear"]
+Alignment = Literal["box", "dlib", "arcface"]
 Width = Literal["small", "full"]
 
 
@@ -16,9 +18,18 @@ class MaskFaceNetConfig:
     """What a MaskFaceNet is made of (paper §4.1)."""
 
     backbone: Backbone = "resnet50"
-    """Convolutional part, as torchvision builds it; the paper chose resnet50 and tried vgg16 too."""
+    """Convolutional part: torchvision's (the paper chose resnet50 and tried vgg16 too), or dlib's 29 convolutions."""
+    head: Head = "table1"
+    """From the feature map to the embedding: Table 1's dropout, pooling, linear layer and normalisation; or linear,
+    without the normalisation, and without biases."""
+    alignment: Alignment = "box"
+    """What the network sees: the square around the detector's box; or the face turned and scaled by its five points,
+    to where dlib's or ArcFace's networks expect them."""
     embedding_size: int = 512
     """Values of an embedding."""
+    parts: int = 1
+    """Equal parts of an embedding, each scaled to length 1 by itself; a network with several teachers has a part for
+    each."""
     dropout: float = 0.6
     """Probability that Table 1's dropout zeroes a value of the feature map, 0 to under 1; 0: off."""
     input_size: int = 224
@@ -26,10 +37,14 @@ class MaskFaceNetConfig:
 
     def __post_init__(self) -> None:
         check_choice("backbone", self.backbone, get_args(Backbone))
+        check_choice("head", self.head, get_args(Head))
+        check_choice("alignment", self.alignment, get_args(Alignment))
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be at least 0 and under 1, not {self.dropout}")
         if self.embedding_size < 1:
             raise ConfigError(f"embedding_size must be 1 or more, not {self.embedding_size}")
+        if self.parts < 1 or self.embedding_size % self.parts:
+            raise ConfigError(f"parts must divide embedding_size ({self.embedding_size}), not {self.parts}")
         if not 32 <= self.input_size <= 224:
             raise ConfigError(f"input_size must be 32 to 224, not {self.input_size}")
 

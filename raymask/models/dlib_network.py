@@ -18,18 +18,21 @@ from torch.nn.functional import avg_pool2d, pad
 
 from raymask.errors import ModelError
 
-SIDE = 150
-"""Pixels of a chip."""
-_MEAN = (122.782, 117.001, 104.298)
+DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 _STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 """Channels, number of residual blocks, and whether the first of them halves the resolution."""
 
 
-class DlibNetwork(nn.Module):
-    """Chips to embeddings."""
+class DlibConvolutions(nn.Module):
+    """Chips to the last feature map; random weights until some are loaded."""
 
-    def __init__(self, weights: Path) -> None:
-        """Raises ModelError if the file is missing or is another network's."""
+    channels = 256
+    """Of the map."""
+    mean = (122.782, 117.001, 104.298)
+    deviation = (256.0, 256.0, 256.0)
+    """Of RGB in 0 to 255, which are taken off and divided by before."""
+
+    def __init__(self) -> None:
         super().__init__()
         self.stem = _Convolution(3, 32, 7, stride=2)
         self.pool = nn.MaxPool2d(3, stride=2)
@@ -39,20 +42,41 @@ class DlibNetwork(nn.Module):
                 blocks.append(_Block(before, channels, halves=halves and number == 0))
                 before = channels
         self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, chip: Tensor) -> Tensor:
+        """(B, 3, S, S), scaled, to (B, 256, s, s); S was 150 in dlib's training."""
+        return self.blocks(self.pool(self.stem(chip).relu()))
+
+
+class DlibNetwork(nn.Module):
+    """Chips to embeddings, with dlib's weights."""
+
+    def __init__(self, weights: Path) -> None:
+        """Raises ModelError if the file is missing or is another network's."""
+        super().__init__()
+        self.convolutions = DlibConvolutions()
         self.last = nn.Linear(256, 128, bias=False)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
+        for name, values in (("mean", DlibConvolutions.mean), ("deviation", DlibConvolutions.deviation)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
+        self.deviation: Tensor
         self._read(weights)
+
+    @classmethod
+    def shipped(cls) -> DlibNetwork:
+        """With the weights that its package installs. Raises ModelError if they are not there."""
+        from raymask.faces.dlib_models import dlib_model
+
+        return cls(dlib_model(DLIB_FILE))
 
     def forward(self, chip: Tensor) -> Tensor:
         """(B, 3, 150, 150) RGB, 0 to 255, to (B, 128); other sizes are taken too, and mean less."""
-        x = self.pool(self.stem((chip - self.mean) / 256).relu())
-        return self.last(self.blocks(x).mean((2, 3)))
+        return self.last(self.convolutions((chip - self.mean) / self.deviation).mean((2, 3)))
 
     def _read(self, file: Path) -> None:
         """The convolutions in order, each followed by its affine layer, then the last layer."""
         layers = [layer for layer in self.modules() if isinstance(layer, _Convolution)]
-        sizes = [size for layer in layers for size in (layer.values(), 2 * layer.channels)]
+        sizes = [size for layer in layers for size in (layer.values(), 2 * len(layer.scale))]
         try:
             tensors = _tensors(file.read_bytes(), [*sizes, self.last.weight.numel()])
         except OSError as error:
@@ -68,27 +92,34 @@ class DlibNetwork(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """A convolution and the affine layer behind it, folded into one."""
+    """A convolution, and an affine layer behind it, which learns at a rate of its own."""
 
     def __init__(self, before: int, channels: int, kernel: int, *, stride: int) -> None:
         super().__init__()
-        self.channels = channels
         self.convolution = nn.Conv2d(before, channels, kernel, stride, padding=1 if stride == 1 else 0)
+        self.scale = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolution(x)
+        made = self.convolution(x)
+        return torch.addcmul(_by_channel(self.shift, made), made, _by_channel(self.scale, made))
 
     def values(self) -> int:
         """Of the convolution, weights and biases."""
-        return self.convolution.weight.numel() + self.channels
+        return self.convolution.weight.numel() + len(self.scale)
 
     def take(self, values: Tensor, affine: Tensor) -> None:
         """Take over the file's values: weights then biases; factors then terms."""
-        gamma, beta = affine.chunk(2)
-        weight, bias = values[: -self.channels].view_as(self.convolution.weight), values[-self.channels :]
+        channels = len(self.scale)
         assert self.convolution.bias is not None
-        self.convolution.weight.copy_(weight * gamma.view(-1, 1, 1, 1))
-        self.convolution.bias.copy_(bias * gamma + beta)
+        self.convolution.weight.copy_(values[:-channels].view_as(self.convolution.weight))
+        self.convolution.bias.copy_(values[-channels:])
+        for parameter, given in zip((self.scale, self.shift), affine.chunk(2), strict=True):
+            parameter.copy_(given)
+
+
+def _by_channel(values: Tensor, maps: Tensor) -> Tensor:
+    return values.to(maps.dtype).view(1, -1, 1, 1)
 
 
 class _Block(nn.Module):

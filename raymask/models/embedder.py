@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from raymask.models.config import Backbone, MaskFaceNetConfig
+from raymask.models.dlib_network import DlibConvolutions
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -16,32 +18,53 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 
 
 class MaskFaceNet(nn.Module):
-    """A torchvision backbone whose pooling and fully connected layers are replaced by Table 1."""
+    """A backbone whose pooling and fully connected layers are replaced by Table 1, or by one linear layer."""
 
     def __init__(self, config: MaskFaceNetConfig) -> None:
         super().__init__()
         self.config = config
         self.backbone, channels = _convolutions(config.backbone)
+        linear = config.head == "linear"
         self.head = nn.Sequential(
             nn.Dropout(config.dropout),
             nn.AdaptiveAvgPool2d((1, 1)),
             nn.Flatten(),
-            nn.Linear(channels, config.embedding_size),
-            nn.BatchNorm1d(config.embedding_size),
+            nn.Linear(channels, config.embedding_size, bias=not linear),
+            nn.Identity() if linear else nn.BatchNorm1d(config.embedding_size),
         )
-        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1) * 255, persistent=False)
+        for name, values in zip(("mean", "std"), _statistics(config.backbone), strict=True):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
         self.std: Tensor
 
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that makes embeddings of what the backbone sees."""
+        layer = self.head[3]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
     def forward(self, crop_B3SS: Tensor) -> Tensor:
-        """(B, 3, S, S) uint8 RGB crops of side `config.input_size` to (B, D) float embeddings, not normalised."""
+        """(B, 3, S, S) uint8 RGB crops of side `config.input_size` to (B, D) float embeddings, not normalised but for
+        the parts of one that has several, whose lengths are 1."""
         scaled = (crop_B3SS.to(self.mean.dtype) - self.mean) / self.std
-        return self.head(self.backbone(scaled))
+        made = self.head(self.backbone(scaled))
+        if self.config.parts == 1:
+            return made
+        return normalize(made.unflatten(1, (self.config.parts, -1)), dim=2).flatten(1)
 
 
-def _convolutions(name: Backbone) -> tuple[nn.Sequential, int]:
+def _statistics(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation by channel of RGB in 0 to 255, as the backbone expects them."""
+    if backbone == "dlib":
+        return DlibConvolutions.mean, DlibConvolutions.deviation
+    return tuple(255 * value for value in IMAGE_MEAN), tuple(255 * value for value in IMAGE_STD)
+
+
+def _convolutions(name: Backbone) -> tuple[nn.Module, int]:
     """The backbone up to its last feature map, and that map's channels."""
+    if name == "dlib":
+        return DlibConvolutions(), DlibConvolutions.channels
     import torchvision.models
 
     network = getattr(torchvision.models, name)(weights=None)

@@ -26,12 +26,13 @@ from raymask.faces.alignment import (
     DLIB_POINTS,
     DLIB_SIZE,
     five_points,
+    places,
     similarity,
 )
+from raymask.models.dlib_network import DLIB_FILE, DlibNetwork
 from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
 from raymask.models.parts import check_teacher
 
-_DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 _SMALLEST_MAP = 7
 """Pixels of a map that still says where something is."""
 
@@ -136,7 +137,7 @@ def teacher_digest(spec: str) -> str:
     if kind == "dlib":
         from raymask.faces.dlib_models import dlib_model
 
-        return hashlib.sha256(dlib_model(_DLIB_FILE).read_bytes()).hexdigest()
+        return hashlib.sha256(dlib_model(DLIB_FILE).read_bytes()).hexdigest()
     if kind == "onnx":
         if not Path(rest).is_file():
             raise ModelError(f"onnx:{rest}: there is no such file")
@@ -160,11 +161,7 @@ def load_teacher(spec: str) -> Teacher:
 
 
 def _dlib(_: str) -> Teacher:
-    from raymask.faces.dlib_models import dlib_model
-    from raymask.models.dlib_network import DlibNetwork
-
-    network = DlibNetwork(dlib_model(_DLIB_FILE))
-    return Teacher(network, prepare=lambda face: face * 255, side=DLIB_SIZE, points=DLIB_POINTS)
+    return Teacher(DlibNetwork.shipped(), prepare=lambda face: face * 255, side=DLIB_SIZE, points=DLIB_POINTS)
 
 
 def _onnx(file: str) -> Teacher:
@@ -199,4 +196,6 @@ def _bundle(folder: str) -> Teacher:
     network = load_bundle(folder).model
     if not isinstance(network, MaskFaceNet):
         raise ModelError(f"{folder} is a {type(network).__name__}; a teacher is a MaskFaceNet")
-    return Teacher(network, prepare=lambda face: face * 255, side=network.config.input_size, points=None)
+    alignment, side = network.config.alignment, network.config.input_size
+    points = None if alignment == "box" else places(alignment, side)
+    return Teacher(network, prepare=lambda face: face * 255, side=side, points=points)

@@ -11,13 +11,26 @@ from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import parse_look
 from raymask.models.config import MaskFaceNetConfig
+from raymask.models.parts import check_teacher
 
 Distance = Literal["squared_euclidean", "cosine"]
 Schedule = Literal["hybrid", "all", "semihard", "hardest"]
 Precision = Literal["float32", "bfloat16"]
+Kind = Literal["sgd", "adam"]
+RateSchedule = Literal["steps", "cycle"]
+
+_RISE = 0.2
+"""Share of the training in which a cycle's rate rises."""
 
 LEAST_CHUNK = 8
 """Photos whose statistics are worth normalising by."""
+
+
+def check_start(spec: str) -> None:
+    """Raise ConfigError for what no training can begin with."""
+    kind, _, rest = spec.partition(":")
+    if kind not in ("dlib", "bundle") or bool(rest) == (kind == "dlib"):
+        raise ConfigError(f"init {spec!r} is unknown; it takes dlib or bundle:DIR")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +45,12 @@ class LossConfig:
     """Which quintuplets count; hybrid: semihard first, then hardest (§5)."""
     semihard_epochs: int = 7
     """Epochs of semihard mining before the hardest, under hybrid."""
+    weight: float = 1.0
+    """Of this loss beside the teachers'; 0: off."""
 
     def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise ConfigError(f"loss.weight must be 0 or more, not {self.weight}")
         check_choice("loss.distance", self.distance, get_args(Distance))
         check_choice("loss.mining", self.mining, get_args(Schedule))
         if not self.margin > 0:
@@ -49,34 +66,90 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimiserConfig:
-    """Stochastic gradient descent with a stepwise decay."""
+class DistilConfig:
+    """What is learned from teachers, networks that know bare faces."""
 
+    pull: float = 1.0
+    """Weight of the squared distance of each part of an embedding to its teacher's of the bare photo; 0: off."""
+    contrast: float = 0.0
+    """Weight of the cross-entropy of telling the teacher's embedding of one's own photo among the batch's; 0: off."""
+    temperature: float = 0.05
+    """Of that cross-entropy, on cosine similarities; positive."""
+
+    def __post_init__(self) -> None:
+        if self.pull < 0 or self.contrast < 0:
+            raise ConfigError("distil.pull and distil.contrast must be 0 or more")
+        if not self.temperature > 0:
+            raise ConfigError(f"distil.temperature must be positive, not {self.temperature}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftmaxConfig:
+    """Telling the training's people apart by a vector each, with a margin (CosFace)."""
+
+    weight: float = 0.0
+    """Of this loss; 0: off."""
+    margin: float = 0.35
+    """By which the cosine to one's own vector is lessened, 0 to 1."""
+    scale: float = 30.0
+    """Of the cosines before the softmax; positive."""
+
+    def __post_init__(self) -> None:
+        if self.weight < 0 or not 0 <= self.margin <= 1 or not self.scale > 0:
+            raise ConfigError("softmax.weight must be 0 or more, softmax.margin 0 to 1, softmax.scale positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """Stochastic gradient descent with a stepwise decay, or Adam; the rate may go through one cycle instead."""
+
+    kind: Kind = "sgd"
+    """sgd or adam."""
+    schedule: RateSchedule = "steps"
+    """Of the learning rate: steps, which drop it every few epochs; or cycle: up over a fifth of the training, then down
+    to nothing along a cosine."""
     learning_rate: float = 0.05
-    """At the start; positive."""
+    """At the start, or at the top of the cycle; positive."""
+    convolutions: float = 1.0
+    """The backbone's convolutions learn at this share of the rate; those of a network that knows faces already, at
+    little of it."""
+    affine: float = 1.0
+    """The backbone's other weights, factors and terms by channel, learn at this share of the rate."""
     drop_every: int = 2
     """Epochs between drops; 0: never."""
     drop_factor: float = 10.0
     """What a drop divides the learning rate by; over 1."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises from 0; 0: off."""
+    average: float = 0.0
+    """What is measured and kept is a running mean of the weights, which at each step keeps this share of itself, 0 to
+    under 1; 0: the last weights."""
     momentum: float = 0.0
-    """0 to under 1; 0: off, for the paper names none."""
+    """Of sgd, 0 to under 1; 0: off, for the paper names none."""
     weight_decay: float = 0.0
     """L2 penalty; 0: off."""
 
     def __post_init__(self) -> None:
+        check_choice("optimiser.kind", self.kind, get_args(Kind))
+        check_choice("optimiser.schedule", self.schedule, get_args(RateSchedule))
+        if self.convolutions < 0 or self.affine < 0:
+            raise ConfigError("optimiser.convolutions and optimiser.affine must be 0 or more")
         if not self.learning_rate > 0:
             raise ConfigError(f"optimiser.learning_rate must be positive, not {self.learning_rate}")
         if self.drop_every < 0 or self.warmup_steps < 0 or self.weight_decay < 0:
             raise ConfigError("optimiser.drop_every, warmup_steps and weight_decay must be 0 or more")
         if not self.drop_factor > 1:
             raise ConfigError(f"optimiser.drop_factor must be over 1, not {self.drop_factor}")
-        if not 0 <= self.momentum < 1:
-            raise ConfigError(f"optimiser.momentum must be at least 0 and under 1, not {self.momentum}")
+        for name in ("momentum", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"optimiser.{name} must be at least 0 and under 1, not {getattr(self, name)}")
 
-    def rate(self, epoch: int, step: int) -> float:
-        """Learning rate of a step; `epoch` and the overall `step` count from 0."""
+    def rate(self, epoch: int, step: int, steps: int) -> float:
+        """Learning rate of a step; `epoch` and the overall `step` of `steps` count from 0."""
+        if self.schedule == "cycle":
+            done = (step + 0.5) / steps
+            part = done / _RISE if done < _RISE else 0.5 + 0.5 * math.cos(math.pi * (done - _RISE) / (1 - _RISE))
+            return self.learning_rate * part
         drops = epoch // self.drop_every if self.drop_every else 0
         warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         return self.learning_rate * warm / math.pow(self.drop_factor, drops)
@@ -116,6 +189,14 @@ class LoopConfig:
     """Draw a fresh mask at each visit of a photo, from its stored landmarks; off: the one that it was prepared with."""
     masks: tuple[str, ...] | None = None
     """Masks that remask draws, as jobs/prepare.py takes them; null: those that it draws by itself."""
+    alter: bool = False
+    """Alter each face at each visit as cameras, editors and detectors do: its size, place, light, colour and sharpness;
+    fresh masks take colours and prints that no look has."""
+    init: str | None = None
+    """Weights to begin with: dlib (for model.backbone dlib) or bundle:DIR; null: random ones."""
+    teachers: tuple[str, ...] = ()
+    """Networks for bare faces to learn from, as dlib, onnx:FILE or bundle:DIR: each has a part of the embedding; empty:
+    off."""
     chunk: int | None = None
     """Photos that go through the network at once, and that it normalises together; a batch of any size trains in the
     memory of one chunk and is the same on any number of workers. null: each worker's share of the batch at once,
@@ -132,10 +213,24 @@ class LoopConfig:
     """The P x K batches."""
     loss: LossConfig = field(default_factory=LossConfig)
     """The quintuplet loss."""
+    distil: DistilConfig = field(default_factory=DistilConfig)
+    """What is learned from teachers."""
+    softmax: SoftmaxConfig = field(default_factory=SoftmaxConfig)
+    """Telling the training's people apart."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    """Stochastic gradient descent."""
+    """How the weights move."""
 
     def __post_init__(self) -> None:
+        if self.init is not None:
+            check_start(self.init)
+        for teacher in self.teachers:
+            check_teacher(teacher)
+        if self.teachers and len(self.teachers) != self.model.parts:
+            raise ConfigError(
+                f"model.parts must be the number of teachers ({len(self.teachers)}), not {self.model.parts}"
+            )
+        if not (self.teachers or self.loss.weight or self.softmax.weight):
+            raise ConfigError("nothing is learned: loss.weight and softmax.weight are 0 and there are no teachers")
         check_choice("precision", self.precision, get_args(Precision))
         if self.masks is not None and not (self.remask and self.masks):
             raise ConfigError("masks must name at least one mask, for remask to draw")
@@ -199,5 +294,12 @@ class TrainConfig(RunConfig, LoopConfig):
 
 def loop_config(settings: dict[str, Any]) -> LoopConfig:
     """A LoopConfig from its `asdict`, as it comes out of a checkpoint or a worker's arguments."""
-    parts = {"model": MaskFaceNetConfig, "batch": SamplerConfig, "loss": LossConfig, "optimiser": OptimiserConfig}
+    parts = {
+        "model": MaskFaceNetConfig,
+        "batch": SamplerConfig,
+        "loss": LossConfig,
+        "distil": DistilConfig,
+        "softmax": SoftmaxConfig,
+        "optimiser": OptimiserConfig,
+    }
     return LoopConfig(**{key: parts[key](**value) if key in parts else value for key, value in settings.items()})

@@ -275,7 +275,9 @@ def sum_gradients(network: nn.Module) -> None:
     """Add up every parameter's gradient over all ranks, as one message."""
     if World.current().size == 1:
         return
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad and parameter.numel()]
+    if not parameters:
+        return
     flat = torch.cat(
         [
             (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).flatten()

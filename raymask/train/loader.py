@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from raymask.data.crops import CropStore
-from raymask.data.remask import FreshMasks
+from raymask.data.remask import FreshFaces
 from raymask.data.sampler import PKSampler, Shot, rank_slice
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import World
 from raymask.train.step import Chunk
+from raymask.train.targets import Targets
 
 _AHEAD = 2
 """Batches that are being loaded while one is trained on."""
@@ -28,6 +29,8 @@ class Batch(NamedTuple):
 
     chunks: list[Chunk]
     """This rank's."""
+    rows: list[np.ndarray]
+    """Of each of them, (B,) int64: which of the store's photos it holds."""
     all_chunks: int
     """Chunks of all ranks."""
     photos: int
@@ -56,21 +59,29 @@ def batches(
     start: int,
     world: World,
     device: torch.device,
-    masks: FreshMasks | None = None,
+    faces: FreshFaces | None = None,
+    targets: Targets | None = None,
 ) -> Iterator[Batch]:
-    """This rank's part of each batch of an epoch from step `start` on; `masks`: that masked shots wear, None: those
-    that they were prepared with."""
+    """This rank's part of each batch of an epoch from step `start` on; `faces`: makes what the network sees, None: the
+    crops as they were prepared; `targets`: of the teachers, if there are any."""
     threads = torch.get_num_threads() if device.type == "cuda" else 1  # a CPU that trains has none to spare
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="crops") as pool:
         steps = range(start, sampler.steps)
-        waiting = [_submit(pool, config, store, sampler, epoch, step, world, device, masks) for step in steps[:_AHEAD]]
+        waiting = [_submit(pool, config, store, sampler, epoch, step, world, device, faces) for step in steps[:_AHEAD]]
         for step in steps:
             batch, pieces = waiting.pop(0)
             if step + _AHEAD < sampler.steps:
-                waiting.append(_submit(pool, config, store, sampler, epoch, step + _AHEAD, world, device, masks))
+                waiting.append(_submit(pool, config, store, sampler, epoch, step + _AHEAD, world, device, faces))
             for piece in pieces:
                 piece.result()
-            yield batch
+            yield batch if targets is None else _taught(batch, targets)
+
+
+def _taught(batch: Batch, targets: Targets) -> Batch:
+    """With what the teachers make of its photos."""
+    pairs = zip(batch.chunks, batch.rows, strict=True)
+    chunks = [chunk._replace(targets=targets(rows)) for chunk, rows in pairs]
+    return batch._replace(chunks=chunks)
 
 
 def _submit(
@@ -82,14 +93,14 @@ def _submit(
     step: int,
     world: World,
     device: torch.device,
-    masks: FreshMasks | None,
+    faces: FreshFaces | None,
 ) -> tuple[Batch, list[Future[None]]]:
     """A batch whose crops are filled in by the pool, and what to wait for."""
     shots = sampler.batch(epoch, step)
     mirrored = np.random.default_rng([config.seed, epoch, step]).random(len(shots)) < (0.5 if config.flip else 0)
     draws = np.random.default_rng([config.seed, epoch, step, 3]).integers(2**31, size=len(shots))
     size = config.model.input_size
-    chunks, pieces = [], []
+    chunks, rows_of, pieces = [], [], []
     own, count = cut(shots, config.chunk, world)
     for number, places in own.items():
         crops = torch.empty((len(places), 3, size, size), dtype=torch.uint8, pin_memory=device.type == "cuda")
@@ -97,11 +108,12 @@ def _submit(
             part = places[start : start + _PIECE]
             target = crops.numpy()[start : start + _PIECE]
             taken = [shots[place] for place in part]
-            pieces.append(pool.submit(_fill, target, store, taken, mirrored[part], masks, draws[part]))
+            pieces.append(pool.submit(_fill, target, store, taken, mirrored[part], faces, draws[part]))
         rows = np.array([shots[place].row for place in places], dtype=np.int64)
         masked = torch.tensor([shots[place].masked for place in places], dtype=torch.bool)
         chunks.append(Chunk(number, crops, torch.from_numpy(store.identities[rows]), masked))
-    return Batch(chunks, count, len(shots)), pieces
+        rows_of.append(rows)
+    return Batch(chunks, rows_of, count, len(shots)), pieces
 
 
 def _fill(
@@ -109,11 +121,11 @@ def _fill(
     store: CropStore,
     shots: list[Shot],
     mirrored: np.ndarray,
-    masks: FreshMasks | None,
+    faces: FreshFaces | None,
     draws: np.ndarray,
 ) -> None:
     """Decode shots into (B, 3, S, S) `target`."""
     size = target.shape[-1]
-    pixels = store.pixels(shots, size) if masks is None else masks.pixels(shots, size, draws)
+    pixels = store.pixels(shots, size) if faces is None else faces.pixels(shots, size, draws)
     pixels[mirrored] = pixels[mirrored][..., ::-1]
     target[:] = pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import time
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from raymask.data.crops import CropStore
-from raymask.data.remask import FreshMasks
+from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import PKSampler
 from raymask.errors import ConfigError, DataError
 from raymask.faces.masks.looks import TRAIN_LOOKS
@@ -25,7 +26,7 @@ from raymask.train.config import LoopConfig
 from raymask.train.distributed import (
     World,
     gather,
-    global_quintuplet_loss,
+    on_all_ranks,
     on_any_rank,
     prepare_batch_norm,
     save_on_first_rank,
@@ -34,7 +35,11 @@ from raymask.train.distributed import (
 )
 from raymask.train.health import Health, runaway
 from raymask.train.loader import Batch, batches
+from raymask.train.objective import BatchLoss, Objective
+from raymask.train.optimiser import make_optimiser, move_average
+from raymask.train.starts import begin_with
 from raymask.train.step import StepResult, learn
+from raymask.train.targets import Targets
 from raymask.train.validate import validation_accuracy
 
 DISTANCES_EVERY = 50
@@ -58,15 +63,41 @@ class Tally:
     valid: int = 0
     photos: int = 0
     empty_steps: int = 0
-    """Steps without a single active quintuplet, which taught nothing."""
+    """Steps without a single active quintuplet, which taught nothing by them."""
+    pull: float = 0.0
+    """Squared distances to the teachers' embeddings, summed over photos."""
+    contrast: float = 0.0
+    """Cross-entropies of telling them, summed over photos."""
+    softmax: float = 0.0
+    """Cross-entropies of telling people, summed over photos."""
     seconds: float = 0.0
 
-    def add(self, result: StepResult, photos: int) -> None:
-        self.hinges += result.loss * result.active
-        self.active += result.active
-        self.valid += result.valid
+    def add(self, lost: BatchLoss, photos: int) -> None:
+        self.hinges += lost.quintuplets * lost.active
+        self.active += lost.active
+        self.valid += lost.valid
         self.photos += photos
-        self.empty_steps += result.active == 0
+        self.empty_steps += lost.active == 0
+        self.pull += lost.pull * photos
+        self.contrast += lost.contrast * photos
+        self.softmax += lost.softmax * photos
+
+    def means(self, config: LoopConfig) -> Metrics:
+        """Of the losses beside the quintuplets', over the epoch's photos; those that are on."""
+        photos, found = max(1, self.photos), Metrics()
+        if config.teachers:
+            found |= {"pull": self.pull / photos, "contrast": self.contrast / photos}
+        if config.softmax.weight:
+            found["softmax"] = self.softmax / photos
+        return found
+
+    def sentence(self, config: LoopConfig, last: BatchLoss) -> str:
+        """How it goes: means of the epoch so far."""
+        words = []
+        if config.loss.weight:
+            words.append(f"loss {self.loss:.4f}, {last.active:,} active quintuplets")
+        words += [f"{name} {value:.4f}" for name, value in self.means(config).items()]
+        return ", ".join(words)
 
     @property
     def loss(self) -> float:
@@ -109,37 +140,48 @@ class _Loop:
         self.world = World.current()
         self.store = CropStore(config.data, "train")
         self.sampler = PKSampler(self.store.identities, config.batch, seed=config.seed)
-        self.masks = (
-            FreshMasks(self.store, config.masks or TRAIN_LOOKS, quiet=self.world.rank > 0) if config.remask else None
-        )
         self._say(
             f"training on {len(self.store):,} photos of {len(self.store.people):,} people, "
             f"{self.sampler.steps:,} steps an epoch"
         )
+        dressing, quiet = dressing_of(config), self.world.rank > 0
+        self.faces = None if dressing.plain else FreshFaces(self.store, dressing, quiet=quiet)
+        self.targets = None
+        if config.teachers:
+            self.targets = Targets(config.teachers, self.store, self.store.landmarks(quiet=quiet), device)
+            self.targets.check(config.model.embedding_size, config.model.parts)
         torch.manual_seed(config.seed)
         self.network = MaskFaceNet(config.model)
+        self.objective = Objective(
+            config.loss,
+            config.distil,
+            config.softmax,
+            teachers=len(config.teachers),
+            people=len(self.store.people),
+            embedding_size=config.model.embedding_size,
+        ).to(device)
+        if resume is None:
+            on_all_ranks(lambda: begin_with(self.network, config.init))
         self.tally, self.metrics, self.health = Tally(), Metrics(), Health(config.loss.margin)
         self.epoch = self.step = 0
         if resume is not None:
             _check_settings(config, resume)
             self.network.load_state_dict(resume["model"])
+            self.objective.load_state_dict(resume["objective"])
             self.tally, self.metrics = Tally(**resume["tally"]), dict(resume["metrics"])
             self.epoch, self.step = resume["epoch"], resume["step"]
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         prepare_batch_norm(self.network, chunked=config.chunk is not None)
+        self.average = copy.deepcopy(self.network) if config.optimiser.average else None
+        if self.average is not None and resume is not None:
+            self.average.load_state_dict(resume["average"])
         if config.compile:
             if self._any(not _has_compiler()):
                 raise ConfigError(
                     "compile needs a C++ compiler on every machine that trains; install g++, or leave it off"
                 )
             self.network.backbone.compile()  # not the head: dropout draws alike in both passes of gradient caching
-        self.optimiser = torch.optim.SGD(
-            self.network.parameters(),
-            lr=1.0,
-            momentum=config.optimiser.momentum,
-            weight_decay=config.optimiser.weight_decay,
-            fused=True,
-        )
+        self.optimiser = make_optimiser(self.network, config.optimiser, self.objective.parameters())
         if resume is not None:
             self.optimiser.load_state_dict(resume["optimiser"])
         workers = "1 worker" if self.world.size == 1 else f"{self.world.size} workers"
@@ -151,10 +193,15 @@ class _Loop:
             if not self._epoch():
                 self.health.end(self._where())
                 self._save()
-                return Trained(self.network, finished=False)
+                return Trained(self.result, finished=False)
             self._close_epoch()
         self.health.end("the last step")
-        return Trained(self.network, finished=True)
+        return Trained(self.result, finished=True)
+
+    @property
+    def result(self) -> MaskFaceNet:
+        """What is measured and kept."""
+        return self.network if self.average is None else self.average
 
     def _epoch(self) -> bool:
         """What is left of the current epoch; whether it was done to its end."""
@@ -170,7 +217,8 @@ class _Loop:
             start=self.step,
             world=self.world,
             device=self.device,
-            masks=self.masks,
+            faces=self.faces,
+            targets=self.targets,
         )
         with Progress(task, total=self.sampler.photos(self.epoch), unit="photos", write=quiet) as progress:
             progress.skip(self.tally.photos)
@@ -179,7 +227,7 @@ class _Loop:
                 self.step += 1
                 self.tally.seconds = time.monotonic() - begun
                 self._watch(result)
-                progress.add(batch.photos, f"loss {self.tally.loss:.4f}, {result.active:,} active quintuplets")
+                progress.add(batch.photos, self.tally.sentence(self.config, result.loss))
                 if self.step < self.sampler.steps and self.step % self.around.save_every == 0:
                     self._save()
                 if self._stops():
@@ -189,28 +237,27 @@ class _Loop:
     def _learn(self, batch: Batch) -> StepResult:
         """One step: all ranks' gradients of the whole batch's loss, and the optimiser's move."""
         config, overall = self.config, self.epoch * self.sampler.steps + self.step
-        rate = config.optimiser.rate(self.epoch, overall)
+        rate = config.optimiser.rate(self.epoch, overall, config.epochs * self.sampler.steps)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self.optimiser.zero_grad()
         result = learn(
             self.network,
             batch.chunks,
-            partial(
-                global_quintuplet_loss,
-                margin=config.loss.margin,
-                mining=config.loss.rule(self.epoch),
-                distance=config.loss.distance,
-            ),
+            partial(self.objective, epoch=self.epoch),
             seed=(config.seed, overall),
             device=self.device,
             precision=torch.bfloat16 if config.precision == "bfloat16" else None,
         )
-        self.health.judge(self._where(), loss=result.loss, active=result.active, spread=result.spread)
+        lost = result.loss
+        self.health.judge(self._where(), loss=lost.quintuplets, active=lost.active, spread=result.spread)
         sum_gradients(self.network)
+        sum_gradients(self.objective)
         settle_statistics(self.network, batch.all_chunks)
         self.optimiser.step()
-        self.tally.add(result, batch.photos)
+        if self.average is not None:
+            move_average(self.average, self.network, config.optimiser.average)
+        self.tally.add(lost, batch.photos)
         return result
 
     def _watch(self, result: StepResult) -> None:
@@ -220,9 +267,9 @@ class _Loop:
             watch.step(
                 overall,
                 rule=self.config.loss.rule(self.epoch),
-                loss=result.loss,
-                valid=result.valid,
-                active=result.active,
+                loss=result.loss.quintuplets,
+                valid=result.loss.valid,
+                active=result.loss.active,
                 learning_rate=self.optimiser.param_groups[0]["lr"],
                 photos_per_second=self.tally.photos / max(self.tally.seconds, 1e-9),
             )
@@ -240,11 +287,12 @@ class _Loop:
             "loss": self.tally.loss,
             "valid": self.tally.valid,
             "active": self.tally.active,
-            "empty_steps": self.tally.empty_steps,
+            "empty_steps": self.tally.empty_steps if self.config.loss.weight else 0,
+            **self.tally.means(self.config),
             "visited": visited,
             "unvisited": len(self.store) - visited,
             "photos_per_second": self.tally.photos / max(self.tally.seconds, 1e-9),
-            **validation_accuracy(self.config, self.network, self.world, self.device),
+            **validation_accuracy(self.config, self.result, self.world, self.device),
         }
         self.epoch, self.step, self.tally = self.epoch + 1, 0, Tally()
         if self.around.watch is not None:  # before the checkpoint, which takes back what was shown after it
@@ -269,6 +317,8 @@ class _Loop:
             "tally": asdict(self.tally),
             "metrics": self.metrics,
             "model": self.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "objective": self.objective.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
 
@@ -285,6 +335,15 @@ class _Loop:
     def _say(self, line: str) -> None:
         if self.world.rank == 0:
             print(line, flush=True)
+
+
+def dressing_of(config: LoopConfig) -> Dressing:
+    """What becomes of a prepared face in a training of these settings."""
+    return Dressing(
+        looks=(config.masks or TRAIN_LOOKS) if config.remask else None,
+        alignment=None if config.model.alignment == "box" else config.model.alignment,
+        altered=config.alter,
+    )
 
 
 def _has_compiler() -> bool:

@@ -19,12 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raymask.losses.quintuplet import QuintupletResult
 from raymask.models.embedder import MaskFaceNet
 from raymask.train.distributed import all_sum
+from raymask.train.objective import BatchLoss
 
-Loss = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, QuintupletResult]]
-"""(B, D) embeddings, (B,) identities, (B,) masked to the rank's share and the whole batch's result."""
+Loss = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, BatchLoss]]
+"""(B, D) embeddings, (B,) identities, (B,) masked, (B, D) targets to the rank's share and the whole batch's loss."""
 
 
 class Chunk(NamedTuple):
@@ -38,14 +38,14 @@ class Chunk(NamedTuple):
     """(B,) int64."""
     masked: Tensor
     """(B,) bool."""
+    targets: Tensor | None = None
+    """(B, D) float32, what teachers make of the bare photos; None without teachers."""
 
 
 class StepResult(NamedTuple):
     """What a step found, equal on all ranks."""
 
-    loss: float
-    valid: int
-    active: int
+    loss: BatchLoss
     spread: float
     """Mean squared distance between two embeddings of the batch, 0 to 4."""
     embeddings: Tensor
@@ -83,8 +83,8 @@ def learn(
     outputs += [embed(chunk) for chunk in chunks[-1:]]
     leaves = [output.detach().requires_grad_() for output in outputs]
     whole = torch.cat(leaves) if leaves else _no_embeddings(network, device)
-    identities, masked = _joined(chunks, device)
-    share, result = loss(whole, identities, masked)
+    identities, masked, targets = _joined(chunks, device)
+    share, result = loss(whole, identities, masked, targets)
     share.backward()
 
     for output, leaf in zip(outputs[-1:], leaves[-1:], strict=True):
@@ -93,9 +93,7 @@ def learn(
     for chunk, leaf in zip(chunks[:-1], leaves[:-1], strict=True):
         embed(chunk).backward(leaf.grad)
     whole = whole.detach()
-    return StepResult(
-        result.loss.item(), int(result.valid), int(result.active), _spread(whole), whole, identities, masked
-    )
+    return StepResult(result, _spread(whole), whole, identities, masked)
 
 
 def _no_embeddings(network: MaskFaceNet, device: torch.device) -> Tensor:
@@ -108,11 +106,13 @@ def _draw(seed: int, step: int, chunk: int) -> int:
     return int(np.random.SeedSequence([seed, step, chunk]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _joined(chunks: Sequence[Chunk], device: torch.device) -> tuple[Tensor, Tensor]:
+def _joined(chunks: Sequence[Chunk], device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
     if not chunks:
-        return torch.zeros(0, dtype=torch.int64, device=device), torch.zeros(0, dtype=torch.bool, device=device)
+        return torch.zeros(0, dtype=torch.int64, device=device), torch.zeros(0, dtype=torch.bool, device=device), None
     identities = torch.cat([chunk.identities for chunk in chunks]).to(device)
-    return identities, torch.cat([chunk.masked for chunk in chunks]).to(device)
+    masked = torch.cat([chunk.masked for chunk in chunks]).to(device)
+    taught = [chunk.targets for chunk in chunks if chunk.targets is not None]
+    return identities, masked, torch.cat(taught).to(device) if taught else None
 
 
 def _spread(embeddings: Tensor) -> float:

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from raymask.data.crops import CropStore
+from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import Shot
 from raymask.data.storage import Folder
+from raymask.faces.alignment import Alignment
 from raymask.progress import Progress
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import World, gather
@@ -21,6 +23,13 @@ from raymask.train.distributed import World, gather
 def validation_store(data: str) -> CropStore | None:
     """The validation split; a small set may have nobody in it."""
     return CropStore(data, "val") if any(name.startswith("split=val/") for name in Folder(data).names()) else None
+
+
+@functools.cache
+def _faces(data: str, alignment: Alignment | None) -> FreshFaces | None:
+    """The validation split in the masks that it was prepared with, as the network sees it."""
+    store = validation_store(data)
+    return None if store is None else FreshFaces(store, Dressing(alignment=alignment), quiet=True)
 
 
 @torch.no_grad()
@@ -39,7 +48,7 @@ def validation_accuracy(config: LoopConfig, network: nn.Module, world: World, de
     identities = torch.from_numpy(table.identities)[rows]
     quiet = (lambda line: None) if world.rank else None
     with Progress("validation", total=2 * len(rows), unit="photos", closing=False, write=quiet) as progress:
-        bare, masked = (_embed(config, network, table, rows, dress, world, device, progress) for dress in (False, True))
+        bare, masked = (_embed(config, network, rows, dress, world, device, progress) for dress in (False, True))
     return {
         "val_bare": _rank1(bare, bare, identities),
         "val_masked": _rank1(masked, bare, identities),
@@ -69,7 +78,6 @@ def evenly(identities: np.ndarray, count: int) -> np.ndarray:
 def _embed(
     config: LoopConfig,
     network: nn.Module,
-    table: CropStore,
     rows: Tensor,
     masked: bool,
     world: World,
@@ -78,11 +86,14 @@ def _embed(
 ) -> Tensor:
     """(N, D) normalised embeddings of the rows, worked out by all ranks together."""
     network.eval()
+    faces = _faces(config.data, None if config.model.alignment == "box" else config.model.alignment)
+    assert faces is not None
     own = rows.tensor_split(world.size)[world.rank]
     parts = []
     for chunk in own.split(60):
         shots = [Shot(int(row), masked) for row in chunk]
-        crops = torch.from_numpy(table.pixels(shots, config.model.input_size)).to(device)
+        pixels = faces.pixels(shots, config.model.input_size, np.zeros(len(shots), np.int64))
+        crops = torch.from_numpy(pixels).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             parts.append(network(crops).float())
         progress.add(len(shots) * world.size)  # the others are about as far

@@ -50,6 +50,9 @@ _EPOCH_NAMES = {
     "val_bare": "validation/rank1_bare",
     "val_masked": "validation/rank1_masked",
     "loss": "epoch/loss",
+    "pull": "epoch/pull",
+    "contrast": "epoch/contrast",
+    "softmax": "epoch/softmax",
     "unvisited": "epoch/photos_not_visited",
     "empty_steps": "epoch/steps_without_active_quintuplet",
 }

@@ -61,11 +61,12 @@ def _embedder(config: TrainConfig) -> Work:
         from raymask.models.embedder import MaskFaceNet
 
         network = MaskFaceNet(config.model)
-        network.load_state_dict(state["model"])
+        network.load_state_dict(state["average"] or state["model"])
         return network
 
+    places = {"data": absolute(config.data), "init": None if config.init is None else _placed(config.init)}
     return Work(
-        settings=asdict(config.loop()) | {"data": absolute(config.data)},
+        settings=asdict(config.loop()) | places | {"teachers": tuple(map(_placed, config.teachers))},
         loop=_train_embedder,
         ended=lambda state: state["epoch"] >= config.epochs,
         model=model,
@@ -75,6 +76,16 @@ def _embedder(config: TrainConfig) -> Work:
     )
 
 
+def _placed(spec: str) -> str:
+    """A network's name with its path as workers in other folders need it. Raises ModelError if nothing is there."""
+    kind, colon, file = spec.partition(":")
+    if not colon:
+        return spec
+    if not Path(absolute(file)).exists():
+        raise ModelError(f"{spec}: there is no such file, or it is not on this machine")
+    return f"{kind}:{absolute(file)}"
+
+
 def _train_embedder(settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device) -> bool:
     from raymask.train.loop import train
 
@@ -82,7 +93,8 @@ def _train_embedder(settings: dict[str, Any], around: Surroundings, resume: Stat
 
 
 def _epoch_sentence(metrics: Metrics) -> str:
-    words = [f"epoch {metrics['epoch']:.0f} done: loss {metrics['loss']:.4f}"]
+    words = [f"loss {metrics['loss']:.4f}"] if metrics["valid"] else []
+    words += [f"{name} {metrics[name]:.4f}" for name in ("pull", "contrast", "softmax") if name in metrics]
     words.append(f"{metrics['photos_per_second']:.0f} photos/s")
     if "val_bare" in metrics:
         words.append(f"validation rank-1: bare {metrics['val_bare']:.1%}, masked {metrics['val_masked']:.1%}")
@@ -90,7 +102,7 @@ def _epoch_sentence(metrics: Metrics) -> str:
         words.append(f"{metrics['unvisited']:,.0f} photos did not come up and are first in the next")
     if metrics["empty_steps"]:
         words.append(f"{metrics['empty_steps']:.0f} steps without an active quintuplet")
-    return ", ".join(words)
+    return f"epoch {metrics['epoch']:.0f} done: {', '.join(words)}"
 
 
 def _segmenter(config: TrainSegmenterConfig) -> Work:
@@ -135,12 +147,8 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
         network.load_state_dict(state["networks"]["inpainter"])
         return network
 
-    kind, colon, file = config.teacher.partition(":")
-    teacher = f"{kind}:{absolute(file)}" if colon else kind
-    if colon and not Path(absolute(file)).exists():
-        raise ModelError(f"teacher {config.teacher}: there is no such file, or it is not on this machine")
     return Work(
-        settings=_reachable(config.course(), "Inpainter") | {"teacher": teacher},
+        settings=_reachable(config.course(), "Inpainter") | {"teacher": _placed(config.teacher)},
         loop=_train_inpainter,
         ended=lambda state: state["epoch"] >= len(config.stages.chosen()),
         model=model,

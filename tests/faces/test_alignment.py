@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raymask.faces.alignment import ARCFACE_POINTS, align, similarity
+from raymask.faces.alignment import ARCFACE_POINTS, DLIB_POINTS, align, places, similarity
 
 
 def turned(points, angle, scale, shift):
@@ -54,3 +54,22 @@ def test_large_faces_are_smoothed_not_sampled():
     stripes[:, ::2] = 255
     aligned = align(stripes, ARCFACE_POINTS * 9 + 50)
     assert aligned[20:90, 20:90].std() < 20
+
+
+def test_places_keep_their_share_of_a_face_of_any_size():
+    assert np.allclose(places("dlib", 150), DLIB_POINTS)
+    assert np.allclose((places("arcface", 56) + 0.5) * 2 - 0.5, ARCFACE_POINTS)
+
+
+def test_a_face_is_aligned_for_dlibs_networks_too():
+    import cv2
+
+    points = turned(DLIB_POINTS, 0.2, 1.4, (70, 50)).astype(np.float32)
+    photo = np.zeros((400, 400, 3), np.uint8)
+    for x, y in points:
+        cv2.circle(photo, (round(float(x)), round(float(y))), 3, (255, 255, 255), -1)
+    face = align(photo, points, "dlib", 100)
+    assert face.shape == (100, 100, 3)
+    for x, y in places("dlib", 100):
+        assert face[round(y), round(x)].min() > 150
+    assert face.mean() < 20

@@ -24,15 +24,15 @@ def test_seven_epochs_semihard_then_three_hardest():
 
 
 def test_the_learning_rate_falls_tenfold_every_two_epochs():
-    rates = [OptimiserConfig().rate(epoch, 0) for epoch in range(10)]
+    rates = [OptimiserConfig().rate(epoch, 0, 10) for epoch in range(10)]
     assert rates == pytest.approx([0.05 / 10 ** (epoch // 2) for epoch in range(10)])
     constant = OptimiserConfig(drop_every=0)
-    assert constant.rate(9, 999) == 0.05
+    assert constant.rate(9, 999, 1000) == 0.05
 
 
 def test_warm_up_rises_to_the_rate():
     config = OptimiserConfig(warmup_steps=4)
-    assert [config.rate(0, step) / 0.05 for step in range(6)] == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+    assert [config.rate(0, step, 100) / 0.05 for step in range(6)] == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
 
 
 def test_settings_survive_a_checkpoint():

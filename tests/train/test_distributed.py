@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 from raymask.losses.quintuplet import quintuplet_loss
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.embedder import MaskFaceNet
+from raymask.train.config import DistilConfig, LossConfig, SoftmaxConfig
 from raymask.train.distributed import (
     World,
     global_quintuplet_loss,
@@ -19,6 +20,7 @@ from raymask.train.distributed import (
     sum_gradients,
 )
 from raymask.train.loader import cut
+from raymask.train.objective import Objective
 from raymask.train.step import Chunk, learn
 
 SHARDS = {1: [14], 2: [9, 5], 3: [2, 12, 0]}
@@ -64,17 +66,30 @@ def at_once(rule: str, rank: int, size: int) -> dict[str, torch.Tensor]:
 
 
 def in_chunks() -> dict[str, torch.Tensor]:
-    """A step over a batch in two chunks, so that of three workers one has none."""
+    """A step over a batch in two chunks, so that of three workers one has none; quintuplets beside two teachers."""
     crops, identities, masked = photos()
+    targets = torch.randn(14, 2, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    targets = torch.nn.functional.normalize(targets, dim=2).flatten(1)
     own, count = cut(range(14), 7, World.current())
-    chunks = [Chunk(n, crops[places], identities[places], masked[places]) for n, places in own.items()]
+    chunks = [Chunk(n, crops[places], identities[places], masked[places], targets[places]) for n, places in own.items()]
     net = network(dropout=0.5).train()
+    objective = Objective(
+        LossConfig(mining="all"),
+        DistilConfig(contrast=0.5),
+        SoftmaxConfig(weight=0.5),
+        teachers=2,
+        people=4,
+        embedding_size=16,
+    ).double()
     prepare_batch_norm(net, chunked=True)
-    loss = partial(global_quintuplet_loss, margin=0.2, mining="all", distance="squared_euclidean")
-    result = learn(net, chunks, loss, seed=(0, 5), device=torch.device("cpu"))
+    loss = partial(objective, epoch=0)
+    lost = learn(net, chunks, loss, seed=(0, 5), device=torch.device("cpu")).loss
     sum_gradients(net)
+    sum_gradients(objective)
     settle_statistics(net, count)
-    return state(net) | {"counts": torch.tensor([result.valid, result.active]), "loss": torch.tensor(result.loss)}
+    losses = torch.tensor([lost.quintuplets, lost.pull, lost.contrast, lost.softmax], dtype=torch.float64)
+    found = {"counts": torch.tensor([lost.valid, lost.active]), "loss": losses, "people": objective.people.grad}
+    return state(net) | found
 
 
 def state(net: MaskFaceNet) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raymask.data.crops import CropStore
-from raymask.data.remask import FreshMasks
+from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import PKSampler, SamplerConfig, Shot
 from raymask.errors import ConfigError
 from raymask.faces.masks import TRAIN_LOOKS
@@ -36,7 +36,7 @@ def store(config) -> CropStore:
 def load(config: LoopConfig, store: CropStore, *, epoch: int = 0, world: World | None = None) -> dict[int, np.ndarray]:
     """Crops of an epoch's first batch by the number of their chunk."""
     sampler = PKSampler(store.identities, config.batch, seed=config.seed)
-    masks = FreshMasks(store, TRAIN_LOOKS, quiet=True) if config.remask else None
+    faces = FreshFaces(store, Dressing(looks=TRAIN_LOOKS), quiet=True) if config.remask else None
     first = next(
         batches(
             config,
@@ -46,7 +46,7 @@ def load(config: LoopConfig, store: CropStore, *, epoch: int = 0, world: World |
             start=0,
             world=world or World(0, 1),
             device=torch.device("cpu"),
-            masks=masks,
+            faces=faces,
         )
     )
     return {chunk.place: chunk.crops.numpy() for chunk in first.chunks}
@@ -74,9 +74,9 @@ def test_a_mask_is_fixed_by_epoch_and_place_on_any_number_of_workers(config, sto
 
 
 def test_the_same_photo_comes_in_another_mask_the_next_time(config, store):
-    masks = FreshMasks(store, TRAIN_LOOKS, quiet=True)
+    faces = FreshFaces(store, Dressing(looks=TRAIN_LOOKS), quiet=True)
     shot = Shot(3, masked=True)
-    visits = masks.pixels([shot] * 4, 64, np.arange(4))
+    visits = faces.pixels([shot] * 4, 64, np.arange(4))
     assert len({visit.tobytes() for visit in visits}) == 4
 
 

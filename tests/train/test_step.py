@@ -10,10 +10,12 @@ import torch
 
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.embedder import MaskFaceNet
-from raymask.train.distributed import GhostBatchNorm, global_quintuplet_loss, prepare_batch_norm, settle_statistics
+from raymask.train.config import DistilConfig, LossConfig
+from raymask.train.distributed import GhostBatchNorm, prepare_batch_norm, settle_statistics
+from raymask.train.objective import Objective
 from raymask.train.step import Chunk, learn
 
-LOSS = partial(global_quintuplet_loss, margin=0.2, mining="all", distance="squared_euclidean")
+LOSS = partial(Objective(LossConfig(mining="all"), DistilConfig(), teachers=0), epoch=0)
 CPU = torch.device("cpu")
 
 
@@ -52,6 +54,7 @@ def plain(net: MaskFaceNet, chunks: list[Chunk], seed: tuple[int, int]) -> tuple
         torch.cat(outputs),
         torch.cat([chunk.identities for chunk in chunks]),
         torch.cat([chunk.masked for chunk in chunks]),
+        None,
     )
     loss.backward()
     return loss.item(), gradients(net)
@@ -66,8 +69,8 @@ def test_value_and_gradient_equal_the_plain_steps_dropout_included(chunks, dropo
     prepare_batch_norm(twin, chunked=True)
     result = learn(net, parts, LOSS, seed=(3, 7), device=CPU)
     loss, wanted = plain(twin, parts, (3, 7))
-    assert result.loss == pytest.approx(loss, rel=1e-12)
-    assert result.active > 0
+    assert result.loss.quintuplets == pytest.approx(loss, rel=1e-12)
+    assert result.loss.active > 0
     for name, gradient in gradients(net).items():
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-9, atol=1e-12, msg=lambda m: f"{name}: {m}")  # noqa: B023
 
@@ -93,7 +96,7 @@ def test_running_statistics_move_once_a_step_by_the_mean_over_chunks():
 def test_a_rank_without_a_chunk_adds_nothing():
     net = network(0).train()
     result = learn(net, [], LOSS, seed=(0, 0), device=CPU)
-    assert (result.loss, result.valid, result.active) == (0, 0, 0)
+    assert (result.loss.quintuplets, result.loss.valid, result.loss.active) == (0, 0, 0)
     assert all(parameter.grad is None for parameter in net.parameters())
 
 

@@ -1,0 +1,50 @@
+"""What moves a network's weights, and at which share of the learning rate each of them moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from raymask.models.embedder import MaskFaceNet
+from raymask.train.config import OptimiserConfig
+
+
+def make_optimiser(
+    network: MaskFaceNet, config: OptimiserConfig, others: Iterable[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """The optimiser, with a `share` of the rate in each group of weights; whoever steps it sets `lr` before.
+
+    Args:
+        others: weights beside the network's, which move at the whole rate.
+    """
+    inner = list(network.backbone.parameters())
+    groups = [
+        _group([weight for weight in inner if weight.ndim > 1], config.convolutions),
+        _group([weight for weight in inner if weight.ndim <= 1], config.affine),
+        _group([*network.head.parameters(), *others], 1.0),
+    ]
+    if config.kind == "adam":
+        return torch.optim.AdamW(groups, lr=1.0, weight_decay=config.weight_decay, fused=True)
+    return torch.optim.SGD(groups, lr=1.0, momentum=config.momentum, weight_decay=config.weight_decay, fused=True)
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, network: nn.Module, keep: float) -> None:
+    """Move a running mean of a network's weights and statistics towards what they are now.
+
+    Args:
+        average: a copy of the network, changed in place.
+        keep: the share of itself that it keeps.
+    """
+    now: dict[str, Tensor] = network.state_dict()
+    for name, mean in average.state_dict().items():
+        if mean.is_floating_point():
+            mean.lerp_(now[name], 1 - keep)
+        else:
+            mean.copy_(now[name])
+
+
+def _group(weights: list[nn.Parameter], share: float) -> dict[str, object]:
+    return {"params": weights, "share": share}

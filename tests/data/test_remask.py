@@ -1,0 +1,59 @@
+"""Prepared faces as networks see them: aligned as recognisers align whole photos, altered alike by the same draw."""
+
+import numpy as np
+import pytest
+
+from raymask.data.crops import CropStore
+from raymask.data.remask import Dressing, FreshFaces
+from raymask.data.sampler import Shot
+from raymask.faces.alignment import align, five_points, places
+from raymask.faces.masks import TRAIN_LOOKS
+
+BARE, MASKED = Shot(3, masked=False), Shot(3, masked=True)
+
+
+@pytest.fixture(scope="module")
+def store(prepared) -> CropStore:
+    return CropStore(str(prepared), "train")
+
+
+def seen(store, dressing, shot, *, draw=0, size=150):
+    faces = FreshFaces(store, dressing, quiet=True)
+    return faces.pixels([shot], size, np.array([draw]))[0].transpose(1, 2, 0)
+
+
+def test_plain_faces_are_the_stored_crops(store):
+    assert Dressing().plain
+    for shot in (BARE, MASKED):
+        assert np.array_equal(seen(store, Dressing(), shot, size=64), store.crop(shot, 64))
+
+
+def test_faces_are_aligned_as_whole_photos_are(store):
+    points = five_points(store.landmarks(quiet=True)[3].astype(np.float64))
+    for shot in (BARE, MASKED):
+        wanted = align(store.crop(shot, 224), points, "arcface", 112)
+        assert np.array_equal(seen(store, Dressing(alignment="arcface"), shot, size=112), wanted)
+
+
+def test_fresh_masks_are_drawn_before_the_face_is_aligned(store):
+    dressing = Dressing(looks=TRAIN_LOOKS, alignment="dlib")
+    bare = seen(store, dressing, BARE).astype(int)
+    first, second = (seen(store, dressing, MASKED, draw=draw).astype(int) for draw in (1, 2))
+    mouth = places("dlib", 150)[3:].mean(0).round().astype(int)
+    for masked in (first, second):
+        changed = np.abs(masked - bare).max(axis=2) > 20
+        assert changed[mouth[1] - 5 : mouth[1] + 5, mouth[0] - 15 : mouth[0] + 15].mean() > 0.7
+        assert changed[:25].mean() < 0.1
+    assert np.abs(first - second).mean() > 1
+
+
+def test_altered_faces_differ_at_each_draw_and_stay_faces(store):
+    dressing = Dressing(looks=TRAIN_LOOKS, alignment="dlib", altered=True)
+    still = seen(store, Dressing(alignment="dlib"), BARE).astype(float)
+    draws = [seen(store, dressing, BARE, draw=draw) for draw in range(12)]
+    assert np.array_equal(draws[5], seen(store, dressing, BARE, draw=5))
+    assert len({drawn.tobytes() for drawn in draws}) == 12
+    eyes = np.s_[30:65, 25:125]
+    alike = [np.corrcoef(drawn[eyes].mean(2).ravel(), still[eyes].mean(2).ravel())[0, 1] for drawn in draws]
+    assert np.median(alike) > 0.6, "eyes stay near their places"
+    assert max(alike) < 0.999

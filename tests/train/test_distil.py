@@ -1,0 +1,124 @@
+"""Learning from teachers: their embeddings are those of the bare faces, and the network's come nearer to them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from raymask.data.crops import CropStore
+from raymask.data.sampler import SamplerConfig, Shot
+from raymask.errors import ConfigError, ModelError
+from raymask.models.config import MaskFaceNetConfig
+from raymask.models.teacher import load_teacher
+from raymask.train.around import Surroundings
+from raymask.train.config import DistilConfig, LoopConfig, LossConfig, OptimiserConfig, SoftmaxConfig
+from raymask.train.loop import train
+from raymask.train.targets import Targets
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def config(prepared) -> LoopConfig:
+    """Quick lessons from dlib's network to one that begins with its weights, in masks that it has never seen."""
+    return LoopConfig(
+        data=str(prepared),
+        epochs=3,
+        init="dlib",
+        teachers=("dlib",),
+        remask=True,
+        alter=True,
+        validation_photos=0,
+        model=MaskFaceNetConfig(
+            backbone="dlib", head="linear", alignment="dlib", input_size=150, embedding_size=128, dropout=0
+        ),
+        batch=SamplerConfig(people=4, bare=1, masked=2),
+        loss=LossConfig(weight=0),
+        distil=DistilConfig(contrast=0.1),
+        optimiser=OptimiserConfig(kind="adam", schedule="cycle", learning_rate=1e-3, convolutions=0.03, affine=0.3),
+    )
+
+
+@pytest.fixture(scope="module")
+def store(prepared) -> CropStore:
+    return CropStore(str(prepared), "train")
+
+
+def test_targets_are_what_the_teacher_makes_of_the_bare_face_and_its_mirror_image(store):
+    landmarks = store.landmarks(quiet=True)
+    targets = Targets(("dlib", "dlib"), store, landmarks, CPU)
+    assert targets.sizes == [128, 128]
+    found = targets(np.array([5, 2, 5]))
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[:, :128], found[:, 128:])
+    teacher = load_teacher("dlib")
+    crop = torch.from_numpy(store.pixels([Shot(2, masked=False)], 224)).float() / 255
+    points = torch.from_numpy(landmarks[2:3].astype(np.float32))
+    mirrored = points * torch.tensor([-1, 1]) + torch.tensor([223, 0])
+    with torch.no_grad():
+        both = teacher(crop, points).embedding + teacher(crop.flip(3), mirrored).embedding
+    torch.testing.assert_close(found[1:2, :128], normalize(both, dim=1), rtol=1e-4, atol=1e-5)
+
+
+def test_a_face_is_shown_to_the_teacher_once(store, monkeypatch):
+    targets = Targets(("dlib",), store, store.landmarks(quiet=True), CPU)
+    shown = []
+    taught = targets._taught
+    monkeypatch.setattr(targets, "_taught", lambda rows: shown.extend(rows.tolist()) or taught(rows))
+    targets(np.array([3, 1, 3]))
+    targets(np.array([1, 4]))
+    assert sorted(shown) == [1, 3, 4]
+
+
+def test_the_network_comes_nearer_to_its_teacher(config):
+    metrics = []
+    train(config, Surroundings(report=metrics.append))
+    assert [one["epoch"] for one in metrics] == [1, 2, 3]
+    assert metrics[-1]["pull"] < 0.8 * metrics[0]["pull"]
+    assert metrics[-1]["contrast"] > 0
+    assert all(one["active"] == one["empty_steps"] == 0 for one in metrics)
+
+
+def test_quintuplets_count_beside_the_teachers(config):
+    metrics = []
+    train(replace(config, epochs=1, loss=LossConfig(mining="all", weight=0.5)), Surroundings(report=metrics.append))
+    assert metrics[0]["active"] > 0
+    assert metrics[0]["pull"] > 0
+
+
+def test_a_run_that_goes_on_ends_as_the_undisturbed_one(config):
+    """With everything that a checkpoint has to hold: a vector a person and a running mean of the weights, too."""
+    states = []
+    averaged = replace(config.optimiser, average=0.5)
+    short = replace(config, epochs=2, optimiser=averaged, softmax=SoftmaxConfig(weight=0.1))
+    whole = train(short, Surroundings(save=lambda state: states.append(_copy(state)), save_every=1))
+    middle = next(state for state in states if (state["epoch"], state["step"]) == (1, 0))
+    rest = train(short, resume=middle)
+    assert middle["objective"]["people"].shape == (4, 128)
+    last = states[-1]
+    assert not torch.equal(last["average"]["head.3.weight"], last["model"]["head.3.weight"])
+    assert torch.equal(last["average"]["head.3.weight"], whole.network.state_dict()["head.3.weight"])
+    for name, wanted in whole.network.state_dict().items():
+        torch.testing.assert_close(rest.network.state_dict()[name], wanted, rtol=1e-3, atol=1e-4)
+
+
+def _copy(state):
+    import io
+
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def test_teachers_that_do_not_fit_are_refused(config, tmp_path):
+    with pytest.raises(ConfigError, match=r"model\.parts must be the number of teachers \(2\), not 1"):
+        replace(config, teachers=("dlib", "dlib"))
+    with pytest.raises(ConfigError, match=r"have 128 values; set model\.parts to 1 and model\.embedding-size to 128"):
+        train(replace(config, model=replace(config.model, embedding_size=64)))
+    with pytest.raises(ModelError, match="there is no such file"):
+        train(replace(config, teachers=(f"onnx:{tmp_path}/none.onnx",)))
+    with pytest.raises(ConfigError, match="nothing is learned"):
+        replace(config, teachers=())

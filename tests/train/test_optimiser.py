@@ -1,0 +1,55 @@
+"""Rates over a training, and which weights move at which share of them."""
+
+import pytest
+import torch
+
+from raymask.errors import ConfigError
+from raymask.models.config import MaskFaceNetConfig
+from raymask.models.embedder import MaskFaceNet
+from raymask.train.config import OptimiserConfig
+from raymask.train.optimiser import make_optimiser, move_average
+
+
+def test_a_cycle_rises_to_the_rate_and_falls_to_nothing():
+    config = OptimiserConfig(schedule="cycle", learning_rate=0.3)
+    rates = [config.rate(0, step, 1000) for step in range(1000)]
+    top = rates.index(max(rates))
+    assert top == pytest.approx(200, abs=1)
+    assert rates[top] == pytest.approx(0.3, rel=0.01)
+    assert rates[0] < 0.01 * rates[top]
+    assert rates[-1] < 1e-5
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[600] == pytest.approx(0.15, rel=0.01)
+
+
+@pytest.mark.parametrize(("kind", "made"), [("sgd", torch.optim.SGD), ("adam", torch.optim.AdamW)])
+def test_each_kind_of_weights_has_its_share_of_the_rate(kind, made):
+    network = MaskFaceNet(MaskFaceNetConfig(backbone="dlib", head="linear", embedding_size=8, dropout=0))
+    optimiser = make_optimiser(network, OptimiserConfig(kind=kind, convolutions=0.01, affine=0.3))
+    assert isinstance(optimiser, made)
+    share_of = {id(weight): group["share"] for group in optimiser.param_groups for weight in group["params"]}
+    assert share_of[id(network.backbone.stem.convolution.weight)] == 0.01
+    assert share_of[id(network.backbone.stem.scale)] == 0.3
+    assert share_of[id(network.backbone.stem.shift)] == 0.3
+    assert share_of[id(network.last.weight)] == 1
+    assert len(share_of) == len(list(network.parameters()))
+
+
+def test_what_is_no_rate_is_refused():
+    for wrong, named in (({"kind": "adamax"}, "kind"), ({"schedule": "once"}, "schedule"), ({"affine": -1}, "affine")):
+        with pytest.raises(ConfigError, match=named):
+            OptimiserConfig(**wrong)
+
+
+def test_an_average_follows_weights_and_statistics():
+    networks = [MaskFaceNet(MaskFaceNetConfig(backbone="resnet18", input_size=32, embedding_size=8)) for _ in range(2)]
+    average, now = networks
+    before = {name: value.clone() for name, value in average.state_dict().items()}
+    now.head[4].num_batches_tracked += 7
+    move_average(average, now, 0.9)
+    for name, value in average.state_dict().items():
+        wanted = now.state_dict()[name]
+        if value.is_floating_point():
+            wanted = 0.9 * before[name] + 0.1 * wanted
+        torch.testing.assert_close(value, wanted)

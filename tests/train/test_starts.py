@@ -1,0 +1,58 @@
+"""What a network knows when its training begins."""
+
+import dlib
+import numpy as np
+import pytest
+import torch
+
+from raymask.errors import ConfigError, ModelError
+from raymask.faces.dlib_models import dlib_model
+from raymask.models import save_bundle
+from raymask.models.config import MaskFaceNetConfig
+from raymask.models.dlib_network import DLIB_FILE
+from raymask.models.embedder import MaskFaceNet
+from raymask.train.config import LoopConfig
+from raymask.train.starts import begin_with
+
+SMALL = MaskFaceNetConfig(backbone="resnet18", input_size=32, embedding_size=16, dropout=0)
+
+
+def test_a_start_from_dlib_embeds_as_dlib_does():
+    config = MaskFaceNetConfig(
+        backbone="dlib", head="linear", alignment="dlib", input_size=150, embedding_size=256, parts=2, dropout=0
+    )
+    network = begin_with(MaskFaceNet(config), "dlib").eval()
+    chip = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
+    wanted = np.array(dlib.face_recognition_model_v1(str(dlib_model(DLIB_FILE))).compute_face_descriptor(chip))
+    with torch.no_grad():
+        found = network(torch.from_numpy(chip).permute(2, 0, 1)[None])[0]
+    assert found[:128].norm() == pytest.approx(1, abs=1e-5)
+    assert found[128:].norm() == pytest.approx(1, abs=1e-5)
+    assert found[:128].numpy() == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-4)
+
+
+def test_a_start_from_a_bundle_takes_over_what_fits(tmp_path):
+    torch.manual_seed(0)
+    known = MaskFaceNet(SMALL)
+    bundle = save_bundle(tmp_path / "known", known, preprocessing={})
+    alike = begin_with(MaskFaceNet(SMALL), f"bundle:{bundle}")
+    for name, value in known.state_dict().items():
+        assert torch.equal(alike.state_dict()[name], value)
+    larger = MaskFaceNetConfig(backbone="resnet18", input_size=32, embedding_size=24, dropout=0)
+    other = begin_with(MaskFaceNet(larger), f"bundle:{bundle}")
+    assert torch.equal(other.backbone.conv1.weight, known.backbone.conv1.weight)
+    assert torch.equal(other.last.weight[:16], known.last.weight)
+
+
+def test_a_start_that_does_not_fit_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"init dlib is for model\.backbone dlib, not resnet18"):
+        begin_with(MaskFaceNet(SMALL), "dlib")
+    with pytest.raises(ModelError, match="is no bundle"):
+        begin_with(MaskFaceNet(SMALL), f"bundle:{tmp_path}")
+    bundle = save_bundle(tmp_path / "known", MaskFaceNet(SMALL), preprocessing={})
+    deeper = MaskFaceNetConfig(backbone="resnet34", input_size=32, dropout=0)
+    with pytest.raises(ModelError, match=r"has backbone resnet18, model\.backbone is resnet34"):
+        begin_with(MaskFaceNet(deeper), f"bundle:{bundle}")
+    for wrong in ("dlib:x", "bundle:", "facenet"):
+        with pytest.raises(ConfigError, match="it takes dlib or bundle:DIR"):
+            LoopConfig(data="x", init=wrong)
