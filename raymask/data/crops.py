@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from raymask.data.crop_index import CropIndex
-from raymask.data.landmarks import read_landmarks
+from raymask.data.face_points import read_points
 from raymask.data.sampler import Shot
 from raymask.data.splits import Split
 from raymask.data.storage import Folder, RangeReader
@@ -52,7 +52,11 @@ class CropStore:
 
     def landmarks(self, *, quiet: bool = False) -> np.ndarray:
         """(N, 68, 2) float16 in pixels of the crops, read anew, 272 bytes a photo. Raises DataError if it cannot be."""
-        return read_landmarks(self._folder, self._index, quiet=quiet)
+        return read_points(self._folder, self._index, "landmarks", 68, quiet=quiet)
+
+    def points(self, *, quiet: bool = False) -> np.ndarray:
+        """(N, 5, 2) float16, the detector's points on the bare faces, in pixels of the crops; as `landmarks`."""
+        return read_points(self._folder, self._index, "points", 5, quiet=quiet)
 
     def jpeg(self, shot: Shot) -> bytes:
         """A crop as it was written. Raises DataError if its file cannot be read."""

@@ -65,6 +65,7 @@ class PhotoWorker:
             "mask_seed": mask_seed,
             "box": face.box.astype(np.float32).tolist(),
             "det_score": face.score,
+            "points": square.to_crop(face.points).tolist(),
             "landmarks": square.to_crop(face.landmarks).tolist(),
         }
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from raymask.data.disguise import photographed, recoloured, with_object
-from raymask.faces.alignment import Alignment, five_points, places, similarity
+from raymask.faces.alignment import MIRRORED, Alignment, places, similarity
 from raymask.faces.masks.draw import draw_mask_layers
 
 
@@ -31,8 +31,8 @@ class Drawn(NamedTuple):
     unless the photo was altered as a whole."""
     mask_map: np.ndarray
     """(S, S) uint8, 255 where the mask covers, 0 elsewhere."""
-    landmarks: np.ndarray
-    """(68, 2) float32, pixels of this face; mirrored faces keep the numbers of their points."""
+    points: np.ndarray
+    """(5, 2) float32, the detector's of the bare face in pixels of this one, those on its left first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,30 +64,41 @@ class Redraw:
     stray: float = 0.0
     """How far each of the five points strays before, standard deviation as a share of the distance of the eyes."""
 
-    def __call__(self, crop: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> Drawn:
+    def __call__(self, crop: np.ndarray, landmarks: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> Drawn:
         """Draw once, a bare face or a masked one.
 
         Args:
             crop: (C, C, 3) uint8 RGB, bare.
             landmarks: (68, 2) in pixels of the crop.
+            points: (5, 2), the detector's, in pixels of the crop.
             rng: makes every choice.
         """
         seen = self._size(crop, rng)
-        return self._drawn(crop, landmarks, seen, rng, masked=bool(rng.random() >= self.bare))
+        return self._drawn(crop, landmarks, points, seen, rng, masked=bool(rng.random() >= self.bare))
 
-    def draw(self, crop: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator, *, masked: bool) -> Drawn:
+    def draw(
+        self, crop: np.ndarray, landmarks: np.ndarray, points: np.ndarray, rng: np.random.Generator, *, masked: bool
+    ) -> Drawn:
         """As a call, masked or bare as the caller says; what is masked already is drawn as if it were bare."""
-        return self._drawn(crop, landmarks, self._size(crop, rng), rng, masked=masked)
+        return self._drawn(crop, landmarks, points, self._size(crop, rng), rng, masked=masked)
 
     def _size(self, crop: np.ndarray, rng: np.random.Generator) -> int:
         return round(math.exp(rng.uniform(math.log(self.smallest), math.log(crop.shape[0]))))
 
     def _drawn(
-        self, crop: np.ndarray, landmarks: np.ndarray, seen: int, rng: np.random.Generator, *, masked: bool
+        self,
+        crop: np.ndarray,
+        landmarks: np.ndarray,
+        five: np.ndarray,
+        seen: int,
+        rng: np.random.Generator,
+        *,
+        masked: bool,
     ) -> Drawn:
         """`seen`: pixels of the crop that cameras saw."""
         small = cv2.resize(crop, (seen, seen), interpolation=cv2.INTER_AREA)
         points = (landmarks.astype(np.float64) + 0.5) * (seen / crop.shape[0]) - 0.5
+        five = (five.astype(np.float64) + 0.5) * (seen / crop.shape[0]) - 0.5
         dressed, covered, opaque = small, *np.zeros((2, seen, seen), np.uint8)
         if masked:
             look = self.looks[int(rng.integers(len(self.looks)))]
@@ -102,9 +113,9 @@ class Redraw:
             small, dressed, covered, opaque = (
                 cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in (small, dressed, covered, opaque)
             )
-            points = (points + 0.5) * (self.side / seen) - 0.5
+            five = (five + 0.5) * (self.side / seen) - 0.5
             seen = self.side
-        matrix = self._placement(points, seen, rng)
+        matrix = self._placement(five, seen, rng)
         bare, dressed = (self._placed(image, matrix, cv2.INTER_CUBIC) for image in (small, dressed))
         inside = self._placed(covered, matrix, cv2.INTER_LINEAR) > 127
         if self.strong:
@@ -112,7 +123,9 @@ class Redraw:
             dressed, soft = photographed(dressed, sharp, rng)
             inside |= _spread(inside, sharp, soft)
         covered = np.where(inside, 255, 0).astype(np.uint8)
-        moved = points @ matrix[:, :2].T + matrix[:, 2]
+        moved = five @ matrix[:, :2].T + matrix[:, 2]
+        if np.linalg.det(matrix[:, :2]) < 0:
+            moved = moved[MIRRORED]
         return Drawn(bare, dressed, covered, moved.astype(np.float32))
 
     def _placement(self, points: np.ndarray, seen: int, rng: np.random.Generator) -> np.ndarray:
@@ -126,9 +139,8 @@ class Redraw:
         scale = self.side / seen
         still = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
         if self.alignment is not None:
-            five = five_points(points)
-            five = five + rng.normal(0, self.stray * float(np.linalg.norm(five[1] - five[0])), five.shape)
-            still = similarity(five, places(self.alignment, self.side))
+            strayed = points + rng.normal(0, self.stray * float(np.linalg.norm(points[1] - points[0])), points.shape)
+            still = similarity(strayed, places(self.alignment, self.side))
         centre = np.full(2, (self.side - 1) / 2)
         return np.column_stack([linear @ still[:, :2], middle + linear @ (still[:, 2] - centre)])
 
@@ -161,10 +173,10 @@ def _shuffled(rows: int, seed: int, turn: int) -> np.ndarray:
 
 
 def stack(drawn: Sequence[Drawn]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Bare and masked (B, 3, S, S) uint8, maps (B, 1, S, S) uint8, landmarks (B, 68, 2) float32."""
+    """Bare and masked (B, 3, S, S) uint8, maps (B, 1, S, S) uint8, points (B, 5, 2) float32."""
     bare, masked = (
         np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
         for images in ([one.bare for one in drawn], [one.masked for one in drawn])
     )
     maps = np.stack([one.mask_map for one in drawn])[:, None]
-    return bare, masked, maps, np.stack([one.landmarks for one in drawn])
+    return bare, masked, maps, np.stack([one.points for one in drawn])

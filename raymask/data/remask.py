@@ -13,7 +13,7 @@ import numpy as np
 from raymask.data.crops import CropStore
 from raymask.data.redraw import Redraw
 from raymask.data.sampler import Shot
-from raymask.faces.alignment import Alignment, align, five_points
+from raymask.faces.alignment import Alignment, align
 from raymask.faces.crop import CROP_SIZE, resize_crop
 from raymask.faces.masks import draw_mask
 
@@ -42,12 +42,13 @@ class Dressing:
 
 
 class FreshFaces:
-    """Dresses the crops of a store; holds 272 bytes of landmarks a photo."""
+    """Dresses the crops of a store; holds 292 bytes of landmarks and points a photo."""
 
     def __init__(self, store: CropStore, dressing: Dressing, *, quiet: bool = False) -> None:
-        """Raises DataError if the landmarks cannot be read."""
+        """Raises DataError if landmarks or points cannot be read."""
         self._store, self._dressing = store, dressing
         self._landmarks = store.landmarks(quiet=quiet)
+        self._points = store.points(quiet=quiet)
 
     def pixels(self, shots: Sequence[Shot], size: int, draws: np.ndarray) -> np.ndarray:
         """As `CropStore.pixels`, each face dressed as its draw says.
@@ -63,21 +64,18 @@ class FreshFaces:
         faces = np.empty((len(shots), size, size, 3), dtype=np.uint8)
         for place, (shot, draw) in enumerate(zip(shots, draws.tolist(), strict=True)):
             make = self._altered if self._dressing.altered else self._drawn
-            faces[place] = make(crops[place], self._landmarks[shot.row], size, draw, draws_mask=shot.masked and fresh)
+            faces[place] = make(crops[place], shot.row, size, draw, draws_mask=shot.masked and fresh)
         return faces.transpose(0, 3, 1, 2)
 
-    def _drawn(self, crop: np.ndarray, landmarks: np.ndarray, size: int, draw: int, *, draws_mask: bool) -> np.ndarray:
-        points = landmarks.astype(np.float64)
+    def _drawn(self, crop: np.ndarray, row: int, size: int, draw: int, *, draws_mask: bool) -> np.ndarray:
         if draws_mask:
             looks = self._dressing.looks or ()
-            crop, _ = draw_mask(crop, points, looks[draw % len(looks)], draw)
+            crop, _ = draw_mask(crop, self._landmarks[row].astype(np.float64), looks[draw % len(looks)], draw)
         if self._dressing.alignment is None:
             return resize_crop(crop, size)
-        return align(crop, five_points(points), self._dressing.alignment, size)
+        return align(crop, self._points[row].astype(np.float64), self._dressing.alignment, size)
 
-    def _altered(
-        self, crop: np.ndarray, landmarks: np.ndarray, size: int, draw: int, *, draws_mask: bool
-    ) -> np.ndarray:
+    def _altered(self, crop: np.ndarray, row: int, size: int, draw: int, *, draws_mask: bool) -> np.ndarray:
         redraw = Redraw(
             side=size,
             looks=self._dressing.looks or (),
@@ -87,4 +85,5 @@ class FreshFaces:
             alignment=self._dressing.alignment,
             stray=_STRAY,
         )
-        return redraw.draw(np.ascontiguousarray(crop), landmarks, np.random.default_rng(draw), masked=draws_mask).masked
+        crop, rng = np.ascontiguousarray(crop), np.random.default_rng(draw)
+        return redraw.draw(crop, self._landmarks[row], self._points[row], rng, masked=draws_mask).masked

@@ -18,8 +18,9 @@ def prepared_schema() -> pa.Schema:
     """Columns of `OUT/split=*/*.parquet`.
 
     `image_id` is the photo's path under ROOT; `image` and `masked_image` are JPEG crops, `mask_map` a PNG of 0 and
-    255; `box` is in pixels of the photo, `landmarks` in pixels of the crop; `mask_kind` and `mask_seed` redraw the
-    mask, or whatever else is drawn on this face: a hand, which is no mask, leaves the map empty.
+    255; `box` is in pixels of the photo, `points` (the detector's five, of the bare face) and `landmarks` in pixels of
+    the crop; `mask_kind` and `mask_seed` redraw the mask, or whatever else is drawn on this face: a hand, which is no
+    mask, leaves the map empty.
     """
     import pyarrow as pa
 
@@ -35,6 +36,7 @@ def prepared_schema() -> pa.Schema:
             ("mask_seed", pa.int64()),
             ("box", pa.list_(pa.float32(), 4)),
             ("det_score", pa.float32()),
+            ("points", pa.list_(pa.list_(pa.float32(), 2), 5)),
             ("landmarks", pa.list_(pa.list_(pa.float32(), 2), 68)),
         ]
     )

@@ -259,9 +259,9 @@ class _PhotoJudge:
         embeddings, found = self._embed([bare, *whole.values()])
         if not found[0]:
             return self._miss(photo, "the judge finds no face in the bare photo")
-        landmarks = square.to_crop(bare_face.landmarks)
+        points = square.to_crop(bare_face.points)
         for place, (name, crop) in enumerate(crops.items(), start=1):
-            figures = self._pictures.compare(crop, true_crop, hole, landmarks)
+            figures = self._pictures.compare(crop, true_crop, hole, points)
             self.tally.add(name, {IDENTITY: float(embeddings[place] @ embeddings[0]), **figures})
             self.tally.unseen += not found[place]
         self.tally.person.append(photo.identity)

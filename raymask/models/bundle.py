@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raymask.errors import ConfigError, ModelError
-from raymask.models.config import InpainterConfig, MaskFaceNetConfig, SegmenterConfig
+from raymask.models.config import AlignerConfig, InpainterConfig, MaskFaceNetConfig, SegmenterConfig
 
 if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent.parent / "bundles"
-"""The bundles that come with raymask, by name: segmenter, inpainter."""
+"""The bundles that come with raymask, by name: aligner, segmenter, inpainter."""
 
 
 def _embedder(arguments: dict[str, Any]) -> nn.Module:
@@ -33,6 +33,12 @@ def _segmenter(arguments: dict[str, Any]) -> nn.Module:
     from raymask.models.segmenter import MaskSegmenter
 
     return MaskSegmenter(SegmenterConfig(**arguments))
+
+
+def _aligner(arguments: dict[str, Any]) -> nn.Module:
+    from raymask.models.aligner import FaceAligner
+
+    return FaceAligner(AlignerConfig(**arguments))
 
 
 def _inpainter(arguments: dict[str, Any]) -> nn.Module:
@@ -49,6 +55,7 @@ def _fusion(arguments: dict[str, Any]) -> nn.Module:
 
 _MAKERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "MaskFaceNet": _embedder,
+    "FaceAligner": _aligner,
     "MaskSegmenter": _segmenter,
     "Inpainter": _inpainter,
     "Fusion": _fusion,
@@ -57,6 +64,7 @@ _MAKERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
 
 _TRAINED_BY = {
     "MaskFaceNet": "jobs/train.py",
+    "FaceAligner": "jobs/train_aligner.py",
     "MaskSegmenter": "jobs/train_segmenter.py",
     "Inpainter": "jobs/train_inpainter.py",
     "Fusion": "jobs/fuse.py",

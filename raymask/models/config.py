@@ -62,6 +62,22 @@ class SegmenterConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlignerConfig:
+    """What an aligner is made of."""
+
+    channels: int = 24
+    """Channels at half the face's resolution, 8 to 64; each halving has more, up to six times as many."""
+    input_size: int = 96
+    """Pixels on each side of a face, a multiple of 16 from 48 to 224."""
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.channels <= 64:
+            raise ConfigError(f"channels must be 8 to 64, not {self.channels}")
+        if not 48 <= self.input_size <= 224 or self.input_size % 16:
+            raise ConfigError(f"input_size must be a multiple of 16 from 48 to 224, not {self.input_size}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class InpainterConfig:
     """What an inpainter is made of: EdgeConnect's two generators."""
 

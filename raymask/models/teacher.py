@@ -25,7 +25,6 @@ from raymask.faces.alignment import (
     ARCFACE_SIZE,
     DLIB_POINTS,
     DLIB_SIZE,
-    five_points,
     places,
     similarity,
 )
@@ -75,14 +74,14 @@ class Teacher(nn.Module):
         """A teacher does not learn: its layers stay in evaluation mode."""
         return super().train(False)
 
-    def forward(self, face: Tensor, landmarks: Tensor) -> Impression:
+    def forward(self, face: Tensor, points: Tensor) -> Impression:
         """
         Args:
             face: (B, 3, S, S) RGB, 0 to 1.
-            landmarks: (B, 68, 2) pixels of the face; those of the bare face.
+            points: (B, 5, 2) pixels of the face, as the detector finds them on the bare face.
         """
         self._seen.clear()
-        given = self.network(self._prepare(self.aligned(face, landmarks)))
+        given = self.network(self._prepare(self.aligned(face, points)))
         finest_first = [self._seen[side] for side in sorted(self._seen, reverse=True)]
         maps = [normalize(seen, dim=1) * math.sqrt(seen.shape[1]) for seen in finest_first]
         self._seen.clear()
@@ -93,27 +92,27 @@ class Teacher(nn.Module):
         if isinstance(given, Tensor) and given.ndim == 4 and given.shape[-1] >= _SMALLEST_MAP:
             self._seen[given.shape[-1]] = given
 
-    def aligned(self, face: Tensor, landmarks: Tensor) -> Tensor:
+    def aligned(self, face: Tensor, points: Tensor) -> Tensor:
         """(B, C, S, S) to (B, C, T, T): as the network is used to see faces."""
         if self._points is None:
             return interpolate(face, size=(self.side, self.side), mode="area")
         if face.shape[-1] >= 2 * self.side and face.shape[-1] % 2 == 0:  # bilinear sampling alone would skip pixels
-            return self.aligned(avg_pool2d(face, 2), (landmarks + 0.5) / 2 - 0.5)
-        matrices = self._to_teacher(landmarks.cpu().numpy(), face.shape[-1])
+            return self.aligned(avg_pool2d(face, 2), (points + 0.5) / 2 - 0.5)
+        matrices = self._to_teacher(points.cpu().numpy(), face.shape[-1])
         return _warped(face, np.linalg.inv(matrices), self.side)
 
-    def unaligned(self, seen: Tensor, landmarks: Tensor, size: int) -> Tensor:
+    def unaligned(self, seen: Tensor, points: Tensor, size: int) -> Tensor:
         """(B, C, T, T) laid back over faces of `size` pixels, (B, C, size, size); 0 where the network saw nothing."""
-        return _warped(seen, self._to_teacher(landmarks.cpu().numpy(), size), size)
+        return _warped(seen, self._to_teacher(points.cpu().numpy(), size), size)
 
-    def _to_teacher(self, landmarks: np.ndarray, size: int) -> np.ndarray:
+    def _to_teacher(self, points: np.ndarray, size: int) -> np.ndarray:
         """(B, 3, 3): from pixels of a face of `size` pixels to those of what the network sees."""
-        matrices = np.tile(np.eye(3), (len(landmarks), 1, 1))
+        matrices = np.tile(np.eye(3), (len(points), 1, 1))
         if self._points is None:
             scale = self.side / size
             matrices[:, :2] = [[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]]
         else:
-            matrices[:, :2] = [similarity(points, self._points) for points in five_points(landmarks)]
+            matrices[:, :2] = [similarity(found, self._points) for found in points]
         return matrices
 
 

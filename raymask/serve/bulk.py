@@ -20,7 +20,6 @@ from raymask.data.photos import Dropped, list_photos
 from raymask.data.storage import Folder, UnreadableError, absolute, folder_and_name
 from raymask.errors import DataError, RaymaskError
 from raymask.faces import Face
-from raymask.faces.alignment import five_points
 from raymask.faces.crop import Square
 from raymask.faces.images import decode_photo
 from raymask.gallery.rows import Enrolment, check_identity, photo_key
@@ -211,7 +210,7 @@ def _prepared(images: Folder, name: str) -> list[tuple[str, Callable[[], Found]]
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = ["identity", "image_id", "image", "box", "det_score", "landmarks"]
+    columns = ["identity", "image_id", "image", "box", "det_score", "points", "landmarks"]
     try:
         with images.seekable(name) as file:
             rows = pq.read_table(file, columns=columns).to_pylist()
@@ -221,11 +220,11 @@ def _prepared(images: Folder, name: str) -> list[tuple[str, Callable[[], Found]]
 
 
 def _crop(row: dict[str, Any]) -> Found:
-    box, landmarks = np.array(row["box"], np.float32), np.array(row["landmarks"], np.float32)
+    box, points, landmarks = (np.array(row[name], np.float32) for name in ("box", "points", "landmarks"))
     square = Square.around(box)
     height = decode_photo(row["image"], row["image_id"]).shape[0]
     inside = (box - np.array([square.left, square.top] * 2, np.float32)) * (height / square.side)
-    face = Face(box=inside, score=row["det_score"], points=five_points(landmarks), landmarks=landmarks)
+    face = Face(box=inside, score=row["det_score"], points=points, landmarks=landmarks)
     return Found(row["identity"], row["image_id"], row["image"], face)
 
 

@@ -29,8 +29,8 @@ class DrawnBatch(NamedTuple):
     """(B, 3, S, S) uint8 RGB."""
     mask_map: Tensor
     """(B, 1, S, S) uint8, 255 where the mask covers."""
-    landmarks: Tensor
-    """(B, 68, 2) float32, pixels of the face."""
+    points: Tensor
+    """(B, 5, 2) float32, the detector's of the bare face, pixels of the face."""
     share: float
     """B over the photos of all ranks."""
     more: Mapping[str, Tensor]
@@ -54,9 +54,9 @@ class FreshlyDrawn:
         quiet: bool,
         more: More = lambda drawn, rng: {},
     ) -> None:
-        """Raises DataError if the landmarks cannot be read."""
+        """Raises DataError if landmarks or points cannot be read."""
         self._store, self._redraw, self._seed, self._device, self._more = store, redraw, seed, device, more
-        self._landmarks = store.landmarks(quiet=quiet)
+        self._landmarks, self._points = store.landmarks(quiet=quiet), store.points(quiet=quiet)
 
     def __len__(self) -> int:
         return len(self._store)
@@ -88,15 +88,15 @@ class FreshlyDrawn:
         row = row_at(place, len(self._store), self._seed)
         crop = self._store.crop(Shot(row, False), CROP_SIZE)
         rng = np.random.default_rng([self._seed, place, 1])
-        drawn = self._redraw(crop, self._landmarks[row], rng)
+        drawn = self._redraw(crop, self._landmarks[row], self._points[row], rng)
         return drawn, self._more(drawn, rng)
 
     def _batch(self, faces: list[tuple[Drawn, dict[str, np.ndarray]]], size: int) -> DrawnBatch:
-        bare, masked, maps, landmarks = (
+        bare, masked, maps, points = (
             torch.from_numpy(part).to(self._device) for part in stack([drawn for drawn, _ in faces])
         )
         more = {
             name: torch.from_numpy(np.stack([extra[name] for _, extra in faces])).to(self._device)
             for name in faces[0][1]
         }
-        return DrawnBatch(bare, masked, maps, landmarks, len(faces) / size, more)
+        return DrawnBatch(bare, masked, maps, points, len(faces) / size, more)

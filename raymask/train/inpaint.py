@@ -82,8 +82,8 @@ class Inputs(NamedTuple):
     """All edges of the bare face."""
     softness: Tensor
     """(B, 1, 1, 1): how blurred the teacher sees the face."""
-    seen_landmarks: Tensor
-    """(B, 68, 2) pixels: where the teacher takes the face to lie."""
+    seen_points: Tensor
+    """(B, 5, 2) pixels: where the teacher takes the face to lie."""
 
 
 class InpainterCourse(Course):
@@ -130,7 +130,7 @@ class InpainterCourse(Course):
             "known_edges": draw_edges(drawn.bare, known=~hole)[None],
             "edges": draw_edges(drawn.bare)[None],
             "softness": rng.random((1, 1, 1), dtype=np.float32),
-            "seen_landmarks": _moved(drawn.landmarks, side, rng),
+            "seen_points": _moved(drawn.points, side, rng),
         }
 
     def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
@@ -219,14 +219,14 @@ class InpainterCourse(Course):
             self._judge_learns("image_judge", given.image, filled, batch.share)
             judged = self.run(self.image_judge, filled)[-1]
             losses["adversarial"] = weights.adversarial * adversarial_loss(judged, real=True)
-        made = self.teacher(_softened(filled, given.softness), given.seen_landmarks)
+        made = self.teacher(_softened(filled, given.softness), given.seen_points)
         with torch.no_grad():
-            real = self.teacher(_softened(given.image, given.softness), given.seen_landmarks)
+            real = self.teacher(_softened(given.image, given.softness), given.seen_points)
         losses["identity"] = weights.identity * identity_loss(made.embedding, real.embedding)
         hole = given.hole
         if self.perceptual is None:
             looked = (made.maps, real.maps), (made.maps, real.maps)
-            hole = self.teacher.aligned(given.hole, given.seen_landmarks)
+            hole = self.teacher.aligned(given.hole, given.seen_points)
         else:
             with torch.no_grad():
                 real_maps = self.perceptual(given.image)
@@ -258,8 +258,7 @@ class InpainterCourse(Course):
             painted, drawn = self.inpainter(given.image, given.grey, given.known_edges, given.hole)
             filled = painted * given.hole + given.image * (1 - given.hole)
             real, made, masked = (
-                self.teacher(face, batch.landmarks).embedding
-                for face in (given.image, filled, batch.masked.float() / 255)
+                self.teacher(face, batch.points).embedding for face in (given.image, filled, batch.masked.float() / 255)
             )
             sums[0] += ((drawn - given.edges).abs() * given.hole).sum()
             sums[1] += ((painted - given.image).abs() * given.hole).mean(1).sum()
@@ -304,16 +303,16 @@ def _inputs(batch: DrawnBatch) -> Inputs:
         more["known_edges"],
         more["edges"],
         more["softness"],
-        more["seen_landmarks"],
+        more["seen_points"],
     )
 
 
-def _moved(landmarks: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """The landmarks turned, scaled and shifted a little, as another detector may have found them."""
+def _moved(points: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """The five points turned, scaled and shifted a little, as another detector may have found them."""
     turn, scale = rng.normal(0, 0.03), math.exp(rng.normal(0, 0.03))
     rotation = scale * np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    middle = landmarks.mean(0)
-    shifted = (landmarks - middle) @ rotation.T + middle + rng.normal(0, 0.01 * side, 2)
+    middle = points.mean(0)
+    shifted = (points - middle) @ rotation.T + middle + rng.normal(0, 0.01 * side, 2)
     return shifted.astype(np.float32)
 
 

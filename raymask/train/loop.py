@@ -148,7 +148,7 @@ class _Loop:
         self.faces = None if dressing.plain else FreshFaces(self.store, dressing, quiet=quiet)
         self.targets = None
         if config.teachers:
-            self.targets = Targets(config.teachers, self.store, self.store.landmarks(quiet=quiet), device)
+            self.targets = Targets(config.teachers, self.store, device, quiet=quiet)
             self.targets.check(config.model.embedding_size, config.model.parts)
         torch.manual_seed(config.seed)
         self.network = MaskFaceNet(config.model)

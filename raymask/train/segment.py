@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -20,6 +19,7 @@ from raymask.train.checkpoints import State
 from raymask.train.course import Course, Stage, run_course, settings_of, started
 from raymask.train.distributed import World, all_sum, on_all_ranks, prepare_batch_norm, sum_gradients
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
+from raymask.train.optimiser import warm_cosine
 from raymask.train.picture_grid import picture_grid
 from raymask.train.segment_config import SegmentConfig
 from raymask.train.validate import validation_store
@@ -80,7 +80,7 @@ class SegmenterCourse(Course):
         """One step, on this rank's share of the photos."""
         self.network.train()
         for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * _warm_cosine(step, self.config.steps)
+            group["lr"] = self.config.learning_rate * warm_cosine(step, self.config.steps)
         self.optimiser.zero_grad()
         losses = segmentation_loss(self.run(self.network, batch.masked), (batch.mask_map > 127).float())
         share = losses.mean() * batch.share
@@ -127,11 +127,3 @@ class SegmenterCourse(Course):
         (batch,) = self._validation.first(PICTURES, at_once=PICTURES, world=World(0, 1))
         found = (self.network(batch.masked).sigmoid() * 255).to(torch.uint8).expand_as(batch.masked)
         return picture_grid([batch.masked, found, batch.mask_map.expand_as(batch.masked)])
-
-
-def _warm_cosine(step: int, steps: int) -> float:
-    """Up over the first twentieth, then down to 0 along half a cosine (Loshchilov and Hutter 2017)."""
-    warm = max(1, steps // 20)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))

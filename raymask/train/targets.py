@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 from raymask.data.crops import CropStore
 from raymask.data.sampler import Shot
 from raymask.errors import ConfigError
+from raymask.faces.alignment import mirrored
 from raymask.faces.crop import CROP_SIZE
 from raymask.models.teacher import load_teacher
 from raymask.train.distributed import on_all_ranks
@@ -26,17 +27,17 @@ _TOGETHER = 64
 class Targets:
     """The teachers' embeddings of a store's photos, worked out when they are first asked for; 4 D bytes a photo."""
 
-    def __init__(self, teachers: Sequence[str], store: CropStore, landmarks: np.ndarray, device: torch.device) -> None:
+    def __init__(self, teachers: Sequence[str], store: CropStore, device: torch.device, *, quiet: bool = False) -> None:
         """
         Args:
             teachers: as `load_teacher` takes them.
-            landmarks: (N, 68, 2) of the store's crops.
 
         Raises:
+            DataError: the store's points cannot be read.
             ModelError: a teacher cannot be had.
         """
         self._teachers = [teacher.to(device) for teacher in on_all_ranks(lambda: [load_teacher(n) for n in teachers])]
-        self._store, self._landmarks, self._device = store, landmarks, device
+        self._store, self._points, self._device = store, store.points(quiet=quiet), device
         first = self._taught(np.zeros(1, dtype=np.int64))
         self.sizes = [part.shape[1] for part in first]
         """Values of each teacher's embedding."""
@@ -65,11 +66,10 @@ class Targets:
         """Of each teacher, the sum of what it makes of the faces and of their mirror images."""
         crops = self._store.pixels([Shot(int(row), masked=False) for row in rows], CROP_SIZE)
         faces = torch.from_numpy(crops).to(self._device).float() / 255
-        landmarks = torch.from_numpy(self._landmarks[rows].astype(np.float32))
-        flipped = landmarks.clone()
-        flipped[..., 0] = CROP_SIZE - 1 - flipped[..., 0]
+        points = self._points[rows].astype(np.float32)
+        upright, flipped = torch.from_numpy(points), torch.from_numpy(mirrored(points, CROP_SIZE))
         made = []
         for teacher in self._teachers:
-            both = teacher(faces, landmarks).embedding + teacher(faces.flip(3), flipped).embedding
+            both = teacher(faces, upright).embedding + teacher(faces.flip(3), flipped).embedding
             made.append(normalize(both, dim=1).cpu())
         return made

@@ -11,6 +11,7 @@ from raymask.data.storage import absolute
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.models.bundle import bundle_config
+from raymask.train.align_config import TrainAlignerConfig, align_config
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.config import RunConfig, TrainConfig, loop_config
@@ -49,6 +50,8 @@ def work_of(config: RunConfig) -> Work:
     """The work that a run's configuration asks for."""
     if isinstance(config, TrainConfig):
         return _embedder(config)
+    if isinstance(config, TrainAlignerConfig):
+        return _aligner(config)
     if isinstance(config, TrainSegmenterConfig):
         return _segmenter(config)
     if isinstance(config, TrainInpainterConfig):
@@ -103,6 +106,30 @@ def _epoch_sentence(metrics: Metrics) -> str:
     if metrics["empty_steps"]:
         words.append(f"{metrics['empty_steps']:.0f} steps without an active quintuplet")
     return f"epoch {metrics['epoch']:.0f} done: {', '.join(words)}"
+
+
+def _aligner(config: TrainAlignerConfig) -> Work:
+    def model(state: State) -> nn.Module:
+        from raymask.models.aligner import FaceAligner
+
+        network = FaceAligner(config.model)
+        network.load_state_dict(state["networks"]["aligner"])
+        return network
+
+    return Work(
+        settings=_reachable(config.course(), "FaceAligner"),
+        loop=_train_aligner,
+        ended=lambda state: state["epoch"] >= 1,
+        model=model,
+        preprocessing={"input_size": config.model.input_size},
+        sentence=_stage_sentence,
+    )
+
+
+def _train_aligner(settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device) -> bool:
+    from raymask.train.align import train_aligner
+
+    return train_aligner(align_config(settings), around, resume=resume, device=device)
 
 
 def _segmenter(config: TrainSegmenterConfig) -> Work:

@@ -67,7 +67,10 @@ def test_rows_follow_the_contract(prepared, demo_faces):
         left, top, right, bottom = row["box"]
         assert 0 < right - left < 250
         assert 0 < bottom - top < 250
-        landmarks = np.array(row["landmarks"])
+        landmarks, points = np.array(row["landmarks"]), np.array(row["points"])
+        eyes = [landmarks[36:42].mean(0), landmarks[42:48].mean(0)]
+        assert points.shape == (5, 2)
+        assert np.linalg.norm(points[:2] - eyes, axis=1).max() < 0.3 * np.linalg.norm(points[1] - points[0])
         assert landmarks.shape == (68, 2)
         assert np.abs(landmarks.mean(0) - 112).max() < 40
 

@@ -8,6 +8,7 @@ from raymask.data.crops import CropStore
 from raymask.data.disguise import photographed, recoloured, with_object
 from raymask.data.redraw import Redraw, row_at
 from raymask.data.sampler import Shot
+from raymask.faces.alignment import MIRRORED
 from raymask.faces.masks.draw import draw_mask_layers
 from raymask.faces.masks.looks import TRAIN_LOOKS
 
@@ -16,22 +17,23 @@ from raymask.faces.masks.looks import TRAIN_LOOKS
 def face(prepared):
     store = CropStore(str(prepared), "train")
     crop = np.ascontiguousarray(store.pixels([Shot(0, False)], 224)[0].transpose(1, 2, 0))
-    return crop, store.landmarks(quiet=True)[0]
+    return crop, store.landmarks(quiet=True)[0], store.points(quiet=True)[0]
 
 
-def test_landmarks_are_those_of_the_rows(prepared):
+def test_landmarks_and_points_are_those_of_the_rows(prepared):
     import pyarrow.parquet as pq
 
     store = CropStore(str(prepared), "train")
-    landmarks = store.landmarks(quiet=True)
+    landmarks, points = store.landmarks(quiet=True), store.points(quiet=True)
     rows = [
         row for file in sorted((prepared / "split=train").glob("*.parquet")) for row in pq.read_table(file).to_pylist()
     ]
-    assert len(rows) == len(landmarks) == 32
+    assert len(rows) == len(landmarks) == len(points) == 32
     for number, found in enumerate(landmarks):
         jpeg = store.jpeg(Shot(number, False))
         (row,) = (row for row in rows if row["image"] == jpeg)
         assert np.abs(found - np.array(row["landmarks"])).max() <= 1 / 8
+        assert np.abs(points[number] - np.array(row["points"])).max() <= 1 / 8
 
 
 def test_what_is_not_covered_stays(face):
@@ -54,19 +56,23 @@ def _grown(inside, by):
     return grown
 
 
-def test_landmarks_move_with_the_face(face):
-    crop, landmarks = face
-    for point in range(0, 68, 17):
+def test_points_move_with_the_face_and_change_sides_in_a_mirror(face):
+    crop, landmarks, points = face
+    mirrored = 0
+    for seed in range(10):
+        point = seed % 5
         marked = np.zeros_like(crop)
-        x, y = landmarks[point].round().astype(int)
-        if not (10 < x < 213 and 10 < y < 213):
-            continue
+        x, y = points[point].round().astype(int)
         marked[y - 4 : y + 5, x - 4 : x + 5] = 255
-        moved = Redraw(side=112, looks=TRAIN_LOOKS, bare=1.0, turn=15.0)(
-            marked, landmarks, np.random.default_rng(point)
-        )
+        redraw = Redraw(side=112, looks=TRAIN_LOOKS, bare=1.0, turn=15.0, alignment="dlib" if seed % 2 else None)
+        moved = redraw(marked, landmarks, points, np.random.default_rng(seed))
         ys, xs = np.nonzero(moved.bare[..., 0] > 127)
-        assert np.hypot(xs.mean() - moved.landmarks[point, 0], ys.mean() - moved.landmarks[point, 1]) < 1.5
+        away = np.hypot(xs.mean() - moved.points[:, 0], ys.mean() - moved.points[:, 1])
+        assert away.min() < 1.5
+        mirrored += away.argmin() != point
+        assert away.argmin() in (point, MIRRORED[point])
+        assert moved.points[0, 0] < moved.points[1, 0]
+    assert 1 <= mirrored <= 7
 
 
 def test_the_same_generator_draws_the_same_and_another_differs(face):
@@ -90,7 +96,7 @@ def test_the_order_has_every_row_once_a_pass():
 
 
 def test_recolouring_stays_inside_the_mask_and_off_its_shadow(face):
-    masked, mask_map, opaque = draw_mask_layers(*face, "surgical", 0)
+    masked, mask_map, opaque = draw_mask_layers(*face[:2], "surgical", 0)
     assert ((opaque > 0) <= (mask_map > 0)).all()
     assert 0 < ((mask_map > 0) & (opaque == 0)).mean() < 0.05  # the shadow
     changed = 0
@@ -102,7 +108,7 @@ def test_recolouring_stays_inside_the_mask_and_off_its_shadow(face):
 
 
 def test_things_come_before_some_faces(face):
-    crop, landmarks = face
+    crop, landmarks, _ = face
     seen = 0
     for seed in range(40):
         made = with_object(crop, landmarks, np.random.default_rng(seed))
@@ -114,7 +120,7 @@ def test_things_come_before_some_faces(face):
 
 
 def test_whole_photos_are_altered_in_every_way(face):
-    masked, _, opaque = draw_mask_layers(*face, "surgical", 0)
+    masked, _, opaque = draw_mask_layers(*face[:2], "surgical", 0)
     made, softer = zip(*(photographed(masked, opaque, np.random.default_rng(seed)) for seed in range(30)), strict=True)
     assert all(one.shape == face[0].shape and one.dtype == np.uint8 for one in made)
     grey = sum(np.ptp(one.astype(int), axis=2).max() < 25 for one in made)

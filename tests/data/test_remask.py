@@ -6,7 +6,7 @@ import pytest
 from raymask.data.crops import CropStore
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import Shot
-from raymask.faces.alignment import align, five_points, places
+from raymask.faces.alignment import align, places
 from raymask.faces.masks import TRAIN_LOOKS
 
 BARE, MASKED = Shot(3, masked=False), Shot(3, masked=True)
@@ -29,7 +29,7 @@ def test_plain_faces_are_the_stored_crops(store):
 
 
 def test_faces_are_aligned_as_whole_photos_are(store):
-    points = five_points(store.landmarks(quiet=True)[3].astype(np.float64))
+    points = store.points(quiet=True)[3].astype(np.float64)
     for shot in (BARE, MASKED):
         wanted = align(store.crop(shot, 224), points, "arcface", 112)
         assert np.array_equal(seen(store, Dressing(alignment="arcface"), shot, size=112), wanted)

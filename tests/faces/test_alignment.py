@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raymask.faces.alignment import ARCFACE_POINTS, DLIB_POINTS, align, places, similarity
+from raymask.faces.alignment import ARCFACE_POINTS, DLIB_POINTS, align, mirrored, places, similarity
 
 
 def turned(points, angle, scale, shift):
@@ -54,6 +54,15 @@ def test_large_faces_are_smoothed_not_sampled():
     stripes[:, ::2] = 255
     aligned = align(stripes, ARCFACE_POINTS * 9 + 50)
     assert aligned[20:90, 20:90].std() < 20
+
+
+def test_mirrored_points_are_those_of_the_mirror_image_in_their_order():
+    photo = np.zeros((112, 112), np.uint8)
+    for value, (x, y) in enumerate(ARCFACE_POINTS.round().astype(int), start=1):
+        photo[y, x] = value
+    found = mirrored(ARCFACE_POINTS.round(), 112).astype(int)
+    assert [photo[:, ::-1][y, x] for x, y in found] == [2, 1, 3, 5, 4]
+    assert found[0, 0] < found[1, 0]
 
 
 def test_places_keep_their_share_of_a_face_of_any_size():

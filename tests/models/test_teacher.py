@@ -10,7 +10,7 @@ import torch
 
 from raymask.errors import ConfigError, ModelError
 from raymask.faces import detect, subject
-from raymask.faces.alignment import align, five_points
+from raymask.faces.alignment import align
 from raymask.faces.crop import Square
 from raymask.faces.dlib_models import dlib_model
 from raymask.faces.images import decode_photo
@@ -33,17 +33,17 @@ def teacher():
 
 @pytest.fixture(scope="module")
 def faces(demo_faces):
-    """Crops (B, 3, 224, 224) of 0 to 1, their landmarks, and the whole photos with their faces."""
-    crops, landmarks, photos = [], [], []
+    """Crops (B, 3, 224, 224) of 0 to 1, the five points, and the whole photos with their faces."""
+    crops, points, photos = [], [], []
     for path in sorted(demo_faces.glob("*/*.jpg"))[::16]:
         photo = decode_photo(path.read_bytes(), path.name)
         face = subject(detect(photo), photo.shape)
         square = Square.around(face.box)
         crops.append(square.cut(photo))
-        landmarks.append(square.to_crop(face.landmarks))
+        points.append(square.to_crop(face.points))
         photos.append((photo, face))
     pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
-    return pixels, torch.from_numpy(np.stack(landmarks)), photos
+    return pixels, torch.from_numpy(np.stack(points)), photos
 
 
 def test_the_torch_network_is_dlibs(faces):
@@ -72,17 +72,17 @@ def test_other_files_are_not_taken_for_dlibs(tmp_path):
 
 
 def test_a_face_is_nearer_to_its_smaller_self_than_to_others(teacher, faces):
-    crops, landmarks, _ = faces
+    crops, points, _ = faces
     small = torch.nn.functional.interpolate(crops, size=(112, 112), mode="area")
-    whole, half = teacher(crops, landmarks), teacher(small, (landmarks + 0.5) / 2 - 0.5)
+    whole, half = teacher(crops, points), teacher(small, (points + 0.5) / 2 - 0.5)
     similar = (whole.embedding @ half.embedding.T).detach()
     assert similar.argmax(1).tolist() == list(range(len(crops)))
     assert similar.diagonal().min() > 0.98
 
 
 def test_gradients_reach_the_pixels_and_the_teacher_stays(teacher, faces):
-    crops, landmarks = faces[0].clone().requires_grad_(), faces[1]
-    impression = teacher(crops, landmarks)
+    crops, points = faces[0].clone().requires_grad_(), faces[1]
+    impression = teacher(crops, points)
     (impression.embedding.sum() + sum(one.sum() for one in impression.maps)).backward()
     assert (crops.grad.abs().sum((1, 2, 3)) > 0).all()
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
@@ -101,19 +101,19 @@ def test_an_onnx_teacher_sees_what_the_recogniser_sees(faces, tmp_path):
     file = tmp_path / "tiny.onnx"
     file.write_bytes(average_pooling(("N", 3, 112, 112), ("N", 48)))
     teacher = load_teacher(f"onnx:{file}")
-    crops, landmarks, photos = faces
-    seen = teacher.aligned(crops, landmarks)
+    crops, points, photos = faces
+    seen = teacher.aligned(crops, points)
     for number, (photo, face) in enumerate(photos):
-        wanted = align(photo, five_points(face.landmarks))
+        wanted = align(photo, face.points)
         off = np.abs(seen[number].permute(1, 2, 0).numpy() * 255 - wanted.astype(float))
         assert np.median(off) < 6  # the crop was resampled once more
-    embedding = teacher(crops, landmarks).embedding
+    embedding = teacher(crops, points).embedding
     assert embedding.shape == (len(crops), 48)
 
 
 def test_laid_back_maps_lie_where_the_face_is(teacher, faces):
-    crops, landmarks, _ = faces
-    back = teacher.unaligned(teacher.aligned(crops, landmarks), landmarks, 224)
+    crops, points, _ = faces
+    back = teacher.unaligned(teacher.aligned(crops, points), points, 224)
     middle = (slice(None), slice(None), slice(90, 140), slice(90, 140))
     assert (back[middle] - crops[middle]).abs().median() < 0.03
 

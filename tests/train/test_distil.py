@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 from raymask.data.crops import CropStore
 from raymask.data.sampler import SamplerConfig, Shot
 from raymask.errors import ConfigError, ModelError
+from raymask.faces.alignment import mirrored
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.teacher import load_teacher
 from raymask.train.around import Surroundings
@@ -47,23 +48,22 @@ def store(prepared) -> CropStore:
 
 
 def test_targets_are_what_the_teacher_makes_of_the_bare_face_and_its_mirror_image(store):
-    landmarks = store.landmarks(quiet=True)
-    targets = Targets(("dlib", "dlib"), store, landmarks, CPU)
+    targets = Targets(("dlib", "dlib"), store, CPU, quiet=True)
     assert targets.sizes == [128, 128]
     found = targets(np.array([5, 2, 5]))
     assert torch.equal(found[0], found[2])
     assert torch.equal(found[:, :128], found[:, 128:])
     teacher = load_teacher("dlib")
     crop = torch.from_numpy(store.pixels([Shot(2, masked=False)], 224)).float() / 255
-    points = torch.from_numpy(landmarks[2:3].astype(np.float32))
-    mirrored = points * torch.tensor([-1, 1]) + torch.tensor([223, 0])
+    points = store.points(quiet=True)[2:3].astype(np.float32)
+    seen_mirrored = torch.from_numpy(mirrored(points, 224))
     with torch.no_grad():
-        both = teacher(crop, points).embedding + teacher(crop.flip(3), mirrored).embedding
+        both = teacher(crop, torch.from_numpy(points)).embedding + teacher(crop.flip(3), seen_mirrored).embedding
     torch.testing.assert_close(found[1:2, :128], normalize(both, dim=1), rtol=1e-4, atol=1e-5)
 
 
 def test_a_face_is_shown_to_the_teacher_once(store, monkeypatch):
-    targets = Targets(("dlib",), store, store.landmarks(quiet=True), CPU)
+    targets = Targets(("dlib",), store, CPU, quiet=True)
     shown = []
     taught = targets._taught
     monkeypatch.setattr(targets, "_taught", lambda rows: shown.extend(rows.tolist()) or taught(rows))
