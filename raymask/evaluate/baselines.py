@@ -66,20 +66,22 @@ class BundleRecogniser(TorchRecogniser):
     def __init__(self, folder: str) -> None:
         """`folder`: a local folder or a URI. Raises ModelError if the bundle is missing or damaged."""
         from raymask.models import load_bundle
+        from raymask.models.aligner import shipped_point_finder
 
         with tempfile.TemporaryDirectory() as copy:
             self.network = load_bundle(fetched(folder, Path(copy)), "MaskFaceNet").model
         self.size = self.network.config.embedding_size
         self._side, self._alignment = self.network.config.input_size, self.network.config.alignment
+        self._find_points = None if self._alignment == "box" else shipped_point_finder()
 
     def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
         """The face as the network takes it, (S, S, 3) uint8."""
         from raymask.faces.alignment import align
         from raymask.faces.crop import resize_crop
 
-        if self._alignment == "box":
+        if self._find_points is None:
             return resize_crop(Square.around(face.box).cut(photo), self._side)
-        return align(photo, face.points, self._alignment, self._side)
+        return align(photo, self._find_points(photo, face.points), self._alignment, self._side)
 
 
 class FacenetRecogniser(TorchRecogniser):

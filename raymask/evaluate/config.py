@@ -11,7 +11,11 @@ from raymask.faces.masks.looks import TEST_LOOKS, parse_look
 from raymask.models.parts import MriiParts
 
 ProtocolName = Literal["batch", "gallery", "pairs", "unmask"]
+MOST_PAIRS = 100_000
+"""Pairs that are drawn, at most."""
+
 PairMask = Literal["none", "one", "both"]
+Drawing = Literal["fitted", "flat"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +36,21 @@ class EvaluateConfig:
     """JSON file of person to split, and which split: FILE[:train|val|test], test if not said. With pairs it keeps the
     pairs among these people; null: all pairs."""
     pairs: str | None = None
-    """File of pairs, for protocol pairs."""
+    """For protocol pairs: a file of them; or a number, to draw so many pairs of the same and so many of different
+    people by seed."""
     mask: PairMask = "none"
     """Which photos of a pair wear a mask: none, one (the second), both. For protocol pairs."""
     masks: tuple[str, ...] = TEST_LOOKS
     """Masks to draw, as jobs/prepare.py takes them; each photo wears one. Training draws none of the default."""
+    drawing: Drawing = "fitted"
+    """How: fitted to head and light, as jobs/prepare.py does; or flat, a picture over six points, as MaskTheFace
+    does."""
     seed: int = 0
     """0 or more. Decides masks, batches, enrolled photos and resamples."""
     limit_people: int | None = None
-    """Take a seeded choice of so many people; null: all. For protocols batch, gallery and unmask."""
+    """Take a seeded choice of so many people; null: all. Not for a file of pairs."""
     max_photos: int | None = None
-    """Take a seeded choice of so many photos a person; null: all. For protocols batch, gallery and unmask."""
+    """Take a seeded choice of so many photos a person; null: all. Not for a file of pairs."""
     batches: int = 1000
     """Batches to draw. For protocol batch."""
     draws: int = 10
@@ -71,7 +79,11 @@ class EvaluateConfig:
             parse_look(look)
 
     def _check_choices(self) -> None:
-        for name, known in (("protocol", get_args(ProtocolName)), ("mask", get_args(PairMask))):
+        for name, known in (
+            ("protocol", get_args(ProtocolName)),
+            ("mask", get_args(PairMask)),
+            ("drawing", get_args(Drawing)),
+        ):
             check_choice(name, getattr(self, name), known)
         if not self.recognisers:
             raise ConfigError("name at least one recogniser")
@@ -79,8 +91,10 @@ class EvaluateConfig:
             raise ConfigError(f"a recogniser is named twice in {', '.join(self.recognisers)}; name each once")
         if self.protocol == "pairs":
             if self.pairs is None:
-                raise ConfigError("protocol pairs needs --pairs FILE, such as LFW's pairs.txt")
-        elif self.people is None:
+                raise ConfigError("protocol pairs needs --pairs FILE, such as LFW's pairs.txt, or a number to draw")
+            if self.pairs.isdigit() and not 1 <= int(self.pairs) <= MOST_PAIRS:
+                raise ConfigError(f"pairs must be 1 to {MOST_PAIRS:,} to draw, not {self.pairs}")
+        if self.people is None and (self.protocol != "pairs" or (self.pairs or "").isdigit()):
             raise ConfigError(
                 f"protocol {self.protocol} needs --people FILE[:split], such as OUT/splits.json of prepare"
             )
@@ -92,13 +106,16 @@ class EvaluateConfig:
 
     def _check_misplaced(self) -> None:
         """Refuse options that the protocol would silently pass over."""
-        if self.protocol == "pairs":
+        if self.protocol == "pairs" and not (self.pairs or "").isdigit():
             misplaced = {"limit_people": self.limit_people is not None, "max_photos": self.max_photos is not None}
-        else:
+        elif self.protocol != "pairs":
             misplaced = {"pairs": self.pairs is not None, "mask": self.mask != "none"}
+        else:
+            misplaced = {}
+        of_file = " with a file" if self.protocol == "pairs" else ""
         for name, given in misplaced.items():
             if given:
-                raise ConfigError(f"{name} has no effect on protocol {self.protocol}; leave it out")
+                raise ConfigError(f"{name} has no effect on protocol {self.protocol}{of_file}; leave it out")
 
 
 def _check_judged(spec: str) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 from raymask.data.photo_work import mask_choice
 from raymask.data.photos import Photo
 from raymask.data.storage import Folder
+from raymask.evaluate.config import Drawing
 from raymask.evaluate.finder import shared_finder
 from raymask.faces import draw_mask
 from raymask.faces.images import decode_photo
+from raymask.faces.masks.flat import draw_flat_mask
 
 
 class Probe(NamedTuple):
@@ -25,8 +27,9 @@ class Probe(NamedTuple):
 class Probes:
     """Makes the pixels of probes; the same seed and looks give the same pixels, so nothing needs to be kept."""
 
-    def __init__(self, images: Folder, *, masks: Sequence[str], seed: int) -> None:
+    def __init__(self, images: Folder, *, masks: Sequence[str], seed: int, drawing: Drawing = "fitted") -> None:
         self._images, self._masks, self._seed = images, masks, seed
+        self._draw = draw_flat_mask if drawing == "flat" else draw_mask
 
     def look(self, photo: Photo) -> str:
         """The mask that the photo wears when masked, as `parse_look` takes it."""
@@ -47,5 +50,5 @@ class Probes:
         if face is None:
             return None
         kind, mask_seed = mask_choice(photo.image_id, self._masks, self._seed)
-        masked, mask_map = draw_mask(bare, face.landmarks, kind, mask_seed)
+        masked, mask_map = self._draw(bare, face.landmarks, kind, mask_seed)
         return None if np.array_equal(masked, bare) else (masked, mask_map)

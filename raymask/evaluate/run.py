@@ -12,6 +12,7 @@ from raymask.data.storage import Folder, folder_and_name
 from raymask.errors import DataError
 from raymask.evaluate.bootstrap import Figure, draw_weights
 from raymask.evaluate.config import EvaluateConfig
+from raymask.evaluate.drawn_pairs import draw_pairs
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.measures import Measure, Scored
@@ -164,7 +165,7 @@ def recognise(config: EvaluateConfig) -> Evaluation:
     recognisers = {spec: load_recogniser(spec) for spec in config.recognisers}
     out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
     out.delete_folder("_check")
-    probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed)
+    probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed, drawing=config.drawing)
     finding = shared_finder().seconds
     answers = embed_probes(trial.probes, probes, recognisers)
     finding = shared_finder().seconds - finding
@@ -199,6 +200,11 @@ def _trial(config: EvaluateConfig) -> tuple[Trial, int]:
 
 def _pairs_trial(config: EvaluateConfig, photos: list[Photo]) -> PairsTrial:
     assert config.pairs is not None  # the configuration refuses protocol pairs without
+    if config.pairs.isdigit():
+        chosen, _ = choose_photos(photos, config, least=2)
+        return PairsTrial(
+            draw_pairs(chosen, int(config.pairs), ordered=config.mask == "one", seed=config.seed), mask=config.mask
+        )
     folder, name = folder_and_name(config.pairs)
     text = folder.read(name).decode("utf-8", errors="replace")
     pairs = read_pairs(text, config.pairs, photos, config.images)

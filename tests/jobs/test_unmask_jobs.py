@@ -41,6 +41,8 @@ def test_published_weights_become_a_bundle(tmp_path):
         ("train_inpainter", ["--storage", "s", "--name", "n"], "data must name a folder made by jobs/prepare.py"),
         ("train_segmenter", ["--data", "{tmp}", "--storage", "{tmp}/s", "--name", "n"], "no prepared training faces"),
         ("train_segmenter", ["--data", "x", "--storage", "s", "--name", "n", "--smoke", "maybe"], "maybe"),
+        ("train_aligner", ["--data", "{tmp}", "--storage", "{tmp}/s", "--name", "n"], "no prepared training faces"),
+        ("train_aligner", ["--data", "x", "--storage", "s", "--name", "n", "--bare", "1"], "bare must be at least 0"),
         ("fuse", ["dlib", "--images", "x", "--people", "s.json:val", "--out", "o"], "two recognisers or more"),
     ],
 )

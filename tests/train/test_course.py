@@ -1,4 +1,4 @@
-"""The loop that trainings in stages share, on the segmenter's and the inpainter's own courses."""
+"""The loop that trainings in stages share, on the courses of segmenter, aligner and inpainter."""
 
 import os
 import queue
@@ -23,6 +23,8 @@ from raymask.models.config import InpainterConfig, SegmenterConfig
 from raymask.models.inpainter import Inpainter
 from raymask.models.segmenter import MaskSegmenter
 from raymask.models.teacher import teacher_digest
+from raymask.train.align import AlignerCourse, distances, train_aligner
+from raymask.train.align_config import AlignConfig
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.distributed import World
@@ -114,6 +116,31 @@ def test_the_segmenter_learns(segmented):
     assert set(seen.figures) == {12, 24}
     assert 0 < seen.figures[24]["iou"] <= 1
     assert seen.grids[24].shape == (6 * 224, 3 * 224, 3)
+
+
+def test_the_aligner_learns_where_the_points_are(prepared):
+    config = AlignConfig(data=str(prepared), steps=60, batch=16, validation_photos=20, measure_every=60)
+    seen = Seen()
+    assert train_aligner(config, Surroundings(watch=seen), device=CPU)
+    losses = [losses["away"] for _, (_, losses) in sorted(seen.curve.items())]
+    assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:5])
+    figures = seen.figures[60]
+    assert max(figures["away_bare"], figures["away_masked"]) < figures["begun_away"]
+    assert seen.grids[60].shape == (6 * 96, 2 * 96, 3)
+
+
+def test_an_aligner_learns_from_faces_that_lie_as_its_points_say(prepared):
+    config = AlignConfig(data=str(prepared), batch=4)
+    (batch,) = (
+        AlignerCourse(config, CPU)
+        .faces(CropStore(config.data, "train"), quiet=True)
+        .batches(4, range(1), world=World(0, 1))
+    )
+    assert batch.masked.shape == (4, 3, 96, 96)
+    assert (batch.points[:, 0, 0] < batch.points[:, 1, 0]).all()
+    beside = batch.points + torch.tensor([3.0, 4.0])
+    eyes = (batch.points[:, 1] - batch.points[:, 0]).norm(dim=1, keepdim=True)
+    torch.testing.assert_close(distances(beside, batch.points), (5 / eyes).expand(4, 5))
 
 
 def test_all_four_stages_of_the_inpainter_teach_what_they_should(inpaint, inpainted):
@@ -316,6 +343,8 @@ def test_bfloat16_teaches_nearly_the_same(kind, segment, inpaint):
 KILLED = """
 import sys, torch
 from raymask.data.storage import Folder
+from raymask.train.align import AlignerCourse, distances, train_aligner
+from raymask.train.align_config import AlignConfig
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.inpaint import train_inpainter
