@@ -15,7 +15,7 @@ from raymask.errors import DataError
 from raymask.evaluate.fetch import fetched
 from raymask.models.bundle import save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.models.parts import MriiParts
+from raymask.models.parts import SHIPPED_NAMES, MriiParts, resolved
 
 
 def check_target(target: Path) -> None:
@@ -74,7 +74,12 @@ def write_fused(
 
 
 def collect(spec: str, folder: Path, name: str) -> str:
-    """Copy a recogniser's files into FOLDER/NAME; returns its spec with paths relative to `folder`."""
+    """Copy a recogniser's files into FOLDER/NAME; returns its spec with paths relative to `folder`.
+
+    What comes with raymask is named and not copied: it is wherever the fusion can be used.
+    """
+    if spec in SHIPPED_NAMES:
+        return spec
     kind, _, rest = spec.partition(":")
     if kind == "mrii":
         parts = MriiParts.of(spec)
@@ -93,7 +98,8 @@ def collect(spec: str, folder: Path, name: str) -> str:
 
 
 def moved(spec: str, folder: Path) -> str:
-    """A part's spec with its files where `collect` has put them, in the bundle's folder."""
+    """A part's spec with its files where `collect` has put them, in the bundle's folder, or where raymask has its own."""
+    spec = resolved(spec)
     kind, _, rest = spec.partition(":")
     if kind == "mrii":
         parts = MriiParts.of(spec)

@@ -9,8 +9,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from raymask.errors import ConfigError
+from raymask.models.parts import SHIPPED_NAMES, resolved
 
 KNOWN = (
+    *SHIPPED_NAMES,
     "dlib",
     "facenet[:WEIGHTS]",
     "onnx:FILE",
@@ -44,7 +46,7 @@ def load_recogniser(spec: str) -> Recogniser:
         ConfigError: `spec` is of no known form, or names no object that can embed.
         ModelError: a model file is missing, damaged or made for something else.
     """
-    kind, _, rest = spec.partition(":")
+    kind, _, rest = resolved(spec).partition(":")
     makers: dict[str, Callable[[str], Recogniser]] = {
         "dlib": _dlib,
         "facenet": _facenet,

@@ -11,7 +11,7 @@ from raymask.evaluate.baselines import DlibRecogniser
 from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.onnx import OnnxRecogniser
 from raymask.models.bundle import bundle_config
-from raymask.models.parts import MriiParts
+from raymask.models.parts import MriiParts, resolved
 from raymask.models.teacher import teacher_digest
 
 
@@ -24,6 +24,7 @@ def embedding_digest(spec: str) -> str:
         ConfigError: a recogniser whose networks are not files.
         ModelError: a file is missing or damaged.
     """
+    spec = resolved(spec)
     kind, _, rest = spec.partition(":")
     if kind == "mrii":
         return embedding_digest(MriiParts.of(spec).embedder)
@@ -38,7 +39,7 @@ def embedding_digest(spec: str) -> str:
 
 def embedding_size(spec: str) -> int:
     """Values of an embedding by one network: dlib, onnx:FILE or bundle:DIR. Raises as `embedding_digest`."""
-    kind, _, rest = spec.partition(":")
+    kind, _, rest = resolved(spec).partition(":")
     if kind == "bundle":
         return int(bundle_config(rest, "MaskFaceNet")["arguments"]["embedding_size"])
     if kind == "dlib":

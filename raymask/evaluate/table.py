@@ -73,7 +73,7 @@ def short_names(specs: Sequence[str]) -> dict[str, str]:
 
 def _short_name(spec: str) -> str:
     kind, colon, rest = spec.partition(":")
-    if kind == "mrii":
+    if kind == "mrii" and rest:
         parts = MriiParts.of(spec)
         return str(MriiParts(_last(parts.segmenter), _last(parts.inpainter), _short_name(parts.embedder)))
     return f"{kind}{colon}{_last(rest)}"

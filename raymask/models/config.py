@@ -30,6 +30,8 @@ class MaskFaceNetConfig:
     parts: int = 1
     """Equal parts of an embedding, each scaled to length 1 by itself; a network with several teachers has a part for
     each."""
+    mirrored: bool = False
+    """In use, the mirror image is embedded too and added, which takes twice the time; training sees one of the two."""
     dropout: float = 0.6
     """Probability that Table 1's dropout zeroes a value of the feature map, 0 to under 1; 0: off."""
     input_size: int = 224

@@ -49,6 +49,8 @@ class MaskFaceNet(nn.Module):
         the parts of one that has several, whose lengths are 1."""
         scaled = (crop_B3SS.to(self.mean.dtype) - self.mean) / self.std
         made = self.head(self.backbone(scaled))
+        if self.config.mirrored and not self.training:
+            made = made + self.head(self.backbone(scaled.flip(3)))
         if self.config.parts == 1:
             return made
         return normalize(made.unflatten(1, (self.config.parts, -1)), dim=2).flatten(1)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from raymask.errors import ConfigError
+from raymask.models.bundle import SHIPPED
+
+SHIPPED_NAMES = ("maskfacenet", "mrii", "fused")
+"""Recognisers that come with raymask."""
 
 MOVABLE = ("dlib", "facenet", "onnx", "bundle")
 """Kinds of recognisers that a bundle can hold."""
@@ -22,7 +26,7 @@ class MriiParts(NamedTuple):
     @classmethod
     def of(cls, spec: str) -> MriiParts:
         """Raises ConfigError if `spec` is of another form."""
-        kind, _, rest = spec.partition(":")
+        kind, _, rest = resolved(spec).partition(":")
         parts = rest.split(",", 2)
         if kind != "mrii" or len(parts) < 3 or not all(parts):
             raise ConfigError(
@@ -34,11 +38,24 @@ class MriiParts(NamedTuple):
         return f"mrii:{','.join(self)}"
 
 
+def resolved(spec: str) -> str:
+    """A recogniser that comes with raymask by the places of its bundles; any other as it is."""
+    if spec == "maskfacenet":
+        return f"bundle:{SHIPPED / 'maskfacenet'}"
+    if spec == "mrii":
+        return str(MriiParts(str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), resolved("maskfacenet")))
+    return f"fused:{SHIPPED / 'fused'}" if spec == "fused" else spec
+
+
 def check_movable(spec: str) -> None:
     """Raise ConfigError for a recogniser that cannot be part of a bundle, such as one that is code."""
+    if spec in ("maskfacenet", "mrii"):
+        return
     embedder = MriiParts.of(spec).embedder if spec.startswith("mrii:") else spec
     if embedder.partition(":")[0] not in MOVABLE:
-        raise ConfigError(f"{spec} cannot be part of a bundle; name dlib, facenet, onnx:, bundle: or mrii:")
+        raise ConfigError(
+            f"{spec} cannot be part of a bundle; name maskfacenet, dlib, facenet, onnx:, bundle: or mrii:"
+        )
 
 
 def check_teacher(spec: str) -> None:

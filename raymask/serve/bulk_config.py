@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raymask.errors import ConfigError
+from raymask.models.bundle import SHIPPED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +16,8 @@ class EnrolConfig:
     """Folder (or URI) with the photos as ROOT/IDENTITY/photo.jpg, or one that jobs/prepare.py made."""
     gallery: str
     """Folder (or URI) of the gallery, made if it is not there; no service may be writing it."""
-    fused: str
-    """Bundle of the fusion that serves."""
+    fused: str = str(SHIPPED / "fused")
+    """Bundle of the fusion that serves; by default the one that comes with raymask."""
     with_masks: bool = False
     """Enrol each photo with masks drawn on it, too; the fusion's thresholds for masked faces do not hold then."""
     keep: bool = False

@@ -25,8 +25,9 @@ class ModelsConfig:
     """The graph's models."""
 
     __pydantic_config__ = STRICT
-    fused: str
-    """Bundle that jobs/fuse.py has made; it names all others, and holds the thresholds."""
+    fused: str = str(SHIPPED / "fused")
+    """Bundle that jobs/fuse.py has made; it names all others, and holds the thresholds. By default the one that comes
+    with raymask."""
     segmenter: str | None = None
     """Bundle of another segmenter; null: the fusion's."""
     inpainter: str | None = None

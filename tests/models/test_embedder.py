@@ -37,6 +37,20 @@ def test_crops_become_embeddings(backbone):
     assert not torch.allclose(embeddings[0], embeddings[1])
 
 
+@pytest.mark.parametrize(("head", "parts"), [("table1", 1), ("linear", 2)])
+def test_in_use_a_mirrored_network_sees_a_face_and_its_mirror_image_alike(head, parts):
+    model = MaskFaceNet(
+        MaskFaceNetConfig(backbone="resnet18", input_size=64, embedding_size=32, mirrored=True, head=head, parts=parts)
+    )
+    crops = torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8)
+    model.eval()
+    torch.testing.assert_close(model(crops), model(crops.flip(3)), rtol=1e-4, atol=1e-5)
+    if parts == 2:
+        torch.testing.assert_close(model(crops).unflatten(1, (2, 16)).norm(dim=2), torch.ones(3, 2))
+    model.train()
+    assert not torch.allclose(model(crops), model(crops.flip(3)), rtol=1e-2)
+
+
 def test_the_backbone_is_torchvisions_own():
     import torchvision
 
