@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo test soak lint bench lock clean
+.PHONY: help setup demo evaluate test soak lint bench lock clean
 
 help:  ## Show these lines.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -25,6 +25,13 @@ demo: setup  ## Invent faces, draw masks, train both ways, evaluate: up to 15 mi
 
 out/demo/fused:
 	$(MAKE) demo
+
+evaluate: setup  ## Measure the models that raymask brings along on real people: make evaluate IMAGES=folder of LFW's photos.
+ifeq ($(IMAGES),)
+	@echo "evaluate is skipped: it needs the photos of Labeled Faces in the Wild; make evaluate IMAGES=FOLDER [BASELINE=onnx:FILE]"
+else
+	$(BIN)/python benchmarks/real_people.py --images $(IMAGES) --out out/evaluate $(if $(BASELINE),--baseline $(BASELINE))
+endif
 
 test: setup lint  ## Run all tests.
 	$(BIN)/python -m pytest

@@ -98,7 +98,7 @@ def collect(spec: str, folder: Path, name: str) -> str:
 
 
 def moved(spec: str, folder: Path) -> str:
-    """A part's spec with its files where `collect` has put them, in the bundle's folder, or where raymask has its own."""
+    """A part's spec with its files where `collect` has put them in the folder, or where raymask has its own."""
     spec = resolved(spec)
     kind, _, rest = spec.partition(":")
     if kind == "mrii":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -130,6 +131,32 @@ def save_bundle(
             shutil.move(target, Path(made) / "earlier")
         os.replace(folder, target)
     return target
+
+
+def ship_bundle(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
+    """Copy a bundle in half precision, without this machine's folders, so that it can be given away.
+
+    Raises:
+        ModelError: as `load_bundle`.
+    """
+    bundle = load_bundle(path)
+    return save_bundle(
+        target,
+        bundle.model.half(),
+        preprocessing=bundle.config["preprocessing"],
+        thresholds=bundle.config["thresholds"],
+        metrics=bundle.config["metrics"],
+        training=_without_folders(bundle.config["training"]),
+    )
+
+
+def _without_folders(value: Any) -> Any:
+    """Of absolute paths, alone or in a recogniser's name, the last part."""
+    if isinstance(value, dict):
+        return {key: _without_folders(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(part) for part in value]
+    return re.sub(r"(^|[:,])/(?:[^:,]*/)?(?=[^/:,])", r"\1", value) if isinstance(value, str) else value
 
 
 def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle:

@@ -116,9 +116,9 @@ class OptimiserConfig:
     affine: float = 1.0
     """The backbone's other weights, factors and terms by channel, learn at this share of the rate."""
     drop_every: int = 2
-    """Epochs between drops; 0: never."""
+    """Epochs between drops, under steps; 0: never."""
     drop_factor: float = 10.0
-    """What a drop divides the learning rate by; over 1."""
+    """What a drop divides the learning rate by, under steps; over 1."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises from 0; 0: off."""
     average: float = 0.0
@@ -138,6 +138,10 @@ class OptimiserConfig:
             raise ConfigError(f"optimiser.learning_rate must be positive, not {self.learning_rate}")
         if self.drop_every < 0 or self.warmup_steps < 0 or self.weight_decay < 0:
             raise ConfigError("optimiser.drop_every, warmup_steps and weight_decay must be 0 or more")
+        if self.schedule == "cycle" and self.warmup_steps:
+            raise ConfigError("optimiser.warmup_steps has no effect on schedule cycle, which begins low; leave it out")
+        if self.kind == "adam" and self.momentum:
+            raise ConfigError("optimiser.momentum has no effect on adam; leave it out")
         if not self.drop_factor > 1:
             raise ConfigError(f"optimiser.drop_factor must be over 1, not {self.drop_factor}")
         for name in ("momentum", "average"):

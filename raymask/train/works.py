@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,8 +75,16 @@ def _embedder(config: TrainConfig) -> Work:
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
         sentence=_epoch_sentence,
+        learned_from=lambda _: {"teachers_sha256": _digests(config.teachers)},
         free=("epochs",),
     )
+
+
+def _digests(teachers: Sequence[str]) -> list[str]:
+    """By which weights a network was taught."""
+    from raymask.models.teacher import teacher_digest
+
+    return [teacher_digest(name) for name in teachers]
 
 
 def _placed(spec: str) -> str:

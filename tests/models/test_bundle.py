@@ -5,6 +5,7 @@ import torch
 
 from raymask.errors import ModelError
 from raymask.models import load_bundle, save_bundle
+from raymask.models.bundle import ship_bundle
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.embedder import MaskFaceNet
 
@@ -40,6 +41,33 @@ def test_saving_again_replaces_the_bundle_whole(model, bundle):
     assert load_bundle(bundle).config["metrics"] == {"loss": 0.25}
     assert sorted(path.name for path in bundle.parent.iterdir()) == ["b"]
     assert not (bundle / "left over").exists()
+
+
+def test_a_bundle_to_give_away_is_half_as_large_and_names_no_folder(model, tmp_path):
+    training = {
+        "data": "/home/me/prepared",
+        "teachers": ["dlib", "onnx:/home/me/a/face.onnx", "mrii:/x/seg,/x/in,bundle:/x/y"],
+        "start": None,
+        "seed": 3,
+    }
+    bundle = save_bundle(
+        tmp_path / "b", model, preprocessing={"input_size": 64}, thresholds={"t": 0.5}, training=training
+    )
+    given = ship_bundle(bundle, tmp_path / "given")
+    whole, half = ((folder / "model.safetensors").stat().st_size for folder in (bundle, given))
+    assert half < 0.51 * whole
+    loaded = load_bundle(given)
+    assert loaded.config["training"] == {
+        "data": "prepared",
+        "teachers": ["dlib", "onnx:face.onnx", "mrii:seg,in,bundle:y"],
+        "start": None,
+        "seed": 3,
+    }
+    assert loaded.config["thresholds"] == {"t": 0.5}
+    crops = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    similar = torch.nn.functional.cosine_similarity(load_bundle(bundle).model(crops), loaded.model(crops))
+    assert similar.min() > 0.9999
+    assert all(value.dtype != torch.float16 for value in loaded.model.state_dict().values())
 
 
 def test_missing_and_damaged_bundles_are_named(bundle, tmp_path):

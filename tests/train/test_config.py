@@ -1,13 +1,17 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from raymask.cli import parse
 from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import SHIPPED
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig, TrainConfig, loop_config
 from raymask.train.segment_config import SegmentConfig, TrainSegmenterConfig
 from raymask.train.works import work_of
+
+PRESETS = Path(__file__).parents[2] / "presets"
 
 
 def test_the_papers_values_are_the_defaults():
@@ -16,6 +20,21 @@ def test_the_papers_values_are_the_defaults():
     assert (config.model.embedding_size, config.model.input_size) == (512, 224)
     assert config.batch == SamplerConfig(people=20, bare=3, masked=3)
     assert (config.loss.margin, config.loss.distance) == (0.2, "squared_euclidean")
+
+
+def test_the_preset_of_the_paper_is_what_the_defaults_are():
+    words = ["--data", "x", "--storage", "y", "--name", "z"]
+    paper = parse(TrainConfig, "", ["--config", str(PRESETS / "paper.yaml"), *words])
+    assert paper == TrainConfig(data="x", storage="y", name="z")
+
+
+def test_the_best_preset_asks_for_two_teachers():
+    words = ["--config", str(PRESETS / "best.yaml"), "--data", "x", "--storage", "y", "--name", "z"]
+    best = parse(TrainConfig, "", [*words, "--teachers", "dlib,onnx:face.onnx"])
+    assert best.teachers == ("dlib", "onnx:face.onnx")
+    assert (best.init, best.model.backbone, best.model.parts, best.loss.weight) == ("dlib", "dlib", 2, 0)
+    with pytest.raises(ConfigError, match="nothing is learned"):
+        parse(TrainConfig, "", words)
 
 
 def test_seven_epochs_semihard_then_three_hardest():
@@ -52,6 +71,8 @@ def test_settings_survive_a_checkpoint():
         (lambda: LoopConfig(data="x", seed=-1), "seed must be 0"),
         (lambda: OptimiserConfig(learning_rate=-1), "learning_rate must be positive"),
         (lambda: OptimiserConfig(momentum=1), "momentum must be"),
+        (lambda: OptimiserConfig(kind="adam", momentum=0.9), "momentum has no effect on adam"),
+        (lambda: OptimiserConfig(schedule="cycle", warmup_steps=5), "warmup_steps has no effect on schedule cycle"),
         (lambda: LoopConfig(data="x", epochs=0), "epochs must be 1"),
         (lambda: TrainConfig(data="x", storage="y", name="a/b"), "name 'a/b' must be letters"),
         (lambda: TrainConfig(data="x", storage="y", name="a", workers=0), "workers must be 1"),

@@ -1,0 +1,251 @@
+"""The table on real people: raymask's recognisers beside networks for bare faces; JSON on standard output.
+
+    python benchmarks/real_people.py --images PHOTOS [--baseline onnx:FILE]        (make evaluate IMAGES=PHOTOS)
+
+PHOTOS is the folder of Labeled Faces in the Wild, ROOT/IDENTITY/photo.jpg; the people are the 100 of whom no training
+has seen a photo, with eight photos each at most, in masks that no training has drawn. Each photo is read, masked and
+searched for faces once for all recognisers, and embedded once for all tables.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from raymask.cli import parse, run
+from raymask.data.photos import Photo, list_photos
+from raymask.data.storage import Folder
+from raymask.evaluate.bootstrap import Ratio, Sampled, draw_weights, sums_by_person
+from raymask.evaluate.config import EvaluateConfig
+from raymask.evaluate.drawn_pairs import draw_pairs
+from raymask.evaluate.embedding import Embedded, embed_probes
+from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.people import choose_photos
+from raymask.evaluate.probes import Probes
+from raymask.evaluate.protocol_gallery import gallery_scores, ranks
+from raymask.evaluate.recognisers import Recogniser, load_recogniser
+from raymask.evaluate.table import as_json, blocks, differences, percent, sample, short_names
+from raymask.evaluate.trial import Trial
+from raymask.evaluate.trial_batch import BatchTrial
+from raymask.evaluate.trial_gallery import GalleryTrial
+from raymask.evaluate.trial_pairs import PairsTrial
+from raymask.faces.masks.looks import parse_look
+
+PEOPLE = str(Path(__file__).parent / "lfw_splits.json")
+FACES = (80, 60, 40)
+"""Pixels of the longer side of the face's box, to which photos are shrunk in the table of sizes."""
+
+Answers = Mapping[str, Embedded]
+"""Of each recogniser."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealPeopleConfig:
+    """What to measure."""
+
+    images: str | None = None
+    """Folder (or URI) with whole photos as ROOT/IDENTITY/photo.jpg; null: nothing is measured."""
+    people: str = f"{PEOPLE}:test"
+    """JSON file of person to split, and which."""
+    baseline: str | None = None
+    """Another recogniser to compare with, such as onnx:FILE."""
+    max_photos: int = 8
+    """Photos of a person at most, drawn by seed."""
+    pairs: int = 3000
+    """Pairs of one person, and as many of two, in protocol pairs."""
+    sizes: bool = True
+    """Ask about small faces, too."""
+    out: str | None = None
+    """Folder for table.json; null: none."""
+
+
+class Smaller(Probes):
+    """Photos shrunk so that the subject's face is of one size; masks are drawn before."""
+
+    def __init__(self, probes: Probes, face: int) -> None:
+        self._probes, self._face = probes, face
+
+    def bare(self, photo: Photo) -> np.ndarray:
+        return self._shrunk(self._probes.bare(photo), self._probes.bare(photo))
+
+    def masked(self, photo: Photo, bare: np.ndarray) -> np.ndarray | None:
+        whole = self._probes.bare(photo)
+        masked = self._probes.masked(photo, whole)
+        return None if masked is None else self._shrunk(masked, whole)
+
+    def _shrunk(self, shown: np.ndarray, bare: np.ndarray) -> np.ndarray:
+        face = shared_finder()(bare)
+        if face is None:
+            return shown
+        scale = self._face / float(np.max(face.box[2:] - face.box[:2]))
+        if scale >= 1:
+            return shown
+        size = tuple(max(32, round(side * scale)) for side in shown.shape[1::-1])
+        return cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
+
+
+def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
+    """All tables."""
+    specs = ["dlib", *([config.baseline] if config.baseline else []), "maskfacenet", "mrii", "fused"]
+    recognisers = {spec: load_recogniser(spec) for spec in specs}
+    asked = EvaluateConfig(
+        protocol="gallery",
+        recognisers=tuple(specs),
+        images=images,
+        people=config.people,
+        out=config.out or "",
+        max_photos=config.max_photos,
+    )
+    photos, _ = choose_photos(list_photos(Folder(images))[0], asked, least=2)
+    fitted = Probes(Folder(images), masks=asked.masks, seed=0)
+    flat = Probes(Folder(images), masks=asked.masks, seed=0, drawing="flat")
+    trial = GalleryTrial(photos, draws=asked.draws, seed=0)
+    say(f"{len(trial.people)} people, {len(photos):,} photos, each bare and masked")
+    answers = embed_probes(trial.probes, fitted, recognisers)
+    flatly = masked_by(answers, embed_probes(trial.probes[len(photos) :], flat, recognisers))
+    many = [photo for photo in photos if sum(one.identity == photo.identity for one in photos) >= 6]
+    tables = {
+        "gallery": scored(trial, answers),
+        "gallery, masks as MaskTheFace lays them on": scored(trial, flatly),
+        "batch": scored(batch := BatchTrial(many, batches=asked.batches, seed=0), rows_of(batch, trial, answers)),
+        "pairs, one masked": scored(
+            worn := PairsTrial(draw_pairs(photos, config.pairs, ordered=True, seed=0), mask="one"),
+            rows_of(worn, trial, answers),
+        ),
+        "pairs, bare": scored(
+            bare := PairsTrial(draw_pairs(photos, min(config.pairs, 2000), ordered=False, seed=0), mask="none"),
+            rows_of(bare, trial, answers),
+        ),
+    }
+    return {
+        "people": len(trial.people),
+        "photos": len(photos),
+        "tables": tables,
+        "rank1_masked_by_kind": by_kind(trial, answers, fitted),
+        "rank1_by_face_size": by_size(trial, answers, fitted, recognisers) if config.sizes else {},
+        "not_found": {name: misses(answer, trial) for name, answer in answers.items()},
+        "milliseconds_a_probe": {
+            name: round(1e3 * answer.seconds / len(trial.probes), 1) for name, answer in answers.items()
+        },
+    }
+
+
+def scored(trial: Trial, answers: Answers) -> dict[str, Any]:
+    """A protocol's figures with intervals, and what each recogniser has over those before it."""
+    by_name = {name: trial.score(answer) for name, answer in answers.items()}
+    samples = sample(by_name, draw_weights(len(trial.people), 2000, 0))
+    measures = next(iter(by_name.values())).measures
+    figures = {name: {key: one.figure() for key, one in part.items()} for name, part in samples.items()}
+    names = short_names(list(answers))
+    columns = [(names[name], [percent(part[one.key]) for one in measures]) for name, part in figures.items()]
+    say(trial.title)
+    say(blocks("%, with 95% interval", [one.title for one in measures], columns) + "\n")
+    cuts = [
+        {"of": names[row.of], "minus": names[row.minus], "error_cut": row.error_cuts}
+        for row in differences(samples, measures)
+    ]
+    return {"title": trial.title, "figures": {names[k]: v for k, v in figures.items()}, "differences": cuts}
+
+
+def masked_by(answers: Answers, others: Answers) -> dict[str, Embedded]:
+    """The answers with those about masked photos, the second half, replaced."""
+    return {
+        name: Embedded(
+            np.concatenate([answer.embeddings[: len(answer.found) // 2], others[name].embeddings]),
+            np.concatenate([answer.found[: len(answer.found) // 2], others[name].found]),
+        )
+        for name, answer in answers.items()
+    }
+
+
+def rows_of(part: Trial, trial: Trial, answers: Answers) -> dict[str, Embedded]:
+    """The answers about the probes of a trial that asks about some of them."""
+    place = {probe: row for row, probe in enumerate(trial.probes)}
+    rows = [place[probe] for probe in part.probes]
+    return {name: Embedded(answer.embeddings[rows], answer.found[rows]) for name, answer in answers.items()}
+
+
+def by_kind(trial: GalleryTrial, answers: Answers, probes: Probes) -> dict[str, Any]:
+    """Rank-1 of masked probes by the kind of mask."""
+    looks = [parse_look(probes.look(photo)).kind for photo in trial.photos]
+    kinds = {kind: np.array([False] * len(looks) + [look == kind for look in looks]) for kind in sorted(set(looks))}
+    return shares(trial, answers, kinds)
+
+
+def by_size(
+    trial: GalleryTrial, answers: Answers, probes: Probes, recognisers: Mapping[str, Recogniser]
+) -> dict[str, Any]:
+    """Rank-1 of bare and of masked probes whose faces are small, against photos of full size."""
+    tables = {}
+    for face in FACES:
+        small = embed_probes(trial.probes, Smaller(probes, face), recognisers)
+        mixed = {
+            name: Embedded(
+                np.concatenate([answers[name].embeddings, one.embeddings]),
+                np.concatenate([answers[name].found, one.found]),
+            )
+            for name, one in small.items()
+        }
+        tables[f"{face} pixels"] = shares(trial, mixed, {"bare": ~trial.masked, "masked": trial.masked}, small=True)
+    return tables
+
+
+def shares(
+    trial: GalleryTrial, answers: Answers, groups: Mapping[str, np.ndarray], *, small: bool = False
+) -> dict[str, Any]:
+    """Rank-1 of groups of probes; `small`: probes are the second half of the answers, enrolled photos of the first."""
+    names, weights = short_names(list(answers)), draw_weights(len(trial.people), 2000, 0)
+    table: dict[str, Any] = {}
+    for name, answer in answers.items():
+        hits = {group: np.zeros(len(trial.people)) for group in groups}
+        counts = {group: np.zeros(len(trial.people)) for group in groups}
+        for enrolled in trial.enrolled:
+            scores = gallery_scores(answer.embeddings, answer.found, enrolled)[-len(trial.probes) :]
+            right, asked = ranks(scores, trial.identities) <= 1, trial.is_probe(enrolled)
+            for group, inside in groups.items():
+                counts[group] += sums_by_person(inside & asked, trial.identities, len(trial.people))
+                hits[group] += sums_by_person(inside & asked & right, trial.identities, len(trial.people))
+        figures = {group: Sampled.of(Ratio(hits[group], counts[group]), weights).figure() for group in groups}
+        table[names[name]] = figures
+    heads = [f"{group} ({int(counts[group].sum() / len(trial.enrolled)):,} probes)" for group in groups]
+    columns = [(name, [percent(part[group]) for group in groups]) for name, part in table.items()]
+    say("rank-1" + (", small faces" if small else ", masked, by kind of mask"))
+    say(blocks("%, with 95% interval", heads, columns) + "\n")
+    return table
+
+
+def misses(answer: Embedded, trial: GalleryTrial) -> dict[str, int]:
+    """Photos in which no face was found."""
+    return {
+        state: int((~answer.found & inside).sum())
+        for state, inside in (("bare", ~trial.masked), ("masked", trial.masked))
+    }
+
+
+def say(text: str) -> None:
+    """On the terminal, beside the JSON."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    config = parse(RealPeopleConfig, __doc__ or "")
+    if config.images is None:
+        print(json.dumps({"skipped": "real_people needs --images, the photos of Labeled Faces in the Wild"}))
+        return
+    begun = time.perf_counter()
+    found = as_json(measure(config, config.images) | {"minutes": round((time.perf_counter() - begun) / 60, 1)})
+    if config.out is not None:
+        Folder(config.out).write("table.json", found)
+    print(found.decode())
+
+
+if __name__ == "__main__":
+    run(main)
