@@ -1,4 +1,7 @@
-"""The whole main job on invented people: faces, masks, training, evaluation, report, an answer over HTTP."""
+"""The whole main job on invented people: faces, masks, training, evaluation, report, an answer over HTTP.
+
+What is trained in these minutes is measured beside the models that come with raymask, and those answer over HTTP.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from raymask.evaluate.config import EvaluateConfig, ProtocolName
 from raymask.evaluate.fuse_config import FuseConfig
 from raymask.models.bundle import SHIPPED
 from raymask.models.config import MaskFaceNetConfig
+from raymask.models.parts import SHIPPED_NAMES
 from raymask.progress import Progress
 from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig
 from raymask.train.inpaint_config import StagesConfig, TrainInpainterConfig
@@ -112,7 +116,7 @@ def run_demo(config: DemoConfig) -> None:
     )
 
     _say("7 of 8: evaluate on people they have never seen, in masks they have never seen  (jobs/evaluate.py)")
-    people = (BASELINE, *parts, f"fused:{fused.folder}")
+    people = (BASELINE, *SHIPPED_NAMES, *parts, f"fused:{fused.folder}")
     pictures = (f"{unmasked},bundle:{embedder}",)  # judged by another network than the inpainter learned from
     rows: dict[ProtocolName, tuple[str, ...]] = {"batch": people, "gallery": people, "unmask": pictures}
     for protocol, recognisers in rows.items():
@@ -129,13 +133,13 @@ def run_demo(config: DemoConfig) -> None:
         )
         print(done.text(), flush=True)
     _say("8 of 8: identify a masked person over HTTP  (serve run serve_configs/identify.yaml)")
-    identify_one(str(fused.folder), faces, json.loads((out / "prepared" / "splits.json").read_text()), out)
+    identify_one(str(SHIPPED / "fused"), faces, json.loads((out / "prepared" / "splits.json").read_text()), out)
     reports = " and ".join(str((out / protocol / "report.html").resolve()) for protocol in rows)
     _say(f"done; open {reports}")
 
 
 def identify_one(fused: str, faces: str, splits: dict[str, str], out: Path) -> dict[str, Any]:
-    """Start the service on the demonstration's models, enrol the test people, ask who one of them is, in a mask.
+    """Start the service on the models of `fused`, enrol the test people, ask who one of them is, in a mask.
 
     Returns:
         What the service answered.

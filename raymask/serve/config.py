@@ -43,8 +43,8 @@ class ServiceConfig:
     """The `args` of an application in `serve_configs/`."""
 
     __pydantic_config__ = STRICT
-    models: ModelsConfig
-    """The networks."""
+    models: ModelsConfig = field(default_factory=ModelsConfig)
+    """The networks; by default those that come with raymask."""
     gallery: str
     """Folder (or URI) of the gallery; made if it is not there."""
     keys: str | None = None
