@@ -80,12 +80,22 @@ class Teacher(nn.Module):
             face: (B, 3, S, S) RGB, 0 to 1.
             points: (B, 5, 2) pixels of the face, as the detector finds them on the bare face.
         """
-        self._seen.clear()
-        given = self.network(self._prepare(self.aligned(face, points)))
+        embedding = self._embedded(face, points)
         finest_first = [self._seen[side] for side in sorted(self._seen, reverse=True)]
         maps = [normalize(seen, dim=1) * math.sqrt(seen.shape[1]) for seen in finest_first]
         self._seen.clear()
-        return Impression(maps, normalize(given.reshape(len(face), -1), dim=1))
+        return Impression(maps, embedding)
+
+    def embed(self, face: Tensor, points: Tensor) -> Tensor:
+        """The embedding alone, (B, D)."""
+        embedding = self._embedded(face, points)
+        self._seen.clear()
+        return embedding
+
+    def _embedded(self, face: Tensor, points: Tensor) -> Tensor:
+        self._seen.clear()
+        given = self.network(self._prepare(self.aligned(face, points)))
+        return normalize(given.reshape(len(face), -1), dim=1)
 
     def _see(self, _layer: nn.Module, _taken: object, given: object) -> None:
         """Keep the last map of each resolution, whichever layer or block gives it."""

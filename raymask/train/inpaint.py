@@ -258,7 +258,7 @@ class InpainterCourse(Course):
             painted, drawn = self.inpainter(given.image, given.grey, given.known_edges, given.hole)
             filled = painted * given.hole + given.image * (1 - given.hole)
             real, made, masked = (
-                self.teacher(face, batch.points).embedding for face in (given.image, filled, batch.masked.float() / 255)
+                self.teacher.embed(face, batch.points) for face in (given.image, filled, batch.masked.float() / 255)
             )
             sums[0] += ((drawn - given.edges).abs() * given.hole).sum()
             sums[1] += ((painted - given.image).abs() * given.hole).mean(1).sum()

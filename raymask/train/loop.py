@@ -148,8 +148,7 @@ class _Loop:
         self.faces = None if dressing.plain else FreshFaces(self.store, dressing, quiet=quiet)
         self.targets = None
         if config.teachers:
-            self.targets = Targets(config.teachers, self.store, device, quiet=quiet)
-            self.targets.check(config.model.embedding_size, config.model.parts)
+            self.targets = Targets(config.teachers, self.store, config.model, device)
         torch.manual_seed(config.seed)
         self.network = MaskFaceNet(config.model)
         self.objective = Objective(

@@ -1,6 +1,6 @@
 """What teachers make of the bare faces that a network learns from; each face is shown to them once.
 
-Shapes: B photos, D values of all teachers' embeddings together.
+Shapes: N photos of the store, B of a chunk, D values of all teachers' embeddings together.
 """
 
 from __future__ import annotations
@@ -17,49 +17,58 @@ from raymask.data.sampler import Shot
 from raymask.errors import ConfigError
 from raymask.faces.alignment import mirrored
 from raymask.faces.crop import CROP_SIZE
+from raymask.models.config import MaskFaceNetConfig
 from raymask.models.teacher import load_teacher
-from raymask.train.distributed import on_all_ranks
+from raymask.progress import Progress
+from raymask.train.distributed import World, gather, on_all_ranks
 
-_TOGETHER = 64
+_TOGETHER = 32
 """Faces that a teacher sees at a time."""
 
 
 class Targets:
-    """The teachers' embeddings of a store's photos, worked out when they are first asked for; 4 D bytes a photo."""
+    """The teachers' embeddings of a store's photos, worked out by all ranks together; 4 D bytes a photo."""
 
-    def __init__(self, teachers: Sequence[str], store: CropStore, device: torch.device, *, quiet: bool = False) -> None:
+    def __init__(
+        self, teachers: Sequence[str], store: CropStore, model: MaskFaceNetConfig, device: torch.device
+    ) -> None:
         """
         Args:
             teachers: as `load_teacher` takes them.
+            model: of the network that is to follow them, a part of its embedding each.
 
         Raises:
+            ConfigError: its embeddings have another size.
             DataError: the store's points cannot be read.
             ModelError: a teacher cannot be had.
         """
         self._teachers = [teacher.to(device) for teacher in on_all_ranks(lambda: [load_teacher(n) for n in teachers])]
-        self._store, self._points, self._device = store, store.points(quiet=quiet), device
-        first = self._taught(np.zeros(1, dtype=np.int64))
-        self.sizes = [part.shape[1] for part in first]
-        """Values of each teacher's embedding."""
-        self._known = np.zeros(len(store), dtype=bool)
-        self._rows = torch.zeros(len(store), sum(self.sizes))
-
-    def check(self, embedding_size: int, parts: int) -> None:
-        """Raise ConfigError if embeddings of this size in so many parts cannot follow the teachers."""
-        if self.sizes != [embedding_size // parts] * parts:
+        world = World.current()
+        self._store, self._points, self._device = store, store.points(quiet=world.rank > 0), device
+        sizes = [part.shape[1] for part in self._taught(np.zeros(1, dtype=np.int64))]
+        if sizes != [model.embedding_size // model.parts] * model.parts:
             raise ConfigError(
-                f"the teachers' embeddings have {' and '.join(map(str, self.sizes))} values; set model.parts to "
-                f"{len(self.sizes)} and model.embedding-size to {sum(self.sizes)}, with teachers of equal sizes"
+                f"the teachers' embeddings have {' and '.join(map(str, sizes))} values; set model.parts to "
+                f"{len(sizes)} and model.embedding-size to {sum(sizes)}, with teachers of equal sizes"
             )
+        self._rows = self._all_taught(world, sum(sizes))
 
     def __call__(self, rows: np.ndarray) -> Tensor:
         """(B,) rows of the store to (B, D) float32, each teacher's part of length 1."""
-        new = np.unique(rows[~self._known[rows]])
-        for start in range(0, len(new), _TOGETHER):
-            part = new[start : start + _TOGETHER]
-            self._rows[part] = torch.cat(self._taught(part), dim=1)
-            self._known[part] = True
         return self._rows[rows]
+
+    def _all_taught(self, world: World, values: int) -> Tensor:
+        """(N, D = values), of which each rank works out its share."""
+        own = np.array_split(np.arange(len(self._store)), world.size)[world.rank]
+        quiet = (lambda line: None) if world.rank else None
+        parts = []
+        with Progress("teachers", total=len(self._store), unit="photos", write=quiet) as progress:
+            for start in range(0, len(own), _TOGETHER):
+                rows = own[start : start + _TOGETHER]
+                parts.append(torch.cat(self._taught(rows), dim=1))
+                progress.add(len(rows) * world.size)  # the others are about as far
+        mine = torch.cat(parts) if parts else torch.zeros(0, values, device=self._device)
+        return gather(mine)[0].cpu()
 
     @torch.no_grad()
     def _taught(self, rows: np.ndarray) -> list[Tensor]:
@@ -70,6 +79,6 @@ class Targets:
         upright, flipped = torch.from_numpy(points), torch.from_numpy(mirrored(points, CROP_SIZE))
         made = []
         for teacher in self._teachers:
-            both = teacher(faces, upright).embedding + teacher(faces.flip(3), flipped).embedding
-            made.append(normalize(both, dim=1).cpu())
+            both = teacher.embed(faces, upright) + teacher.embed(faces.flip(3), flipped)
+            made.append(normalize(both, dim=1))
         return made

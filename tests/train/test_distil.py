@@ -48,8 +48,7 @@ def store(prepared) -> CropStore:
 
 
 def test_targets_are_what_the_teacher_makes_of_the_bare_face_and_its_mirror_image(store):
-    targets = Targets(("dlib", "dlib"), store, CPU, quiet=True)
-    assert targets.sizes == [128, 128]
+    targets = Targets(("dlib", "dlib"), store, MaskFaceNetConfig(embedding_size=256, parts=2), CPU)
     found = targets(np.array([5, 2, 5]))
     assert torch.equal(found[0], found[2])
     assert torch.equal(found[:, :128], found[:, 128:])
@@ -62,14 +61,13 @@ def test_targets_are_what_the_teacher_makes_of_the_bare_face_and_its_mirror_imag
     torch.testing.assert_close(found[1:2, :128], normalize(both, dim=1), rtol=1e-4, atol=1e-5)
 
 
-def test_a_face_is_shown_to_the_teacher_once(store, monkeypatch):
-    targets = Targets(("dlib",), store, CPU, quiet=True)
+def test_each_face_is_shown_to_the_teacher_once_and_before_the_training(store, monkeypatch):
     shown = []
-    taught = targets._taught
-    monkeypatch.setattr(targets, "_taught", lambda rows: shown.extend(rows.tolist()) or taught(rows))
+    taught = Targets._taught
+    monkeypatch.setattr(Targets, "_taught", lambda self, rows: shown.extend(rows.tolist()) or taught(self, rows))
+    targets = Targets(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)
     targets(np.array([3, 1, 3]))
-    targets(np.array([1, 4]))
-    assert sorted(shown) == [1, 3, 4]
+    assert shown == [0, *range(len(store))]  # one before, to learn the embedding's size
 
 
 def test_the_network_comes_nearer_to_its_teacher(config):
