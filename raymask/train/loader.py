@@ -15,7 +15,7 @@ from raymask.data.sampler import PKSampler, Shot, rank_slice
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import World
 from raymask.train.step import Chunk
-from raymask.train.targets import Targets
+from raymask.train.targets import Told
 
 _AHEAD = 2
 """Batches that are being loaded while one is trained on."""
@@ -60,7 +60,7 @@ def batches(
     world: World,
     device: torch.device,
     faces: FreshFaces | None = None,
-    targets: Targets | None = None,
+    targets: Told | None = None,
 ) -> Iterator[Batch]:
     """This rank's part of each batch of an epoch from step `start` on; `faces`: makes what the network sees, None: the
     crops as they were prepared; `targets`: of the teachers, if there are any."""
@@ -77,7 +77,7 @@ def batches(
             yield batch if targets is None else _taught(batch, targets)
 
 
-def _taught(batch: Batch, targets: Targets) -> Batch:
+def _taught(batch: Batch, targets: Told) -> Batch:
     """With what the teachers make of its photos."""
     pairs = zip(batch.chunks, batch.rows, strict=True)
     chunks = [chunk._replace(targets=targets(rows)) for chunk, rows in pairs]

@@ -39,7 +39,7 @@ from raymask.train.objective import BatchLoss, Objective
 from raymask.train.optimiser import make_optimiser, move_average
 from raymask.train.starts import begin_with
 from raymask.train.step import StepResult, learn
-from raymask.train.targets import Targets
+from raymask.train.targets import Targets, Told
 from raymask.train.validate import validation_accuracy
 
 DISTANCES_EVERY = 50
@@ -111,6 +111,7 @@ def train(
     *,
     resume: State | None = None,
     device: torch.device | None = None,
+    targets: Told | None = None,
 ) -> Trained:
     """Train a MaskFaceNet, or train it further from a checkpoint's state.
 
@@ -122,6 +123,7 @@ def train(
         around: what to report to.
         resume: the state of a checkpoint of these settings, equal on all ranks.
         device: where to compute; the CPU if not said.
+        targets: what the teachers make of the photos, if they were asked already.
 
     Raises:
         ConfigError: nothing there to compile with.
@@ -129,13 +131,20 @@ def train(
         TrainingError: loss or weights are no longer numbers, or the embeddings have collapsed.
         UnsavedError: a checkpoint cannot be kept.
     """
-    return _Loop(config, around or Surroundings(), device or torch.device("cpu"), resume).run()
+    return _Loop(config, around or Surroundings(), device or torch.device("cpu"), resume, targets).run()
 
 
 class _Loop:
     """A training in its course."""
 
-    def __init__(self, config: LoopConfig, around: Surroundings, device: torch.device, resume: State | None) -> None:
+    def __init__(
+        self,
+        config: LoopConfig,
+        around: Surroundings,
+        device: torch.device,
+        resume: State | None,
+        targets: Told | None,
+    ) -> None:
         self.config, self.around, self.device = config, around, device
         self.world = World.current()
         self.store = CropStore(config.data, "train")
@@ -146,8 +155,8 @@ class _Loop:
         )
         dressing, quiet = dressing_of(config), self.world.rank > 0
         self.faces = None if dressing.plain else FreshFaces(self.store, dressing, quiet=quiet)
-        self.targets = None
-        if config.teachers:
+        self.targets = targets
+        if config.teachers and targets is None:
             self.targets = Targets(config.teachers, self.store, config.model, device)
         torch.manual_seed(config.seed)
         self.network = MaskFaceNet(config.model)

@@ -5,7 +5,7 @@ Shapes: N photos of the store, B of a chunk, D values of all teachers' embedding
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from raymask.models.config import MaskFaceNetConfig
 from raymask.models.teacher import load_teacher
 from raymask.progress import Progress
 from raymask.train.distributed import World, gather, on_all_ranks
+
+Told = Callable[[np.ndarray], Tensor]
+"""(B,) rows of the store to (B, D) float32: what the teachers make of these photos."""
 
 _TOGETHER = 32
 """Faces that a teacher sees at a time."""

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from raymask.evaluate import load_recogniser
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.crop import Square
 from raymask.faces.images import decode_photo
@@ -27,16 +28,19 @@ def faces(demo_faces):
     return [(photo, face) for photo, face in found if face is not None]
 
 
-@pytest.mark.parametrize("kind", ["segmenter", "inpainter"])
+KINDS = ["aligner", "inpainter", "maskfacenet", "segmenter"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_bundle_loads_and_says_how_it_was_made(kind):
     bundle = load_bundle(SHIPPED / kind)
     assert all(value.isfinite().all() for value in bundle.model.state_dict().values())
     settings = bundle.config["training"]["settings"]
-    assert {"data", "seed", "batch", "masks", "learning_rate"} <= settings.keys()
-    assert not [value for value in settings.values() if str(value).startswith("/")]
+    assert {"data", "seed", "batch", "masks", "model"} <= settings.keys()
+    assert "/" not in json.dumps(settings).replace("1/", "")
 
 
-@pytest.mark.parametrize("kind", ["segmenter", "inpainter"])
+@pytest.mark.parametrize("kind", [*KINDS, "fused"])
 def test_the_card_is_of_these_weights(kind):
     sha256 = json.loads((SHIPPED / kind / "config.json").read_text())["sha256"]
     assert f"| `{kind}` | `{sha256[:12]}` |" in (SHIPPED / "README.md").read_text()
@@ -73,3 +77,31 @@ def test_what_is_painted_is_nearer_to_the_face_than_the_mask_and_than_its_mean_c
         )
     painted, mask, mean_colour = np.mean(errors, axis=0)
     assert painted < 0.8 * min(mask, mean_colour)
+
+
+def test_they_are_small_enough_to_come_along():
+    sizes = {kind: (SHIPPED / kind / "model.safetensors").stat().st_size for kind in [*KINDS, "fused"]}
+    assert sum(sizes.values()) < 40 * 2**20
+    assert sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()) == sorted(sizes)
+
+
+def test_masked_people_are_identified_among_bare_ones(demo_faces):
+    """Invented people, of whom no network has seen one; each by one enrolled photo."""
+    recogniser = load_recogniser("fused")
+    people = sorted(demo_faces.iterdir())
+    enrolled, asked = [], []
+    for number, folder in enumerate(people):
+        first, second = (decode_photo(path.read_bytes(), path.name) for path in sorted(folder.glob("*.jpg"))[:2])
+        enrolled.append(first)
+        face = subject(detect(second), second.shape)
+        asked.append(draw_mask(second, face.landmarks, TEST_LOOKS[number % len(TEST_LOOKS)], number)[0])
+    known, known_found = recogniser.embed(enrolled)
+    masked, masked_found = recogniser.embed(asked)
+    assert known_found.all()
+    assert masked_found.mean() > 0.8
+    similar = masked @ known.T
+    right = similar.argmax(axis=1) == np.arange(len(people))
+    assert right[masked_found].mean() > 0.7
+    thresholds = load_bundle(SHIPPED / "fused").config["thresholds"]
+    assert set(thresholds) == {f"{state}_{rate}" for state in ("bare", "masked") for rate in ("1e-2", "1e-3")}
+    assert all(0 < thresholds[f"{state}_1e-2"] <= thresholds[f"{state}_1e-3"] < 1 for state in ("bare", "masked"))

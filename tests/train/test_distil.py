@@ -1,10 +1,13 @@
 """Learning from teachers: their embeddings are those of the bare faces, and the network's come nearer to them."""
 
+import socket
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from torch.nn.functional import normalize
 
 from raymask.data.crops import CropStore
@@ -68,6 +71,24 @@ def test_each_face_is_shown_to_the_teacher_once_and_before_the_training(store, m
     targets = Targets(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)
     targets(np.array([3, 1, 3]))
     assert shown == [0, *range(len(store))]  # one before, to learn the embedding's size
+
+
+def _asked_by_one_of_three(rank: int, port: int, data: str, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=3)
+    targets = Targets(("dlib",), CropStore(data, "train"), MaskFaceNetConfig(embedding_size=128), CPU)
+    torch.save(targets(np.arange(32)), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_workers_share_the_asking_and_know_all_the_answers(store, prepared, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(_asked_by_one_of_three, args=(port, str(prepared), str(tmp_path)), nprocs=3)
+    alone = Targets(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)(np.arange(32))
+    for rank in range(3):
+        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), alone, rtol=1e-4, atol=1e-5)
 
 
 def test_the_network_comes_nearer_to_its_teacher(config):

@@ -1,0 +1,236 @@
+"""What each part of the recipe `presets/best.yaml` is worth: trainings of equal minutes, each with one thing changed.
+
+    python benchmarks/ablation.py --data PREPARED --images PHOTOS --teacher onnx:FILE [--minutes 10] [--out FOLDER]
+
+Each row is trained with two seeds, side by side, a thread each, for so many minutes after its teachers were asked, and
+measured on the validation people's whole photos in masks of training: rank-1 in protocol gallery, all photos of a
+person. What is done is kept in FOLDER/ablation.json, and the same command goes on from there. JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raymask.cli import parse, run
+from raymask.data.crops import CropStore
+from raymask.data.photos import list_photos
+from raymask.data.sampler import PKSampler
+from raymask.data.storage import Folder
+from raymask.evaluate.config import EvaluateConfig
+from raymask.evaluate.embedding import embed_probes
+from raymask.evaluate.people import choose_photos
+from raymask.evaluate.probes import Probes
+from raymask.evaluate.recognisers import load_recogniser
+from raymask.evaluate.trial_gallery import GalleryTrial
+from raymask.faces.masks.looks import TRAIN_LOOKS
+from raymask.models.bundle import save_bundle
+from raymask.train.around import Surroundings
+from raymask.train.config import DistilConfig, LoopConfig, LossConfig, SoftmaxConfig, TrainConfig
+from raymask.train.loop import train
+from raymask.train.targets import Targets
+
+ROOT = Path(__file__).parent.parent
+PEOPLE = str(Path(__file__).parent / "lfw_splits.json")
+_TRIAL_SECONDS = 20.0
+"""Of training, by which is known how many epochs fit into the minutes."""
+
+Change = Callable[[LoopConfig], LoopConfig]
+
+RECIPES: Mapping[str, Change] = {
+    "best": lambda c: c,
+    "random weights at first": lambda c: replace(c, init=None, optimiser=_all_alike(c)),
+    "dlib's network as the only teacher": lambda c: _one_teacher(c, 0),
+    "mobilefacenet as the only teacher": lambda c: _one_teacher(c, 1),
+    "no teachers, quintuplets": lambda c: replace(_untaught(c), loss=LossConfig(mining="all")),
+    "no teachers, margin softmax": lambda c: replace(_untaught(c), softmax=SoftmaxConfig(weight=1)),
+    "quintuplets beside (0.5)": lambda c: replace(c, loss=LossConfig(mining="all", weight=0.5)),
+    "margin softmax beside (0.1)": lambda c: replace(c, softmax=SoftmaxConfig(weight=0.1)),
+    "without contrast": lambda c: replace(c, distil=DistilConfig()),
+    "masks as prepared": lambda c: replace(c, remask=False),
+    "faces not altered": lambda c: replace(c, alter=False),
+    "faces in the detector's box": lambda c: replace(c, model=replace(c.model, alignment="box")),
+    "last weights, no mean": lambda c: replace(c, optimiser=replace(c.optimiser, average=0.0)),
+    "mirror image not added": lambda c: replace(c, model=replace(c.model, mirrored=False)),
+    "112 pixels": lambda c: replace(c, model=replace(c.model, input_size=112)),
+    "head of Table 1": lambda c: replace(c, model=replace(c.model, head="table1")),
+    "resnet50, head of Table 1": lambda c: _of_the_paper(c),
+}
+"""What is changed, by the row's name."""
+
+
+def _all_alike(config: LoopConfig) -> Any:
+    return replace(config.optimiser, learning_rate=1e-3, convolutions=1.0, affine=1.0)
+
+
+def _one_teacher(config: LoopConfig, place: int) -> LoopConfig:
+    model = replace(config.model, parts=1, embedding_size=128)
+    return replace(config, teachers=(config.teachers[place],), model=model)
+
+
+def _untaught(config: LoopConfig) -> LoopConfig:
+    """Without teachers people with one photo teach little: a batch takes several photos of each."""
+    model = replace(config.model, parts=1)
+    return replace(config, teachers=(), model=model, batch=replace(config.batch, people=16, bare=2, masked=2))
+
+
+def _of_the_paper(config: LoopConfig) -> LoopConfig:
+    model = replace(config.model, backbone="resnet50", head="table1", input_size=112)
+    return replace(config, init=None, model=model, optimiser=_all_alike(config))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationConfig:
+    """What to train, and for how long."""
+
+    data: str | None = None
+    """Folder made by jobs/prepare.py with benchmarks/lfw_splits.json; null: nothing is measured."""
+    images: str = ""
+    """The whole photos that it was made of."""
+    teacher: str = ""
+    """The second teacher, as onnx:FILE."""
+    minutes: float = 10.0
+    """Of each training."""
+    seeds: tuple[int, ...] = (0, 1)
+    """A training each, at the same time."""
+    rows: tuple[str, ...] = tuple(RECIPES)
+    """Which of the recipes."""
+    max_photos: int = 30
+    """Of each validation person, at most."""
+    out: str = "out/ablation"
+    """Folder for what is done."""
+
+
+def measure(config: AblationConfig) -> dict[str, Any]:
+    """All rows, by name and seed."""
+    file = Path(config.out) / "ablation.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    done: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "targets.pt"
+        torch.save(_targets(config), told)
+        context = multiprocessing.get_context("spawn")
+        for name in config.rows:
+            with ProcessPoolExecutor(len(config.seeds), mp_context=context) as pool:
+                missing = [seed for seed in config.seeds if f"{name}, seed {seed}" not in done]
+                tasks = {seed: pool.submit(one, config, name, seed, str(told)) for seed in missing}
+                for seed, task in tasks.items():
+                    done[f"{name}, seed {seed}"] = task.result()
+                    say(f"{name}, seed {seed}: {done[f'{name}, seed {seed}']}")
+            file.write_text(json.dumps(done, indent=1) + "\n")
+    return done
+
+
+def _base(config: AblationConfig, seed: int) -> LoopConfig:
+    words = ["--config", str(ROOT / "presets" / "best.yaml"), "--storage", "unused", "--name", "unused"]
+    words += ["--data", str(config.data), "--seed", str(seed), "--teachers", f"dlib,{config.teacher}"]
+    return replace(parse(TrainConfig, "", words).loop(), validation_photos=0)
+
+
+def _targets(config: AblationConfig) -> Tensor:
+    """What both teachers make of all photos, asked once for all rows."""
+    base, store = _base(config, 0), CropStore(str(config.data), "train")
+    return Targets(base.teachers, store, base.model, torch.device("cpu"))(np.arange(len(store)))
+
+
+def one(config: AblationConfig, name: str, seed: int, told: str) -> dict[str, Any]:
+    """Train and measure one row with one seed."""
+    torch.set_num_threads(1)
+    base = _base(config, seed)
+    chosen = RECIPES[name](base)
+    rows = torch.load(told, weights_only=True)
+    if len(chosen.teachers) == 1:
+        size = chosen.model.embedding_size
+        start = base.teachers.index(chosen.teachers[0]) * size
+        rows = rows[:, start : start + size]
+    targets = (lambda wanted: rows[wanted]) if chosen.teachers else None
+    clock = _Clock(_TRIAL_SECONDS)
+    train(replace(chosen, epochs=10**6), Surroundings(stop=clock), targets=targets)
+    sampler = PKSampler(CropStore(chosen.data, "train").identities, chosen.batch, seed=seed)
+    epochs = max(1, round(60 * config.minutes * clock.rate / sampler.steps))
+    begun = time.perf_counter()
+    network = train(replace(chosen, epochs=epochs), targets=targets).network
+    minutes = (time.perf_counter() - begun) / 60
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = save_bundle(Path(folder) / "bundle", network, preprocessing={})
+        bare, masked = rank1(config, f"bundle:{bundle}")
+    photos = sum(sampler.photos(epoch) for epoch in range(epochs))
+    return {"bare": bare, "masked": masked, "photos": photos, "minutes": round(minutes, 1)}
+
+
+class _Clock:
+    """Asks a training to stop after so many seconds, and knows how many steps a second it did."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._steps, self._begun = seconds, 0, 0.0
+        self.rate = 0.0
+
+    def __call__(self) -> bool:
+        now = time.perf_counter()
+        if self._steps == 3:  # the first are slower
+            self._begun = now
+        self._steps += 1
+        if self._steps <= 4 or now - self._begun < self._seconds:
+            return False
+        self.rate = (self._steps - 4) / (now - self._begun)
+        return True
+
+
+def rank1(config: AblationConfig, spec: str) -> tuple[float, float]:
+    """Of bare and masked photos of the validation people, percent."""
+    asked = EvaluateConfig(
+        protocol="gallery",
+        recognisers=(spec,),
+        images=config.images,
+        people=f"{PEOPLE}:val",
+        out="",
+        max_photos=config.max_photos,
+    )
+    photos, _ = choose_photos(list_photos(Folder(config.images))[0], asked, least=2)
+    trial = GalleryTrial(photos, draws=asked.draws, seed=0)
+    probes = Probes(Folder(config.images), masks=TRAIN_LOOKS, seed=0)
+    scored = trial.score(embed_probes(trial.probes, probes, {spec: load_recogniser(spec)})[spec])
+    everybody = np.ones((1, len(trial.people)))
+    found = {one.key: 100 * float(one.statistic(everybody)[0]) for one in scored.measures}
+    return round(found["rank1_bare"], 2), round(found["rank1_masked"], 2)
+
+
+def table(done: Mapping[str, Any], rows: Sequence[str], seeds: Sequence[int]) -> str:
+    """Rows as Markdown: rank-1 of masked and bare photos, each seed."""
+    lines = ["| | masked | bare | photos seen |", "|---|---|---|---|"]
+    for name in rows:
+        found = [done[f"{name}, seed {seed}"] for seed in seeds if f"{name}, seed {seed}" in done]
+        cells = [" / ".join(f"{one[key]:.1f}" for one in found) for key in ("masked", "bare")]
+        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {sum(one['photos'] for one in found) // len(found):,} |")
+    return "\n".join(lines)
+
+
+def say(text: str) -> None:
+    """On the terminal, beside the JSON."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    config = parse(AblationConfig, __doc__ or "")
+    if config.data is None:
+        print(json.dumps({"skipped": "ablation needs --data, --images and --teacher: faces of real people"}))
+        return
+    done = measure(config)
+    say(table(done, config.rows, config.seeds))
+    print(json.dumps(done, indent=1))
+
+
+if __name__ == "__main__":
+    run(main)
