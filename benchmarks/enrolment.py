@@ -26,6 +26,7 @@ from raymask.evaluate.people import people_of_split
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
 from raymask.faces.masks.looks import TEST_LOOKS
+from raymask.models.bundle import SHIPPED
 from raymask.progress import Progress
 from raymask.serve.config import Policy
 from raymask.serve.enrolment import ENROLLED_LOOKS, enrolment_of, subject_of
@@ -43,8 +44,8 @@ class BenchmarkConfig:
     """Folder with the photos as ROOT/IDENTITY/photo.jpg."""
     people: str = "out/demo/prepared/splits.json:test"
     """File of splits, and which of them."""
-    fused: str = "out/demo/fused"
-    """Bundle of the fusion."""
+    fused: str = str(SHIPPED / "fused")
+    """Bundle of the fusion; by default the one that comes with raymask."""
     photos: int = 5
     """Of each person, the enrolled one included."""
 

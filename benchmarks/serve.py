@@ -1,6 +1,6 @@
 """Identification over HTTP, by the graph and by one plain process; JSON on standard output.
 
-    python benchmarks/serve.py [--fused out/demo/fused] [--seconds 20]
+    python benchmarks/serve.py [--fused FOLDER] [--seconds 20]
 
 Both run the same models, gallery and HTTP application, on this machine, one after the other in one run; the plain
 process (FastAPI under uvicorn) with the number of threads that serves it best. Half of the photos wear masks.
@@ -31,6 +31,7 @@ from raymask.cli import parse, run
 from raymask.data.demo_faces import write_demo_faces
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo, encode_jpeg
+from raymask.models.bundle import SHIPPED
 from raymask.progress import Progress
 from raymask.serve.plan import ModelsConfig, Plan
 from raymask.serve.running import ready, running
@@ -45,7 +46,7 @@ PEOPLE, PHOTOS = 12, 3
 class BenchmarkConfig:
     """What to measure."""
 
-    fused: str = "out/demo/fused"
+    fused: str = str(SHIPPED / "fused")
     """Bundle of the fusion that serves."""
     graph: str = "serve_configs/identify.yaml"
     """The graph's configuration; its models and gallery are replaced."""

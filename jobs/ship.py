@@ -13,14 +13,17 @@ class ShipConfig:
     """Folder of a bundle, as jobs/train.py and its like leave it."""
     out: str
     """Folder of the copy; a bundle that is there is replaced."""
+    fused: str | None = None
+    """Fusion whose first part this network is: the thresholds that it has found for that part are kept with it."""
 
 
 def main() -> None:
     config = parse(ShipConfig, __doc__)
 
-    from raymask.models.bundle import ship_bundle
+    from raymask.models.bundle import bundle_config, ship_bundle
 
-    made = ship_bundle(config.bundle, config.out)
+    found = None if config.fused is None else bundle_config(config.fused, "Fusion")["metrics"]["thresholds_of_parts"][0]
+    made = ship_bundle(config.bundle, config.out, thresholds=found)
     size = (made / "model.safetensors").stat().st_size
     print(f"{made} holds {size / 2**20:.1f} MiB; say in a model card what it was made of and how good it is")
 

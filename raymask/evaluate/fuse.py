@@ -93,7 +93,10 @@ def fuse(config: FuseConfig) -> Fused:
         done.folder,
         fusion,
         thresholds=done.thresholds,
-        metrics={"validation_rank1": ranked | {"fused": list(done.rank1["fused"])}},
+        metrics={
+            "validation_rank1": ranked | {"fused": list(done.rank1["fused"])},
+            "thresholds_of_parts": [dict(_thresholds(trial, answer)) for answer in answers.values()],
+        },
         training={
             "people": len(trial.people),
             "photos": len(trial.identities) // 2,

@@ -133,8 +133,15 @@ def save_bundle(
     return target
 
 
-def ship_bundle(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
+def ship_bundle(
+    path: str | os.PathLike[str], target: str | os.PathLike[str], *, thresholds: Mapping[str, float] | None = None
+) -> Path:
     """Copy a bundle in half precision, without this machine's folders, so that it can be given away.
+
+    Args:
+        path: its folder.
+        target: folder of the copy; may be the same.
+        thresholds: others than it has.
 
     Raises:
         ModelError: as `load_bundle`.
@@ -144,7 +151,7 @@ def ship_bundle(path: str | os.PathLike[str], target: str | os.PathLike[str]) ->
         target,
         bundle.model.half(),
         preprocessing=bundle.config["preprocessing"],
-        thresholds=bundle.config["thresholds"],
+        thresholds=bundle.config["thresholds"] if thresholds is None else thresholds,
         metrics=bundle.config["metrics"],
         training=_without_folders(bundle.config["training"]),
     )
