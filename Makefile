@@ -30,7 +30,7 @@ evaluate: setup  ## Measure the models that raymask brings along on real people:
 ifeq ($(IMAGES),)
 	@echo "evaluate is skipped: it needs the photos of Labeled Faces in the Wild; make evaluate IMAGES=FOLDER [BASELINE=onnx:FILE]"
 else
-	$(BIN)/python benchmarks/real_people.py --images $(IMAGES) --out out/evaluate $(if $(BASELINE),--baseline $(BASELINE))
+	$(BIN)/python benchmarks/real_people.py --images "$(IMAGES)" --out out/evaluate $(if $(BASELINE),--baseline "$(BASELINE)")
 endif
 
 test: setup lint  ## Run all tests.

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from raymask.data.crops import CropStore
 from raymask.data.photos import list_photos
 from raymask.data.sampler import PKSampler
 from raymask.data.storage import Folder
+from raymask.errors import ConfigError
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.people import choose_photos
@@ -54,19 +56,19 @@ RECIPES: Mapping[str, Change] = {
     "random weights at first": lambda c: replace(c, init=None, optimiser=_all_alike(c)),
     "dlib's network as the only teacher": lambda c: _one_teacher(c, 0),
     "mobilefacenet as the only teacher": lambda c: _one_teacher(c, 1),
-    "no teachers, quintuplets": lambda c: replace(_untaught(c), loss=LossConfig(mining="all")),
-    "no teachers, margin softmax": lambda c: replace(_untaught(c), softmax=SoftmaxConfig(weight=1)),
+    "quintuplets alone": lambda c: _untaught(c, loss=LossConfig(mining="all")),
+    "margin softmax alone": lambda c: _untaught(c, softmax=SoftmaxConfig(weight=1)),
     "quintuplets beside (0.5)": lambda c: replace(c, loss=LossConfig(mining="all", weight=0.5)),
     "margin softmax beside (0.1)": lambda c: replace(c, softmax=SoftmaxConfig(weight=0.1)),
     "without contrast": lambda c: replace(c, distil=DistilConfig()),
     "masks as prepared": lambda c: replace(c, remask=False),
     "faces not altered": lambda c: replace(c, alter=False),
     "faces in the detector's box": lambda c: replace(c, model=replace(c.model, alignment="box")),
-    "last weights, no mean": lambda c: replace(c, optimiser=replace(c.optimiser, average=0.0)),
+    "last weights instead of their mean": lambda c: replace(c, optimiser=replace(c.optimiser, average=0.0)),
     "mirror image not added": lambda c: replace(c, model=replace(c.model, mirrored=False)),
     "112 pixels": lambda c: replace(c, model=replace(c.model, input_size=112)),
     "head of Table 1": lambda c: replace(c, model=replace(c.model, head="table1")),
-    "resnet50, head of Table 1": lambda c: _of_the_paper(c),
+    "resnet50 with the head of Table 1": lambda c: _of_the_paper(c),
 }
 """What is changed, by the row's name."""
 
@@ -80,10 +82,11 @@ def _one_teacher(config: LoopConfig, place: int) -> LoopConfig:
     return replace(config, teachers=(config.teachers[place],), model=model)
 
 
-def _untaught(config: LoopConfig) -> LoopConfig:
+def _untaught(config: LoopConfig, **losses: Any) -> LoopConfig:
     """Without teachers people with one photo teach little: a batch takes several photos of each."""
     model = replace(config.model, parts=1)
-    return replace(config, teachers=(), model=model, batch=replace(config.batch, people=16, bare=2, masked=2))
+    batch = replace(config.batch, people=16, bare=2, masked=2)
+    return replace(config, teachers=(), model=model, batch=batch, **losses)
 
 
 def _of_the_paper(config: LoopConfig) -> LoopConfig:
@@ -112,12 +115,19 @@ class AblationConfig:
     out: str = "out/ablation"
     """Folder for what is done."""
 
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.rows if name not in RECIPES]
+        if unknown:
+            raise ConfigError(f"rows {', '.join(unknown)} are unknown; choose of: {'; '.join(RECIPES)}")
+        if self.data is not None and not (self.images and self.teacher):
+            raise ConfigError("ablation needs --images and --teacher beside --data")
+
 
 def measure(config: AblationConfig) -> dict[str, Any]:
     """All rows, by name and seed."""
     file = Path(config.out) / "ablation.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    done: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    done = _done(config, file)
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "targets.pt"
         torch.save(_targets(config), told)
@@ -129,8 +139,22 @@ def measure(config: AblationConfig) -> dict[str, Any]:
                 for seed, task in tasks.items():
                     done[f"{name}, seed {seed}"] = task.result()
                     say(f"{name}, seed {seed}: {done[f'{name}, seed {seed}']}")
-            file.write_text(json.dumps(done, indent=1) + "\n")
+                    file.write_text(json.dumps({"settings": _settings(config), "done": done}, indent=1) + "\n")
     return done
+
+
+def _settings(config: AblationConfig) -> dict[str, Any]:
+    """What a result hangs on beside its row and seed."""
+    return {name: getattr(config, name) for name in ("data", "images", "teacher", "minutes", "max_photos")}
+
+
+def _done(config: AblationConfig, file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    kept = json.loads(file.read_text())
+    if kept["settings"] != _settings(config):
+        raise ConfigError(f"{file} holds results of other settings; choose another --out")
+    return dict(kept["done"])
 
 
 def _base(config: AblationConfig, seed: int) -> LoopConfig:
@@ -142,11 +166,14 @@ def _base(config: AblationConfig, seed: int) -> LoopConfig:
 def _targets(config: AblationConfig) -> Tensor:
     """What both teachers make of all photos, asked once for all rows."""
     base, store = _base(config, 0), CropStore(str(config.data), "train")
-    return Targets(base.teachers, store, base.model, torch.device("cpu"))(np.arange(len(store)))
+    asked = Targets.ask(base.teachers, store, base.model, torch.device("cpu"))
+    assert asked is not None  # nobody stops it
+    return asked(np.arange(len(store)))
 
 
 def one(config: AblationConfig, name: str, seed: int, told: str) -> dict[str, Any]:
     """Train and measure one row with one seed."""
+    sys.stdout = sys.stderr  # of this process: the other's standard output is JSON
     torch.set_num_threads(1)
     base = _base(config, seed)
     chosen = RECIPES[name](base)
@@ -227,7 +254,8 @@ def main() -> None:
     if config.data is None:
         print(json.dumps({"skipped": "ablation needs --data, --images and --teacher: faces of real people"}))
         return
-    done = measure(config)
+    with redirect_stdout(sys.stderr):  # progress
+        done = measure(config)
     say(table(done, config.rows, config.seeds))
     print(json.dumps(done, indent=1))
 

@@ -3,8 +3,8 @@
     python benchmarks/real_people.py --images PHOTOS [--baseline onnx:FILE]        (make evaluate IMAGES=PHOTOS)
 
 PHOTOS is the folder of Labeled Faces in the Wild, ROOT/IDENTITY/photo.jpg; the people are the 100 of whom no training
-has seen a photo, with eight photos each at most, in masks that no training has drawn. Each photo is read, masked and
-searched for faces once for all recognisers, and embedded once for all tables.
+has seen a photo, with eight photos each at most, in masks that no training has drawn. Each probe is searched for faces
+once for all recognisers, and embedded once for all tables.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,10 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
     flat = Probes(Folder(images), masks=asked.masks, seed=0, drawing="flat")
     trial = GalleryTrial(photos, draws=asked.draws, seed=0)
     say(f"{len(trial.people)} people, {len(photos):,} photos, each bare and masked")
+    pairs = {
+        "pairs, one masked": PairsTrial(draw_pairs(photos, config.pairs, ordered=True, seed=0), mask="one"),
+        "pairs, bare": PairsTrial(draw_pairs(photos, min(config.pairs, 2000), ordered=False, seed=0), mask="none"),
+    }
     answers = embed_probes(trial.probes, fitted, recognisers)
     flatly = masked_by(answers, embed_probes(trial.probes[len(photos) :], flat, recognisers))
     many = [photo for photo in photos if sum(one.identity == photo.identity for one in photos) >= 6]
@@ -118,15 +123,8 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
         "gallery": scored(trial, answers),
         "gallery, masks as MaskTheFace lays them on": scored(trial, flatly),
         "batch": scored(batch := BatchTrial(many, batches=asked.batches, seed=0), rows_of(batch, trial, answers)),
-        "pairs, one masked": scored(
-            worn := PairsTrial(draw_pairs(photos, config.pairs, ordered=True, seed=0), mask="one"),
-            rows_of(worn, trial, answers),
-        ),
-        "pairs, bare": scored(
-            bare := PairsTrial(draw_pairs(photos, min(config.pairs, 2000), ordered=False, seed=0), mask="none"),
-            rows_of(bare, trial, answers),
-        ),
     }
+    tables |= {name: scored(part, rows_of(part, trial, answers)) for name, part in pairs.items()}
     return {
         "people": len(trial.people),
         "photos": len(photos),
@@ -237,7 +235,8 @@ def on_one_core(recogniser: Recogniser, probes: Probes, photos: Sequence[Photo],
     """From decoded masked photos to embeddings, all stages; mirrored, so that no stage remembers them."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if hasattr(os, "sched_setaffinity"):  # Linux
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     taken = []
     for photo in photos[:: max(1, len(photos) // count)]:
         masked = probes.masked(photo, probes.bare(photo))
@@ -258,11 +257,16 @@ def main() -> None:
     if config.images is None:
         print(json.dumps({"skipped": "real_people needs --images, the photos of Labeled Faces in the Wild"}))
         return
+    if config.out is not None:
+        Folder(config.out).write("_check/writable", b"")  # better known before than after the work
+        Folder(config.out).delete_folder("_check")
     begun = time.perf_counter()
-    found = as_json(measure(config, config.images) | {"minutes": round((time.perf_counter() - begun) / 60, 1)})
+    with redirect_stdout(sys.stderr):  # progress
+        tables = measure(config, config.images)
+    found = as_json(tables | {"minutes": round((time.perf_counter() - begun) / 60, 1)})
+    print(found.decode())
     if config.out is not None:
         Folder(config.out).write("table.json", found)
-    print(found.decode())
 
 
 if __name__ == "__main__":

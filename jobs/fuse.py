@@ -5,7 +5,9 @@ from raymask.evaluate.fuse_config import FuseConfig
 
 
 def main() -> None:
-    recognisers = "dlib, facenet, onnx:FILE, bundle:DIR or mrii:SEGMENTER,INPAINTER,EMBEDDER; two or more of them."
+    recognisers = (
+        "maskfacenet, mrii, dlib, facenet, onnx:FILE, bundle:DIR, mrii:SEGMENTER,INPAINTER,EMBEDDER; two or more."
+    )
     config = parse(FuseConfig, __doc__, positional=("recognisers", recognisers))
 
     from raymask.evaluate.fuse import fuse

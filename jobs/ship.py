@@ -14,16 +14,17 @@ class ShipConfig:
     out: str
     """Folder of the copy; a bundle that is there is replaced."""
     fused: str | None = None
-    """Fusion whose first part this network is: the thresholds that it has found for that part are kept with it."""
+    """Fusion with this network as a part: the thresholds that it has found for that part are kept with it."""
 
 
 def main() -> None:
     config = parse(ShipConfig, __doc__)
 
-    from raymask.models.bundle import bundle_config, ship_bundle
+    from raymask.evaluate.fused_bundle import thresholds_of
+    from raymask.models.bundle import ship_bundle
 
-    found = None if config.fused is None else bundle_config(config.fused, "Fusion")["metrics"]["thresholds_of_parts"][0]
-    made = ship_bundle(config.bundle, config.out, thresholds=found)
+    thresholds = None if config.fused is None else thresholds_of(config.fused, config.bundle)
+    made = ship_bundle(config.bundle, config.out, thresholds=thresholds)
     size = (made / "model.safetensors").stat().st_size
     print(f"{made} holds {size / 2**20:.1f} MiB; say in a model card what it was made of and how good it is")
 

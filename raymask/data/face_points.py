@@ -27,7 +27,7 @@ def read_points(folder: Folder, index: CropIndex, column: str, count: int, *, qu
 
     def read(code: int) -> int:
         rows = order[starts[code] : starts[code + 1]]
-        points[rows] = _column(folder, index.files[code], column).reshape(len(rows), count, 2)
+        points[rows] = _column(folder, index.files[code], column, (len(rows), count, 2))
         return len(rows)
 
     write = (lambda line: None) if quiet else None
@@ -40,14 +40,13 @@ def read_points(folder: Folder, index: CropIndex, column: str, count: int, *, qu
     return points
 
 
-def _column(folder: Folder, name: str, column: str) -> np.ndarray:
-    """All numbers of a column, one behind the other."""
+def _column(folder: Folder, name: str, column: str, shape: tuple[int, ...]) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with folder.seekable(name) as file:
             table = pq.read_table(file, columns=[column])
-        return np.asarray(table[column].combine_chunks().flatten().flatten().to_numpy())
+        return np.asarray(table[column].combine_chunks().flatten().flatten().to_numpy()).reshape(shape)
     except (pa.ArrowInvalid, KeyError, OSError, ValueError) as error:
         raise DataError(f"{folder / name} has no {column} that can be read ({error}); prepare again") from None

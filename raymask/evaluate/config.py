@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from raymask.data.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TEST_LOOKS, parse_look
-from raymask.models.parts import MriiParts
+from raymask.models.parts import MriiParts, resolved
 
 ProtocolName = Literal["batch", "gallery", "pairs", "unmask"]
 MOST_PAIRS = 100_000
@@ -120,7 +120,7 @@ class EvaluateConfig:
 
 def _check_judged(spec: str) -> None:
     """Raise ConfigError if protocol unmask cannot judge the pictures of this recogniser."""
-    if not spec.startswith("mrii:"):
+    if not resolved(spec).startswith("mrii:"):
         raise ConfigError(f"protocol unmask takes mrii:SEGMENTER,INPAINTER,EMBEDDER only, not {spec!r}")
     judge = MriiParts.of(spec).embedder
     if judge.partition(":")[0] not in ("dlib", "onnx", "bundle") or "://" in judge:

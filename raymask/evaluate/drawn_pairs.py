@@ -34,8 +34,8 @@ def draw_pairs(photos: Sequence[Photo], count: int, *, ordered: bool, seed: int)
     others = (len(photos) ** 2 - sum(len(rows) ** 2 for rows in rows_of)) // (2 if ordered else 4)
     if count > min(len(same), others):
         raise DataError(
-            f"{count:,} pairs were asked for; these photos make {len(same):,} of one person and about {others:,} of "
-            f"two; ask for fewer, or let people have more photos"
+            f"{count:,} pairs of either sort were asked for, and these photos make {min(len(same), others):,}; ask for "
+            f"fewer, or let people have more photos"
         )
     drawn = same + _of_two_people(rows_of, count, ordered, rng)
     return [
@@ -62,10 +62,13 @@ def _of_two_people(
     rows_of: Sequence[np.ndarray], count: int, ordered: bool, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
     """`count` of them; there must be twice as many, so that chance soon finds new ones."""
-    found: dict[tuple[int, int], None] = {}
+    found: list[tuple[int, int]] = []
+    known: set[tuple[int, int]] = set()
     while len(found) < count:
         one = int(rng.integers(len(rows_of)))
         other = int((one + rng.integers(1, len(rows_of))) % len(rows_of))
         first, second = int(rng.choice(rows_of[one])), int(rng.choice(rows_of[other]))
-        found[(first, second) if ordered else (min(first, second), max(first, second))] = None
-    return list(found)
+        if (first, second) not in known:
+            found.append((first, second))
+            known |= {(first, second)} if ordered else {(first, second), (second, first)}
+    return found

@@ -29,8 +29,10 @@ from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.protocol_gallery import ranks
 from raymask.evaluate.recognisers import load_recogniser
+from raymask.evaluate.space import NAMED, embedding_digest
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.models.fusion import Fusion, FusionConfig
+from raymask.models.parts import SHIPPED_NAMES
 
 FALSE_ACCEPTS = {"1e-2": 1e-2, "1e-3": 1e-3}
 """False-accept rates, per comparison of two different people, that thresholds are kept for."""
@@ -103,6 +105,7 @@ def fuse(config: FuseConfig) -> Fused:
             "masks": list(config.masks),
             "seed": config.seed,
             "draws": config.draws,
+            NAMED: {part: embedding_digest(part) for part in config.recognisers if part in SHIPPED_NAMES},
         },
     )
     return done

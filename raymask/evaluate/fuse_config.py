@@ -15,7 +15,7 @@ class FuseConfig:
     """Which recognisers become one, and on whom that is calibrated."""
 
     recognisers: tuple[str, ...]
-    """Recognisers to fuse, two or more; their files are copied into the bundle."""
+    """Recognisers to fuse, two or more; their files are copied into the bundle, raymask's own are only named."""
     images: str
     """Folder (or URI) with whole photos as ROOT/IDENTITY/photo.jpg."""
     people: str

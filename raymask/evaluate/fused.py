@@ -12,6 +12,7 @@ import torch
 from raymask.evaluate.fetch import fetched
 from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.recognisers import load_recogniser
+from raymask.evaluate.space import check_named
 from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
 
@@ -24,6 +25,7 @@ class FusedRecogniser:
         with tempfile.TemporaryDirectory() as copy:
             here = fetched(folder, Path(copy))
             fusion = load_bundle(here, "Fusion").model
+            check_named(here)
             assert isinstance(fusion, Fusion)
             self.fusion = fusion
             self.parts = [load_recogniser(moved(part, here)) for part in fusion.config.parts]

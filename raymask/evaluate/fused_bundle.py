@@ -1,4 +1,4 @@
-"""The bundle of a fusion on disk: scales and thresholds, and a copy of every part, so that it can be moved."""
+"""The bundle of a fusion on disk: scales, thresholds, and a copy of each part that is not raymask's own, to move on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from raymask import __version__
-from raymask.errors import DataError
+from raymask.errors import DataError, ModelError
 from raymask.evaluate.fetch import fetched
-from raymask.models.bundle import save_bundle
+from raymask.models.bundle import bundle_config, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.models.parts import SHIPPED_NAMES, MriiParts, resolved
 
@@ -106,3 +106,21 @@ def moved(spec: str, folder: Path) -> str:
         segmenter, inpainter = folder / parts.segmenter, folder / parts.inpainter
         return str(MriiParts(str(segmenter), str(inpainter), moved(parts.embedder, folder)))
     return f"{kind}:{folder / rest}" if rest.startswith("parts/") else spec
+
+
+def thresholds_of(fusion: str | os.PathLike[str], bundle: str | os.PathLike[str]) -> dict[str, float]:
+    """What a fusion has found for a network that is one of its parts.
+
+    Raises:
+        ModelError: it is none, or the fusion was made before they were kept.
+    """
+    config, folder = bundle_config(fusion, "Fusion"), Path(fusion)
+    found = config["metrics"].get("thresholds_of_parts", [])
+    wanted = bundle_config(bundle)["sha256"]
+    for part, thresholds in zip(config["arguments"]["parts"], found, strict=False):
+        kind, _, place = moved(part, folder).partition(":")
+        if kind == "bundle" and bundle_config(place)["sha256"] == wanted:
+            return dict(thresholds)
+    raise ModelError(
+        f"{fusion} holds no thresholds for {bundle}; make it with jobs/fuse.py, this bundle among its parts"
+    )

@@ -190,7 +190,7 @@ def _trial(config: EvaluateConfig) -> tuple[Trial, int]:
     """The protocol on its photos, and how many people have too few of them."""
     photos, _ = list_photos(Folder(config.images))
     if config.protocol == "pairs":
-        return _pairs_trial(config, photos), 0
+        return _pairs_trial(config, photos)
     if config.protocol == "batch":
         chosen, left_out = choose_photos(photos, config, least=6)
         return BatchTrial(chosen, batches=config.batches, seed=config.seed), left_out
@@ -198,13 +198,12 @@ def _trial(config: EvaluateConfig) -> tuple[Trial, int]:
     return GalleryTrial(chosen, draws=config.draws, seed=config.seed), left_out
 
 
-def _pairs_trial(config: EvaluateConfig, photos: list[Photo]) -> PairsTrial:
+def _pairs_trial(config: EvaluateConfig, photos: list[Photo]) -> tuple[PairsTrial, int]:
     assert config.pairs is not None  # the configuration refuses protocol pairs without
     if config.pairs.isdigit():
-        chosen, _ = choose_photos(photos, config, least=2)
-        return PairsTrial(
-            draw_pairs(chosen, int(config.pairs), ordered=config.mask == "one", seed=config.seed), mask=config.mask
-        )
+        chosen, left_out = choose_photos(photos, config, least=2)
+        drawn = draw_pairs(chosen, int(config.pairs), ordered=config.mask == "one", seed=config.seed)
+        return PairsTrial(drawn, mask=config.mask), left_out
     folder, name = folder_and_name(config.pairs)
     text = folder.read(name).decode("utf-8", errors="replace")
     pairs = read_pairs(text, config.pairs, photos, config.images)
@@ -213,4 +212,4 @@ def _pairs_trial(config: EvaluateConfig, photos: list[Photo]) -> PairsTrial:
         pairs = [pair for pair in pairs if {pair.first.identity, pair.second.identity} <= people]
     if not (any(pair.same for pair in pairs) and any(not pair.same for pair in pairs)):
         raise DataError(f"{config.pairs} has no pairs of both sorts{' among these people' if config.people else ''}")
-    return PairsTrial(pairs, mask=config.mask)
+    return PairsTrial(pairs, mask=config.mask), 0

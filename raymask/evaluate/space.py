@@ -6,17 +6,20 @@ import hashlib
 import json
 from pathlib import Path
 
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, ModelError
 from raymask.evaluate.baselines import DlibRecogniser
 from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.onnx import OnnxRecogniser
-from raymask.models.bundle import bundle_config
+from raymask.models.bundle import SHIPPED, bundle_config
 from raymask.models.parts import MriiParts, resolved
 from raymask.models.teacher import teacher_digest
 
+NAMED = "named_sha256"
+"""Where a fusion's bundle keeps the digests of parts that come with raymask, which it names and does not hold."""
+
 
 def embedding_digest(spec: str) -> str:
-    """SHA-256 of the networks that make the embeddings, and of what fuses them.
+    """SHA-256 of the networks that make the embeddings, of the aligner where faces are aligned, and of what fuses them.
 
     Segmenter and inpainter are no part of it: they change the picture, not the space in which it is embedded.
 
@@ -31,10 +34,28 @@ def embedding_digest(spec: str) -> str:
     if kind == "fused":
         config = bundle_config(rest, "Fusion")
         parts = [embedding_digest(moved(part, Path(rest))) for part in config["arguments"]["parts"]]
-        return hashlib.sha256(json.dumps([config["sha256"], *parts]).encode()).hexdigest()
+        return _mixed(config["sha256"], *parts)
     if kind not in ("dlib", "onnx", "bundle"):
         raise ConfigError(f"recogniser {spec!r} is not served; it takes dlib, onnx:, bundle:, mrii: or fused:")
-    return teacher_digest(spec)
+    digest = teacher_digest(spec)
+    if kind == "bundle" and bundle_config(rest)["arguments"].get("alignment", "box") != "box":
+        return _mixed(digest, str(bundle_config(SHIPPED / "aligner")["sha256"]))
+    return digest
+
+
+def _mixed(*digests: str) -> str:
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def check_named(fusion: str | Path) -> None:
+    """Raise ModelError if a fusion was calibrated on other networks of raymask than those of now."""
+    config = bundle_config(fusion, "Fusion")
+    for name, digest in config["training"].get(NAMED, {}).items():
+        if embedding_digest(name) != digest:
+            raise ModelError(
+                f"{fusion} was calibrated for another {name} than the one that comes with this raymask; make it again "
+                f"with jobs/fuse.py"
+            )
 
 
 def embedding_size(spec: str) -> int:

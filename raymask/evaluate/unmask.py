@@ -161,7 +161,7 @@ def evaluate_unmask(config: EvaluateConfig) -> UnmaskEvaluation:
     named = [MriiParts.of(spec) for spec in config.recognisers]
     judge = _only("judge", (parts.embedder for parts in named))
     _only("segmenter", (parts.segmenter for parts in named))  # the fillers fill what it finds
-    recognisers = {spec: MriiRecogniser(spec.removeprefix("mrii:")) for spec in config.recognisers}
+    recognisers = {spec: MriiRecogniser(str(MriiParts.of(spec)).removeprefix("mrii:")) for spec in config.recognisers}
     _check_judge(judge, recognisers)
     out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
     out.delete_folder("_check")

@@ -79,5 +79,5 @@ def align(
     if shrink < 1:  # bilinear sampling alone would skip pixels of a large face
         shape = (max(1, round(photo.shape[1] * shrink)), max(1, round(photo.shape[0] * shrink)))
         photo = cv2.resize(photo, shape, interpolation=cv2.INTER_AREA)
-        matrix = similarity(points * shrink, wanted)
+        matrix = similarity((np.asarray(points) + 0.5) * shrink - 0.5, wanted)
     return cv2.warpAffine(photo, matrix, (size, size), flags=cv2.INTER_LINEAR)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent.parent / "bundles"
-"""The bundles that come with raymask, by name: aligner, segmenter, inpainter."""
+"""The bundles that come with raymask, by name: aligner, maskfacenet, segmenter, inpainter, fused."""
 
 
 def _embedder(arguments: dict[str, Any]) -> nn.Module:
@@ -144,9 +144,19 @@ def ship_bundle(
         thresholds: others than it has.
 
     Raises:
-        ModelError: as `load_bundle`.
+        ModelError: as `load_bundle`; a fusion whose parts lie in its folder; or a target that is something else, or
+            cannot be written.
     """
     bundle = load_bundle(path)
+    if bundle.config["model"] == "Fusion" and any("parts/" in part for part in bundle.config["arguments"]["parts"]):
+        raise ModelError(f"{path} is a fusion with its parts' files; copy its folder as it is")
+    folder = Path(target)
+    if folder.exists() and any(folder.iterdir()):
+        bundle_config(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(f"{folder} cannot be written ({error.strerror})") from None
     return save_bundle(
         target,
         bundle.model.half(),

@@ -17,7 +17,7 @@ TEACHERS = ("dlib", "onnx:FILE", "bundle:DIR")
 
 
 class MriiParts(NamedTuple):
-    """What `mrii:SEGMENTER,INPAINTER,EMBEDDER` names: two bundles and a recogniser."""
+    """What `mrii:SEGMENTER,INPAINTER,EMBEDDER` names, or `mrii` alone: two bundles and a recogniser."""
 
     segmenter: str
     inpainter: str
@@ -32,7 +32,7 @@ class MriiParts(NamedTuple):
             raise ConfigError(
                 f"recogniser {spec!r}: it takes mrii:SEGMENTER,INPAINTER,EMBEDDER, two bundles and a recogniser"
             )
-        return cls(*parts)
+        return cls(parts[0], parts[1], resolved(parts[2]))
 
     def __str__(self) -> str:
         return f"mrii:{','.join(self)}"

@@ -92,7 +92,7 @@ def _absolute(config: ServiceConfig) -> ServiceConfig:
 
 
 def _absolute_model(spec: str | None) -> str | None:
-    if spec is None or spec == "dlib":
+    if spec is None or spec in ("dlib", "maskfacenet"):
         return spec
     kind, colon, path = spec.partition(":")
     return f"{kind}:{absolute(path)}" if colon and kind in ("onnx", "bundle") else absolute(spec)

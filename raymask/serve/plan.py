@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate.fused_bundle import moved
-from raymask.evaluate.space import embedding_digest, embedding_size
+from raymask.evaluate.space import check_named, embedding_digest, embedding_size
 from raymask.gallery.table import Space
 from raymask.models.bundle import SHIPPED, bundle_config
 from raymask.models.parts import MriiParts
@@ -94,6 +94,7 @@ class Plan:
         """
         folder = Path(config.fused)
         fusion = _fusion(folder)
+        check_named(folder)
         specs = [moved(part, folder) for part in fusion["arguments"]["parts"]]
         mrii = {place: MriiParts.of(spec) for place, spec in enumerate(specs) if spec.startswith("mrii:")}
         segmenter = config.segmenter or _only({parts.segmenter for parts in mrii.values()}, "segmenter")

@@ -22,7 +22,7 @@ class AlignConfig(CourseConfig):
     learning_rate: float = 2e-3
     """Of AdamW at its height; it rises over the first twentieth of the steps and falls to 0 along a cosine."""
     bare: float = 0.2
-    """Share of the photos that wear no mask, 0 to 1."""
+    """Share of the photos that wear no mask, 0 to under 1."""
     validation_photos: int = 400
     """Photos of the validation split that it is measured on, at most; 0: off."""
     model: AlignerConfig = field(default_factory=AlignerConfig)

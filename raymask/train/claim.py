@@ -42,8 +42,12 @@ def claim(
 
 def changed_settings(now: Mapping[str, Any], earlier: Mapping[str, Any], *, free: Sequence[str]) -> list[str]:
     """Settings that differ, but for those that may; one that an earlier version did not know does unless it is off."""
+    return [key for key in now if key not in free and not _same(now, earlier, key)]
 
-    def same(key: str) -> bool:
-        return bool(now[key] == earlier[key]) if key in earlier else not now[key]
 
-    return [key for key in now if key not in free and not same(key)]
+def _same(now: Mapping[str, Any], earlier: Mapping[str, Any], key: str) -> bool:
+    if key not in earlier:
+        return not now[key]
+    if isinstance(now[key], Mapping) and isinstance(earlier[key], Mapping):
+        return now[key].keys() >= earlier[key].keys() and not changed_settings(now[key], earlier[key], free=())
+    return bool(now[key] == earlier[key])

@@ -170,7 +170,7 @@ class WatchConfig:
     every: int = 10
     """Steps between two points of a curve."""
     pictures: bool = True
-    """Show what segmenter and inpainter make of some validation faces; off: no photo leaves the data."""
+    """Show what segmenter, aligner and inpainter make of some validation faces; off: no photo leaves the data."""
 
     def __post_init__(self) -> None:
         if self.every < 1:

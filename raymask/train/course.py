@@ -1,4 +1,4 @@
-"""Training in stages of so many steps on masks drawn afresh: the loop that segmenter and inpainter share.
+"""Training in stages of so many steps on masks drawn afresh: the loop that segmenter, aligner and inpainter share.
 
 Plain torch, alone or in any process group; what a stage teaches, and by which loss, is its `Course`'s.
 """

@@ -12,7 +12,7 @@ from raymask.train.config import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class CourseConfig:
-    """Settings that segmenter and inpainter share."""
+    """Settings that segmenter, aligner and inpainter share."""
 
     data: str
     """Folder (or URI) made by jobs/prepare.py; every worker must reach it."""

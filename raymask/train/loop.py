@@ -156,8 +156,6 @@ class _Loop:
         dressing, quiet = dressing_of(config), self.world.rank > 0
         self.faces = None if dressing.plain else FreshFaces(self.store, dressing, quiet=quiet)
         self.targets = targets
-        if config.teachers and targets is None:
-            self.targets = Targets(config.teachers, self.store, config.model, device)
         torch.manual_seed(config.seed)
         self.network = MaskFaceNet(config.model)
         self.objective = Objective(
@@ -196,7 +194,12 @@ class _Loop:
         self._say(f"{config.model.backbone} is ready on {workers}")
 
     def run(self) -> Trained:
-        """All epochs that are left."""
+        """All epochs that are left; before, the teachers are asked."""
+        if self.config.teachers and self.targets is None:
+            asked = Targets.ask(self.config.teachers, self.store, self.config.model, self.device, stop=self._stops)
+            if asked is None:
+                return Trained(self.result, finished=False)
+            self.targets = asked
         while self.epoch < self.config.epochs:
             if not self._epoch():
                 self.health.end(self._where())

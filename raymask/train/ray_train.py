@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import socket
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raymask.cluster import check_places, connect, own_error
 from raymask.data.crop_index import INDEX
-from raymask.data.prepare import SUMMARY
+from raymask.data.prepare import FORMAT, PLAN, SUMMARY
 from raymask.data.storage import Folder, absolute
 from raymask.errors import ConfigError, DataError, ModelError, StoppedError, TrainingError, UnsavedError
 from raymask.progress import Waiting
@@ -24,7 +25,7 @@ from raymask.train.checkpoints import FOLDER, Checkpoints, State
 from raymask.train.claim import claim
 from raymask.train.config import RunConfig, WatchConfig
 from raymask.train.leave import leave_bundle
-from raymask.train.works import work_of
+from raymask.train.works import Work, work_of
 
 if TYPE_CHECKING:
     from ray.train import UserCallback
@@ -57,14 +58,14 @@ def train_on_ray(config: RunConfig) -> tuple[str, Metrics]:
     run = Folder(f"{absolute(config.storage)}/{config.name}")
     work = work_of(config)
     check_data(work.settings["data"])
-    _claim(run, config)
+    _claim(run, work)
     newest = Checkpoints(run).newest()
     if newest is None or not work.ended(newest[1]):
         _run_workers(config, run)
         newest = Checkpoints(run).newest()
     if newest is None:
         raise DataError(f"the run left no checkpoint in {run.uri}; start it again")
-    return _bundle(config, run, newest[1]), newest[1]["metrics"]
+    return _bundle(config, work, run, newest[1]), newest[1]["metrics"]
 
 
 def _run_workers(config: RunConfig, run: Folder) -> None:
@@ -240,20 +241,18 @@ def check_data(data: str) -> None:
         raise DataError(f"{data} holds no prepared training faces; make them with jobs/prepare.py --out {data}")
     if SUMMARY not in names:
         raise DataError(f"{data} is not prepared to its end; run jobs/prepare.py again, it continues")
-    if INDEX not in names:
-        raise DataError(f"{data} was prepared by an earlier version of raymask; prepare again into another --out")
+    if INDEX not in names or json.loads(Folder(data).read(PLAN))["format"] != FORMAT:
+        raise DataError(f"{data} was prepared by another version of raymask; prepare again into another --out")
 
 
-def _claim(run: Folder, config: RunConfig) -> None:
+def _claim(run: Folder, work: Work) -> None:
     """Keep the settings with the run; a run of that name that has trained with others is refused before it starts."""
-    work = work_of(config)
     has_trained = any(name.startswith(f"{FOLDER}/") for name in run.names())
-    claim(run, SETTINGS, work.settings, kind="run", begun=has_trained, free=work.free)
+    claim(run, SETTINGS, work.settings | work.weights, kind="run", begun=has_trained, free=work.free)
 
 
-def _bundle(config: RunConfig, run: Folder, state: State) -> str:
+def _bundle(config: RunConfig, work: Work, run: Folder, state: State) -> str:
     """Make the bundle of a checkpoint in the run's folder."""
-    work = work_of(config)
     settings = {key: value for key, value in asdict(config).items() if key != "watch"}  # its address: a password
     return leave_bundle(
         run,

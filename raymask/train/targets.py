@@ -30,51 +30,71 @@ _TOGETHER = 32
 
 
 class Targets:
-    """The teachers' embeddings of a store's photos, worked out by all ranks together; 4 D bytes a photo."""
+    """The teachers' embeddings of a store's photos; 4 D bytes a photo."""
 
-    def __init__(
-        self, teachers: Sequence[str], store: CropStore, model: MaskFaceNetConfig, device: torch.device
-    ) -> None:
-        """
+    def __init__(self, rows: Tensor) -> None:
+        """`rows`: (N, D) float32, each teacher's part of length 1."""
+        self._rows = rows
+
+    def __call__(self, rows: np.ndarray) -> Tensor:
+        """(B,) rows of the store to (B, D)."""
+        return self._rows[rows]
+
+    @classmethod
+    def ask(
+        cls,
+        teachers: Sequence[str],
+        store: CropStore,
+        model: MaskFaceNetConfig,
+        device: torch.device,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Targets | None:
+        """Show the teachers all photos, each rank its share; None if it was asked to stop.
+
         Args:
             teachers: as `load_teacher` takes them.
             model: of the network that is to follow them, a part of its embedding each.
+            stop: asked on all ranks alike, and answered so.
 
         Raises:
             ConfigError: its embeddings have another size.
             DataError: the store's points cannot be read.
             ModelError: a teacher cannot be had.
         """
-        self._teachers = [teacher.to(device) for teacher in on_all_ranks(lambda: [load_teacher(n) for n in teachers])]
-        world = World.current()
-        self._store, self._points, self._device = store, store.points(quiet=world.rank > 0), device
-        sizes = [part.shape[1] for part in self._taught(np.zeros(1, dtype=np.int64))]
+        school = on_all_ranks(lambda: _School(teachers, store, device))
+        sizes = [part.shape[1] for part in school.taught(np.zeros(1, dtype=np.int64))]
         if sizes != [model.embedding_size // model.parts] * model.parts:
             raise ConfigError(
                 f"the teachers' embeddings have {' and '.join(map(str, sizes))} values; set model.parts to "
                 f"{len(sizes)} and model.embedding-size to {sum(sizes)}, with teachers of equal sizes"
             )
-        self._rows = self._all_taught(world, sum(sizes))
-
-    def __call__(self, rows: np.ndarray) -> Tensor:
-        """(B,) rows of the store to (B, D) float32, each teacher's part of length 1."""
-        return self._rows[rows]
-
-    def _all_taught(self, world: World, values: int) -> Tensor:
-        """(N, D = values), of which each rank works out its share."""
-        own = np.array_split(np.arange(len(self._store)), world.size)[world.rank]
+        world = World.current()
+        own = np.array_split(np.arange(len(store)), world.size)[world.rank]
         quiet = (lambda line: None) if world.rank else None
-        parts = []
-        with Progress("teachers", total=len(self._store), unit="photos", write=quiet) as progress:
-            for start in range(0, len(own), _TOGETHER):
+        parts = [torch.zeros(0, sum(sizes), device=device)]
+        with Progress("teachers", total=len(store), unit="photos", write=quiet) as progress:
+            for start in range(
+                0, -(-len(store) // world.size), _TOGETHER
+            ):  # as often on each rank: `stop` is collective
                 rows = own[start : start + _TOGETHER]
-                parts.append(torch.cat(self._taught(rows), dim=1))
-                progress.add(len(rows) * world.size)  # the others are about as far
-        mine = torch.cat(parts) if parts else torch.zeros(0, values, device=self._device)
-        return gather(mine)[0].cpu()
+                if len(rows):
+                    parts.append(torch.cat(school.taught(rows), dim=1))
+                progress.add(min(len(rows) * world.size, len(store) - start * world.size))  # others are about as far
+                if stop():
+                    return None
+        return cls(gather(torch.cat(parts))[0].cpu())
+
+
+class _School:
+    """Teachers, and the photos that they are shown."""
+
+    def __init__(self, teachers: Sequence[str], store: CropStore, device: torch.device) -> None:
+        self._teachers = [load_teacher(name).to(device) for name in teachers]
+        self._store, self._points, self._device = store, store.points(quiet=World.current().rank > 0), device
 
     @torch.no_grad()
-    def _taught(self, rows: np.ndarray) -> list[Tensor]:
+    def taught(self, rows: np.ndarray) -> list[Tensor]:
         """Of each teacher, the sum of what it makes of the faces and of their mirror images."""
         crops = self._store.pixels([Shot(int(row), masked=False) for row in rows], CROP_SIZE)
         faces = torch.from_numpy(crops).to(self._device).float() / 255

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,8 @@ class Work:
     """An epoch's or a stage's metrics as a line."""
     learned_from: Callable[[State], dict[str, Any]] = lambda _: {}
     """What the bundle says of the training of a checkpoint beside its settings."""
+    weights: dict[str, Any] = field(default_factory=dict)
+    """By which files' digests a run is told from one of the same settings, and what the bundle says of them."""
     free: tuple[str, ...] = ()
     """Settings that may change when the run goes on."""
 
@@ -67,6 +69,7 @@ def _embedder(config: TrainConfig) -> Work:
         network.load_state_dict(state["average"] or state["model"])
         return network
 
+    taught = {"teachers_sha256": _digests(config.teachers)} if config.teachers else {}
     places = {"data": absolute(config.data), "init": None if config.init is None else _placed(config.init)}
     return Work(
         settings=asdict(config.loop()) | places | {"teachers": tuple(map(_placed, config.teachers))},
@@ -75,7 +78,8 @@ def _embedder(config: TrainConfig) -> Work:
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
         sentence=_epoch_sentence,
-        learned_from=lambda _: {"teachers_sha256": _digests(config.teachers)},
+        learned_from=lambda _: taught,
+        weights=taught,
         free=("epochs",),
     )
 

@@ -8,6 +8,7 @@ from raymask.data.crops import CropStore
 from raymask.data.disguise import photographed, recoloured, with_object
 from raymask.data.redraw import Redraw, row_at
 from raymask.data.sampler import Shot
+from raymask.errors import DataError
 from raymask.faces.alignment import MIRRORED
 from raymask.faces.masks.draw import draw_mask_layers
 from raymask.faces.masks.looks import TRAIN_LOOKS
@@ -34,6 +35,18 @@ def test_landmarks_and_points_are_those_of_the_rows(prepared):
         (row,) = (row for row in rows if row["image"] == jpeg)
         assert np.abs(found - np.array(row["landmarks"])).max() <= 1 / 8
         assert np.abs(points[number] - np.array(row["points"])).max() <= 1 / 8
+
+
+def test_a_file_with_other_rows_than_the_index_says_is_named(prepared, tmp_path):
+    import shutil
+
+    import pyarrow.parquet as pq
+
+    copy = shutil.copytree(prepared, tmp_path / "copy")
+    file = min((copy / "split=train").glob("*.parquet"))
+    pq.write_table(pq.read_table(file).slice(1), file)
+    with pytest.raises(DataError, match=rf"{file.name} has no points that can be read"):
+        CropStore(str(copy), "train").points(quiet=True)
 
 
 def test_what_is_not_covered_stays(face):

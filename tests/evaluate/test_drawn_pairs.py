@@ -38,6 +38,6 @@ def test_a_person_is_in_one_fold():
 
 
 def test_more_than_there_are_is_refused():
-    with pytest.raises(DataError, match=r"47 pairs were asked for; these photos make 46 of one person"):
+    with pytest.raises(DataError, match=r"47 pairs of either sort were asked for, and these photos make 46"):
         draw_pairs(PHOTOS, 47, ordered=False, seed=0)
     assert len(draw_pairs(PHOTOS, 46, ordered=False, seed=0)) == 92

@@ -173,9 +173,11 @@ def test_facenet_with_other_files(tmp_path):
         load_recogniser(f"facenet:{tmp_path}/other.pt")
 
 
-@pytest.mark.parametrize("spec", ["", "arcface", "dlib:x", "onnx", "onnx:", "bundle:", "facenet:", "python", "fused"])
+@pytest.mark.parametrize("spec", ["", "arcface", "dlib:x", "onnx", "onnx:", "bundle:", "facenet:", "python", "fused:"])
 def test_unknown_specs_say_what_is_known(spec):
-    with pytest.raises(ConfigError, match=r"it takes one of dlib, facenet\[:WEIGHTS\], onnx:FILE, bundle:DIR, mrii:"):
+    with pytest.raises(
+        ConfigError, match=r"it takes one of maskfacenet, mrii, fused, dlib, facenet\[:WEIGHTS\], onnx:"
+    ):
         load_recogniser(spec)
 
 

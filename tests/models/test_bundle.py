@@ -70,6 +70,24 @@ def test_a_bundle_to_give_away_is_half_as_large_and_names_no_folder(model, tmp_p
     assert all(value.dtype != torch.float16 for value in loaded.model.state_dict().values())
 
 
+def test_nothing_but_a_bundle_is_replaced_by_one_to_give_away(bundle, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").touch()
+    with pytest.raises(ModelError, match="photos is no bundle"):
+        ship_bundle(bundle, tmp_path / "photos")
+    assert (tmp_path / "photos" / "me.jpg").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match=r"cannot be written"):
+        ship_bundle(bundle, tmp_path / "file" / "given")
+    ship_bundle(bundle, bundle)
+    assert load_bundle(bundle).config["metrics"] == {"loss": 0.5}
+
+
+def test_a_fusion_with_files_is_not_copied_without_them(fused_bundle, tmp_path):
+    with pytest.raises(ModelError, match="copy its folder as it is"):
+        ship_bundle(fused_bundle, tmp_path / "given")
+
+
 def test_missing_and_damaged_bundles_are_named(bundle, tmp_path):
     with pytest.raises(ModelError, match=r"nowhere is no bundle.*jobs/train.py"):
         load_bundle(tmp_path / "nowhere")

@@ -40,7 +40,9 @@ def test_crops_become_embeddings(backbone):
 @pytest.mark.parametrize(("head", "parts"), [("table1", 1), ("linear", 2)])
 def test_in_use_a_mirrored_network_sees_a_face_and_its_mirror_image_alike(head, parts):
     model = MaskFaceNet(
-        MaskFaceNetConfig(backbone="resnet18", input_size=64, embedding_size=32, mirrored=True, head=head, parts=parts)
+        MaskFaceNetConfig(
+            backbone="resnet18", input_size=64, embedding_size=32, mirrored=True, head=head, parts=parts, dropout=0
+        )
     )
     crops = torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8)
     model.eval()

@@ -19,7 +19,7 @@ from raymask.models.teacher import load_teacher
 from raymask.train.around import Surroundings
 from raymask.train.config import DistilConfig, LoopConfig, LossConfig, OptimiserConfig, SoftmaxConfig
 from raymask.train.loop import train
-from raymask.train.targets import Targets
+from raymask.train.targets import Targets, _School
 
 CPU = torch.device("cpu")
 
@@ -51,7 +51,7 @@ def store(prepared) -> CropStore:
 
 
 def test_targets_are_what_the_teacher_makes_of_the_bare_face_and_its_mirror_image(store):
-    targets = Targets(("dlib", "dlib"), store, MaskFaceNetConfig(embedding_size=256, parts=2), CPU)
+    targets = Targets.ask(("dlib", "dlib"), store, MaskFaceNetConfig(embedding_size=256, parts=2), CPU)
     found = targets(np.array([5, 2, 5]))
     assert torch.equal(found[0], found[2])
     assert torch.equal(found[:, :128], found[:, 128:])
@@ -66,17 +66,26 @@ def test_targets_are_what_the_teacher_makes_of_the_bare_face_and_its_mirror_imag
 
 def test_each_face_is_shown_to_the_teacher_once_and_before_the_training(store, monkeypatch):
     shown = []
-    taught = Targets._taught
-    monkeypatch.setattr(Targets, "_taught", lambda self, rows: shown.extend(rows.tolist()) or taught(self, rows))
-    targets = Targets(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)
+    taught = _School.taught
+    monkeypatch.setattr(_School, "taught", lambda self, rows: shown.extend(rows.tolist()) or taught(self, rows))
+    targets = Targets.ask(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)
     targets(np.array([3, 1, 3]))
     assert shown == [0, *range(len(store))]  # one before, to learn the embedding's size
+
+
+def test_who_asks_the_teachers_can_be_stopped(config, monkeypatch):
+    monkeypatch.setattr("raymask.train.targets._TOGETHER", 8)
+    asked, saved = [], []
+    around = Surroundings(stop=lambda: asked.append(1) or len(asked) == 2, save=saved.append)
+    assert not train(config, around).finished
+    assert len(asked) == 2
+    assert saved == []
 
 
 def _asked_by_one_of_three(rank: int, port: int, data: str, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=3)
-    targets = Targets(("dlib",), CropStore(data, "train"), MaskFaceNetConfig(embedding_size=128), CPU)
+    targets = Targets.ask(("dlib",), CropStore(data, "train"), MaskFaceNetConfig(embedding_size=128), CPU)
     torch.save(targets(np.arange(32)), f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -86,7 +95,7 @@ def test_workers_share_the_asking_and_know_all_the_answers(store, prepared, tmp_
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     mp.spawn(_asked_by_one_of_three, args=(port, str(prepared), str(tmp_path)), nprocs=3)
-    alone = Targets(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)(np.arange(32))
+    alone = Targets.ask(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)(np.arange(32))
     for rank in range(3):
         torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), alone, rtol=1e-4, atol=1e-5)
 

@@ -42,8 +42,8 @@ def draw_mask_layers(
     where there is none of it; its shadow is no part of it."""
     look = parse_look(kind)
     wear = choose(look, seed)
-    _check_photo(photo)
-    points = _checked_landmarks(landmarks)
+    check_photo(photo)
+    points = checked_landmarks(landmarks)
     fit = fit_head(points)
     masked, covered, opaque = photo.copy(), *(np.zeros(photo.shape[:2], np.uint8) for _ in range(2))
     placed = place(fit, wear, photo.shape)
@@ -59,7 +59,8 @@ def draw_mask_layers(
     return masked, covered, opaque
 
 
-def _check_photo(photo: NDArray[np.uint8]) -> None:
+def check_photo(photo: NDArray[np.uint8]) -> None:
+    """Raise ImageError if no mask can be drawn on it."""
     if not isinstance(photo, np.ndarray) or photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
         found = f"{photo.dtype} {photo.shape}" if isinstance(photo, np.ndarray) else type(photo).__name__
         raise ImageError(f"A photo to mask must be an array (H, W, 3) of uint8 RGB, not {found}.")
@@ -67,7 +68,8 @@ def _check_photo(photo: NDArray[np.uint8]) -> None:
         raise ImageError(f"A photo to mask must be at least 8 pixels high and wide, not {photo.shape[:2]}.")
 
 
-def _checked_landmarks(landmarks: Floats) -> Floats:
+def checked_landmarks(landmarks: Floats) -> Floats:
+    """(68, 2) float64. Raises ConfigError for another shape or numbers that are none."""
     points = np.asarray(landmarks, dtype=np.float64)
     if points.shape != (68, 2):
         raise ConfigError(f"A mask needs 68 landmarks as an array (68, 2) of x and y, not {points.shape}.")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raymask.faces.masks import shapes, textures
+from raymask.faces.masks.draw import check_photo, checked_landmarks
 from raymask.faces.masks.looks import choose, parse_look
 
 Floats = NDArray[np.float64]
@@ -29,7 +30,10 @@ def draw_flat_mask(
 
     Of a look only fabric and colours count, not how it is worn.
     """
-    wear = choose(parse_look(kind), seed)
+    look = parse_look(kind)
+    wear = choose(look, seed)
+    check_photo(photo)
+    points = six_points(checked_landmarks(landmarks))
     drawn = shapes.pattern(wear.kind, wear.creases, _PPU)
     layers = textures.paint(wear.texture, wear.variant, _PPU)
     first, second = (layer[..., None].astype(np.float32) / 255 for layer in layers[:2])
@@ -37,13 +41,14 @@ def draw_flat_mask(
     picture = (ground + first * (one - ground) + second * (two - ground)) * drawn.shade[..., None]
     picture = np.clip(picture * np.array(wear.tint, np.float32), 0, 255).astype(np.uint8)
     corners = (_CORNERS - (shapes.LEFT, shapes.TOP)) * _PPU - 0.5
-    matrix, _ = cv2.findHomography(corners, six_points(np.asarray(landmarks, np.float64)))
+    matrix, _ = cv2.findHomography(corners, points)
     if matrix is None:
         return photo.copy(), np.zeros(photo.shape[:2], np.uint8)
     size = photo.shape[1::-1]
     laid = cv2.warpPerspective(picture, matrix, size)
     mask_map = np.where(cv2.warpPerspective(drawn.alpha, matrix, size) > 0.5, 255, 0).astype(np.uint8)
-    return np.where(mask_map[..., None] > 0, laid, photo), mask_map
+    masked = np.where(mask_map[..., None] > 0, laid, photo)
+    return masked, mask_map if look.is_mask else np.zeros_like(mask_map)
 
 
 def six_points(landmarks: Floats) -> Floats:

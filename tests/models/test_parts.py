@@ -1,0 +1,51 @@
+"""Names of recognisers: those that come with raymask stand for their bundles everywhere."""
+
+import pytest
+
+from raymask.errors import ConfigError
+from raymask.evaluate.fused_bundle import collect, moved
+from raymask.evaluate.table import short_names
+from raymask.models.bundle import SHIPPED
+from raymask.models.parts import MriiParts, check_movable, resolved
+
+EMBEDDER = f"bundle:{SHIPPED / 'maskfacenet'}"
+
+
+def test_names_stand_for_bundles():
+    assert resolved("maskfacenet") == EMBEDDER
+    assert resolved("fused") == f"fused:{SHIPPED / 'fused'}"
+    assert resolved("mrii") == f"mrii:{SHIPPED / 'segmenter'},{SHIPPED / 'inpainter'},{EMBEDDER}"
+    assert resolved("dlib") == "dlib"
+    assert resolved("bundle:maskfacenet") == "bundle:maskfacenet"
+
+
+def test_mrii_alone_and_with_a_named_embedder_has_parts():
+    assert MriiParts.of("mrii") == (str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), EMBEDDER)
+    assert MriiParts.of("mrii:a,b,maskfacenet") == ("a", "b", EMBEDDER)
+    with pytest.raises(ConfigError, match="it takes mrii:SEGMENTER,INPAINTER,EMBEDDER"):
+        MriiParts.of("mrii:a,b")
+
+
+def test_what_a_fusion_can_hold_or_name():
+    for spec in ("maskfacenet", "mrii", "dlib", "onnx:a", "bundle:a", "mrii:a,b,maskfacenet", "mrii:a,b,dlib"):
+        check_movable(spec)
+    for spec in ("fused", "fused:a", "python:a:b", "mrii:a,b,python:c:d"):
+        with pytest.raises(ConfigError, match="cannot be part of a bundle"):
+            check_movable(spec)
+
+
+def test_a_fusion_names_what_comes_with_raymask_and_does_not_copy_it(tmp_path):
+    for name in ("maskfacenet", "mrii"):
+        assert collect(name, tmp_path, "parts/0") == name
+        assert moved(name, tmp_path / "elsewhere") == resolved(name)
+    assert list(tmp_path.iterdir()) == []
+    assert moved("bundle:parts/0", tmp_path) == f"bundle:{tmp_path / 'parts/0'}"
+
+
+def test_tables_show_the_names():
+    assert short_names(["maskfacenet", "mrii", "fused", "fused:a/b"]) == {
+        "maskfacenet": "maskfacenet",
+        "mrii": "mrii",
+        "fused": "fused",
+        "fused:a/b": "fused:b",
+    }
