@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from raymask.evaluate.drawn_pairs import draw_pairs
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.people import choose_photos
-from raymask.evaluate.probes import Probes
+from raymask.evaluate.probes import Probe, Probes
 from raymask.evaluate.protocol_gallery import gallery_scores, ranks
 from raymask.evaluate.recognisers import Recogniser, load_recogniser
 from raymask.evaluate.table import as_json, blocks, differences, percent, sample, short_names
@@ -41,8 +41,12 @@ from raymask.evaluate.trial_batch import BatchTrial
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.evaluate.trial_pairs import PairsTrial
 from raymask.faces.masks.looks import parse_look
+from raymask.models.bundle import SHIPPED, load_bundle
+from raymask.models.fusion import Fusion
 
 PEOPLE = str(Path(__file__).parent / "lfw_splits.json")
+PARTS = ("maskfacenet", "mrii")
+"""Of the fusion that comes with raymask."""
 FACES = (80, 60, 40)
 """Pixels of the longer side of the face's box, to which photos are shrunk in the table of sizes."""
 
@@ -71,33 +75,24 @@ class RealPeopleConfig:
 
 
 class Smaller(Probes):
-    """Photos shrunk so that the subject's face is of one size; masks are drawn before."""
+    """Masked photos shrunk so that the subject's face is of one size; bare ones stay."""
 
-    def __init__(self, probes: Probes, face: int) -> None:
-        self._probes, self._face = probes, face
-
-    def bare(self, photo: Photo) -> np.ndarray:
-        return self._shrunk(self._probes.bare(photo), self._probes.bare(photo))
+    def __init__(self, images: Folder, *, masks: Sequence[str], seed: int, face: int) -> None:
+        super().__init__(images, masks=masks, seed=seed)
+        self._face = face
 
     def masked(self, photo: Photo, bare: np.ndarray) -> np.ndarray | None:
-        whole = self._probes.bare(photo)
-        masked = self._probes.masked(photo, whole)
-        return None if masked is None else self._shrunk(masked, whole)
-
-    def _shrunk(self, shown: np.ndarray, bare: np.ndarray) -> np.ndarray:
-        face = shared_finder()(bare)
-        if face is None:
-            return shown
+        masked, face = super().masked(photo, bare), shared_finder()(bare)
+        if masked is None or face is None:
+            return None
         scale = self._face / float(np.max(face.box[2:] - face.box[:2]))
-        if scale >= 1:
-            return shown
-        size = tuple(max(32, round(side * scale)) for side in shown.shape[1::-1])
-        return cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
+        size = tuple(max(32, round(side * scale)) for side in bare.shape[1::-1])
+        return masked if scale >= 1 else cv2.resize(masked, size, interpolation=cv2.INTER_AREA)
 
 
 def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
     """All tables."""
-    specs = ["dlib", *([config.baseline] if config.baseline else []), "maskfacenet", "mrii", "fused"]
+    specs = ["dlib", *([config.baseline] if config.baseline else []), *PARTS]
     recognisers = {spec: load_recogniser(spec) for spec in specs}
     asked = EvaluateConfig(
         protocol="gallery",
@@ -110,14 +105,18 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
     photos, _ = choose_photos(list_photos(Folder(images))[0], asked, least=2)
     fitted = Probes(Folder(images), masks=asked.masks, seed=0)
     flat = Probes(Folder(images), masks=asked.masks, seed=0, drawing="flat")
+
+    def small(face: int) -> Probes:
+        return Smaller(Folder(images), masks=asked.masks, seed=0, face=face)
+
     trial = GalleryTrial(photos, draws=asked.draws, seed=0)
     say(f"{len(trial.people)} people, {len(photos):,} photos, each bare and masked")
     pairs = {
         "pairs, one masked": PairsTrial(draw_pairs(photos, config.pairs, ordered=True, seed=0), mask="one"),
         "pairs, bare": PairsTrial(draw_pairs(photos, min(config.pairs, 2000), ordered=False, seed=0), mask="none"),
     }
-    answers = embed_probes(trial.probes, fitted, recognisers)
-    flatly = masked_by(answers, embed_probes(trial.probes[len(photos) :], flat, recognisers))
+    answers = embed(trial.probes, fitted, recognisers)
+    flatly = masked_by(answers, embed(trial.probes[len(photos) :], flat, recognisers))
     many = [photo for photo in photos if sum(one.identity == photo.identity for one in photos) >= 6]
     tables = {
         "gallery": scored(trial, answers),
@@ -130,13 +129,24 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
         "photos": len(photos),
         "tables": tables,
         "rank1_masked_by_kind": by_kind(trial, answers, fitted),
-        "rank1_by_face_size": by_size(trial, answers, fitted, recognisers) if config.sizes else {},
+        "rank1_by_face_size": by_size(trial, answers, small, recognisers) if config.sizes else {},
         "not_found": {name: misses(answer, trial) for name, answer in answers.items()},
         "milliseconds_a_probe": {
             name: round(1e3 * answer.seconds / len(trial.probes), 1) for name, answer in answers.items()
         },
-        "milliseconds_an_identify_on_one_core": on_one_core(recognisers["fused"], fitted, photos),
+        "milliseconds_an_identify_on_one_core": on_one_core(load_recogniser("fused"), fitted, photos),
     }
+
+
+def embed(wanted: Sequence[Probe], probes: Probes, recognisers: Mapping[str, Recogniser]) -> dict[str, Embedded]:
+    """All answers, and the fusion's, which is made of its parts' without asking them again."""
+    answers = embed_probes(wanted, probes, recognisers)
+    fusion = load_bundle(SHIPPED / "fused", "Fusion").model
+    assert isinstance(fusion, Fusion)
+    assert fusion.config.parts == PARTS
+    parts = [answers[name] for name in PARTS]
+    rows = fusion([torch.from_numpy(part.embeddings) for part in parts]).numpy()
+    return answers | {"fused": Embedded(rows, parts[0].found | parts[1].found, seconds=sum(p.seconds for p in parts))}
 
 
 def scored(trial: Trial, answers: Answers) -> dict[str, Any]:
@@ -182,34 +192,25 @@ def by_kind(trial: GalleryTrial, answers: Answers, probes: Probes) -> dict[str, 
 
 
 def by_size(
-    trial: GalleryTrial, answers: Answers, probes: Probes, recognisers: Mapping[str, Recogniser]
+    trial: GalleryTrial, answers: Answers, small: Callable[[int], Probes], recognisers: Mapping[str, Recogniser]
 ) -> dict[str, Any]:
-    """Rank-1 of bare and of masked probes whose faces are small, against photos of full size."""
+    """Rank-1 of masked probes whose faces are small, against photos of full size."""
     tables = {}
     for face in FACES:
-        small = embed_probes(trial.probes, Smaller(probes, face), recognisers)
-        mixed = {
-            name: Embedded(
-                np.concatenate([answers[name].embeddings, one.embeddings]),
-                np.concatenate([answers[name].found, one.found]),
-            )
-            for name, one in small.items()
-        }
-        tables[f"{face} pixels"] = shares(trial, mixed, {"bare": ~trial.masked, "masked": trial.masked}, small=True)
+        shrunk = embed(trial.probes[len(trial.photos) :], small(face), recognisers)
+        tables[f"{face} pixels"] = shares(trial, masked_by(answers, shrunk), {f"masked, {face} pixels": trial.masked})
     return tables
 
 
-def shares(
-    trial: GalleryTrial, answers: Answers, groups: Mapping[str, np.ndarray], *, small: bool = False
-) -> dict[str, Any]:
-    """Rank-1 of groups of probes; `small`: probes are the second half of the answers, enrolled photos of the first."""
+def shares(trial: GalleryTrial, answers: Answers, groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Rank-1 of groups of probes."""
     names, weights = short_names(list(answers)), draw_weights(len(trial.people), 2000, 0)
     table: dict[str, Any] = {}
     for name, answer in answers.items():
         hits = {group: np.zeros(len(trial.people)) for group in groups}
         counts = {group: np.zeros(len(trial.people)) for group in groups}
         for enrolled in trial.enrolled:
-            scores = gallery_scores(answer.embeddings, answer.found, enrolled)[-len(trial.probes) :]
+            scores = gallery_scores(answer.embeddings, answer.found, enrolled)
             right, asked = ranks(scores, trial.identities) <= 1, trial.is_probe(enrolled)
             for group, inside in groups.items():
                 counts[group] += sums_by_person(inside & asked, trial.identities, len(trial.people))
@@ -218,8 +219,7 @@ def shares(
         table[names[name]] = figures
     heads = [f"{group} ({int(counts[group].sum() / len(trial.enrolled)):,} probes)" for group in groups]
     columns = [(name, [percent(part[group]) for group in groups]) for name, part in table.items()]
-    say("rank-1" + (", small faces" if small else ", masked, by kind of mask"))
-    say(blocks("%, with 95% interval", heads, columns) + "\n")
+    say(blocks("rank-1, %, with 95% interval", heads, columns) + "\n")
     return table
 
 
