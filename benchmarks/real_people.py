@@ -31,6 +31,7 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.drawn_pairs import draw_pairs
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.onnx import OnnxRecogniser
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probe, Probes
 from raymask.evaluate.protocol_gallery import gallery_scores, ranks
@@ -40,7 +41,10 @@ from raymask.evaluate.trial import Trial
 from raymask.evaluate.trial_batch import BatchTrial
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.evaluate.trial_pairs import PairsTrial
+from raymask.faces import Face
+from raymask.faces.alignment import align
 from raymask.faces.masks.looks import parse_look
+from raymask.models.aligner import shipped_point_finder
 from raymask.models.bundle import SHIPPED, load_bundle
 from raymask.models.fusion import Fusion
 
@@ -63,7 +67,8 @@ class RealPeopleConfig:
     people: str = f"{PEOPLE}:test"
     """JSON file of person to split, and which."""
     baseline: str | None = None
-    """Another recogniser to compare with, such as onnx:FILE."""
+    """Another recogniser to compare with, such as onnx:FILE, which is measured on the aligner's points, too: how much
+    of the difference is alignment?"""
     max_photos: int = 8
     """Photos of a person at most, drawn by seed."""
     pairs: int = 3000
@@ -72,6 +77,13 @@ class RealPeopleConfig:
     """Ask about small faces, too."""
     out: str | None = None
     """Folder for table.json; null: none."""
+
+
+class OnnxByAligner(OnnxRecogniser):
+    """A network for bare faces on the points that raymask's aligner finds instead of the detector's."""
+
+    def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
+        return align(photo, shipped_point_finder()(photo, face.points))
 
 
 class Smaller(Probes):
@@ -94,6 +106,8 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
     """All tables."""
     specs = ["dlib", *([config.baseline] if config.baseline else []), *PARTS]
     recognisers = {spec: load_recogniser(spec) for spec in specs}
+    if config.baseline is not None and config.baseline.startswith("onnx:"):
+        recognisers[f"{config.baseline} by our aligner"] = OnnxByAligner(config.baseline.removeprefix("onnx:"))
     asked = EvaluateConfig(
         protocol="gallery",
         recognisers=tuple(specs),

@@ -17,13 +17,13 @@ WITHOUT_OPTIONS = ("GallerySearch", "GalleryWriter")
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_serve_and_the_graph_know_all_of_it(name, fused_bundle, tmp_path):
+def test_serve_and_the_graph_know_all_of_it(name, tmp_path):
     from ray.serve.schema import ServeDeploySchema
 
     document = yaml.safe_load((FOLDER / name).read_text())
     ServeDeploySchema.model_validate(document)
     (application,) = document["applications"]
-    here = {"models": {"fused": str(fused_bundle)}, "gallery": str(tmp_path / "gallery"), "keys": None}
+    here = {"gallery": str(tmp_path / "gallery"), "keys": None}
     args = {**application["args"], **here}
     api = build(args)._bound_deployment
     config = from_mapping(ServiceConfig, args, "args")

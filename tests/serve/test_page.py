@@ -13,9 +13,10 @@ import pytest
 import uvicorn
 
 from raymask.serve.app import create_app
-from raymask.serve.config import Policy, ThresholdPair
+from raymask.serve.config import Policy
 from raymask.serve.keys import Key
-from raymask.serve.local import LocalGallery
+from raymask.serve.local import LocalGallery, LocalStages
+from raymask.serve.plan import ModelsConfig, Plan
 from raymask.serve.service import Service
 
 CHROMIUM = shutil.which("chromium")
@@ -41,12 +42,22 @@ def keys() -> Callable[[], tuple[Key, ...]] | None:
     return None
 
 
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    """Of the models that come with raymask."""
+    return Plan.of(ModelsConfig())
+
+
+@pytest.fixture(scope="module")
+def stages(plan) -> LocalStages:
+    return LocalStages(plan)
+
+
 @pytest.fixture
 def address(plan, stages, tmp_path, keys) -> Iterator[str]:
-    """The service under uvicorn. The tested embedder has learned nothing, so thresholds are looser than for others."""
+    """The service under uvicorn, deciding by the thresholds that its models were calibrated for."""
     gallery = LocalGallery(str(tmp_path / "gallery"), plan.space)
-    policy = Policy(masked=ThresholdPair(match=0.5, review=0.4), bare=ThresholdPair(match=0.5, review=0.4))
-    service = Service(plan, stages, gallery, policy)
+    service = Service(plan, stages, gallery, Policy())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
