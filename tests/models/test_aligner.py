@@ -57,8 +57,8 @@ def test_sizes_out_of_range_are_refused(settings, sentence):
 def test_under_masks_never_trained_on_the_shipped_aligner_is_nearer_than_the_detector(demo_faces):
     """On invented faces, of which it has seen none; where bare, the detector's points are the truth."""
     find, away = shipped_point_finder(), []
-    for number, folder in enumerate(sorted(demo_faces.iterdir())):
-        path = sorted(folder.glob("*.jpg"))[1]
+    paths = [path for folder in sorted(demo_faces.iterdir()) for path in sorted(folder.glob("*.jpg"))[:3]]
+    for number, path in enumerate(paths):
         photo = decode_photo(path.read_bytes(), path.name)
         face = subject(detect(photo), photo.shape)
         masked, _ = draw_mask(photo, face.landmarks, TEST_LOOKS[number % len(TEST_LOOKS)], number)
@@ -68,7 +68,8 @@ def test_under_masks_never_trained_on_the_shipped_aligner_is_nearer_than_the_det
         eyes = np.linalg.norm(face.points[1] - face.points[0])
         answers = (find(photo, face.points), seen.points, find(masked, seen.points))
         away.append([np.linalg.norm(points - face.points, axis=1).mean() / eyes for points in answers])
-    assert len(away) >= 6
-    bare, detected, found = np.median(away, axis=0)
+    assert len(away) >= 18
+    bare, detected, found = np.mean(away, axis=0)
     assert bare < 0.12
-    assert found < 0.8 * detected
+    assert found < 0.9 * detected, (found, detected)
+    assert np.max(away, axis=0)[2] < np.max(away, axis=0)[1]
