@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from raymask.data.crops import CropStore
 from raymask.data.redraw import Redraw
+from raymask.faces.alignment import places
 from raymask.models.aligner import TEMPLATE, FaceAligner
 from raymask.train.align_config import AlignConfig
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
-from raymask.train.course import Course, Stage, run_course, settings_of, started
-from raymask.train.distributed import World, all_sum, on_all_ranks, prepare_batch_norm, sum_gradients
+from raymask.train.course import run_course
+from raymask.train.distributed import World, all_sum
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
-from raymask.train.optimiser import warm_cosine
 from raymask.train.picture_grid import picture_grid
+from raymask.train.single_stage import SingleStage
 from raymask.train.validate import validation_store
 
 PICTURES = 6
@@ -45,22 +45,15 @@ def train_aligner(
     return run_course(AlignerCourse(config, device), around or Surroundings(), resume=resume)
 
 
-class AlignerCourse(Course):
+class AlignerCourse(SingleStage):
     """Teaches an aligner to find the five points."""
 
     config: AlignConfig
     teaches = "an aligner"
+    name, loss_name = "aligner", "away"
 
     def __init__(self, config: AlignConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
-        self.batch, self.measure_every = config.batch, config.measure_every
-        self.stages = [Stage("aligner", config.steps)]
-        torch.manual_seed(config.seed)
-        self.network = on_all_ranks(lambda: started(FaceAligner(config.model), config.start))
-        self.settings = settings_of(config)
-        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
-        prepare_batch_norm(self.network, chunked=False)
-        self.networks: Mapping[str, nn.Module] = {"aligner": self.network}
+        super().__init__(config, device, lambda: FaceAligner(config.model))
 
     def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
         """A split's faces, drawn as differently as can be, and misplaced a little farther than a detector does."""
@@ -81,23 +74,9 @@ class AlignerCourse(Course):
             stray=0.02,
         )
 
-    def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
-        """AdamW; weight decay as its authors set it."""
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.config.learning_rate)
-        return {"aligner": self.optimiser}
-
-    def learn(self, stage: int, step: int, batch: DrawnBatch) -> dict[str, Tensor]:
-        """One step, on this rank's share of the photos; the loss is `away` of the batch."""
-        self.network.train()
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * warm_cosine(step, self.config.steps)
-        self.optimiser.zero_grad()
-        away = distances(self.run(self.network, batch.masked), batch.points)
-        share = away.mean() * batch.share
-        share.backward()
-        sum_gradients(self.network)
-        self.optimiser.step()
-        return {"away": share.detach()}
+    def losses(self, batch: DrawnBatch) -> Tensor:
+        """Mean distance of a face's points, as `distances`."""
+        return distances(self.run(self.network, batch.masked), batch.points).mean(1)
 
     @cached_property
     def _validation(self) -> FreshlyDrawn | None:
@@ -118,11 +97,12 @@ class AlignerCourse(Course):
         if self._validation is None:
             return {}
         self.network.eval()
+        begun_at = torch.from_numpy(places(TEMPLATE, self.config.model.input_size)).float().to(self.device)
         sums = torch.zeros(2, 3, dtype=torch.float64, device=self.device)  # bare, masked: found, begun, faces
         for batch in self._validation.first(self.config.validation_photos, at_once=_CHUNK, world=World.current()):
             worn = (batch.mask_map > 0).flatten(1).any(1).long()
             found = distances(self.network(batch.masked), batch.points).mean(1)
-            begun = distances(self.network.begun.expand_as(batch.points), batch.points).mean(1)
+            begun = distances(begun_at.expand_as(batch.points), batch.points).mean(1)
             sums.index_add_(0, worn, torch.stack([found, begun, torch.ones_like(found)], dim=1).double())
         bare, masked = all_sum(sums).tolist()
         return {

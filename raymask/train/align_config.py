@@ -8,32 +8,19 @@ from typing import Any
 from raymask.errors import ConfigError
 from raymask.models.config import AlignerConfig
 from raymask.train.config import RunConfig
-from raymask.train.course_config import CourseConfig
+from raymask.train.course_config import SingleStageConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignConfig(CourseConfig):
+class AlignConfig(SingleStageConfig):
     """All that decides what an aligner's training computes."""
 
-    steps: int = 3000
-    """Batches to learn from."""
-    batch: int = 32
-    """Photos in a batch, over all workers."""
-    learning_rate: float = 2e-3
-    """Of AdamW at its height; it rises over the first twentieth of the steps and falls to 0 along a cosine."""
     bare: float = 0.2
     """Share of the photos that wear no mask, 0 to under 1."""
     validation_photos: int = 400
     """Photos of the validation split that it is measured on, at most; 0: off."""
     model: AlignerConfig = field(default_factory=AlignerConfig)
     """The network."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.steps < 1:
-            raise ConfigError(f"steps must be 1 or more, not {self.steps}")
-        if not 0 <= self.bare < 1:
-            raise ConfigError(f"bare must be at least 0 and under 1, not {self.bare}")
 
 
 @dataclass(frozen=True, kw_only=True)

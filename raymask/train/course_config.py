@@ -52,3 +52,24 @@ class CourseConfig:
     def part_of(cls, config: CourseConfig) -> Self:
         """What the training itself needs of a configuration that also says where it runs."""
         return cls(**{entry.name: getattr(config, entry.name) for entry in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleStageConfig(CourseConfig):
+    """Settings that segmenter and aligner share."""
+
+    steps: int = 3000
+    """Batches to learn from."""
+    batch: int = 32
+    """Photos in a batch, over all workers."""
+    learning_rate: float = 2e-3
+    """Of AdamW at its height; it rises over the first twentieth of the steps and falls to 0 along a cosine."""
+    bare: float
+    """Share of the photos that wear no mask, 0 to under 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < 1:
+            raise ConfigError(f"steps must be 1 or more, not {self.steps}")
+        if not 0 <= self.bare < 1:
+            raise ConfigError(f"bare must be at least 0 and under 1, not {self.bare}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from raymask.data.crops import CropStore
 from raymask.data.redraw import Redraw
@@ -16,12 +15,12 @@ from raymask.losses.segmentation import segmentation_loss
 from raymask.models.segmenter import MaskSegmenter
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
-from raymask.train.course import Course, Stage, run_course, settings_of, started
-from raymask.train.distributed import World, all_sum, on_all_ranks, prepare_batch_norm, sum_gradients
+from raymask.train.course import run_course
+from raymask.train.distributed import World, all_sum
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
-from raymask.train.optimiser import warm_cosine
 from raymask.train.picture_grid import picture_grid
 from raymask.train.segment_config import SegmentConfig
+from raymask.train.single_stage import SingleStage
 from raymask.train.validate import validation_store
 
 PICTURES = 6
@@ -46,22 +45,15 @@ def train_segmenter(
     return run_course(SegmenterCourse(config, device), around or Surroundings(), resume=resume)
 
 
-class SegmenterCourse(Course):
+class SegmenterCourse(SingleStage):
     """Teaches a segmenter to find masks."""
 
     config: SegmentConfig
     teaches = "a segmenter"
+    name, loss_name = "segmenter", "loss"
 
     def __init__(self, config: SegmentConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
-        self.batch, self.measure_every = config.batch, config.measure_every
-        self.stages = [Stage("segmenter", config.steps)]
-        torch.manual_seed(config.seed)
-        self.network = on_all_ranks(lambda: started(MaskSegmenter(config.model), config.start))
-        self.settings = settings_of(config)
-        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
-        prepare_batch_norm(self.network, chunked=False)
-        self.networks: Mapping[str, nn.Module] = {"segmenter": self.network}
+        super().__init__(config, device, lambda: MaskSegmenter(config.model))
 
     def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
         """A split's faces, drawn as differently as can be."""
@@ -71,23 +63,9 @@ class SegmenterCourse(Course):
         )
         return FreshlyDrawn(store, redraw, seed=config.seed, device=self.device, quiet=quiet)
 
-    def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
-        """AdamW; weight decay as its authors set it."""
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.config.learning_rate)
-        return {"segmenter": self.optimiser}
-
-    def learn(self, stage: int, step: int, batch: DrawnBatch) -> dict[str, Tensor]:
-        """One step, on this rank's share of the photos."""
-        self.network.train()
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * warm_cosine(step, self.config.steps)
-        self.optimiser.zero_grad()
-        losses = segmentation_loss(self.run(self.network, batch.masked), (batch.mask_map > 127).float())
-        share = losses.mean() * batch.share
-        share.backward()
-        sum_gradients(self.network)
-        self.optimiser.step()
-        return {"loss": share.detach()}
+    def losses(self, batch: DrawnBatch) -> Tensor:
+        """As `segmentation_loss`."""
+        return segmentation_loss(self.run(self.network, batch.masked), (batch.mask_map > 127).float())
 
     @cached_property
     def _validation(self) -> FreshlyDrawn | None:

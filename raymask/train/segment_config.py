@@ -9,34 +9,21 @@ from raymask.errors import ConfigError
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.config import SegmenterConfig
 from raymask.train.config import RunConfig
-from raymask.train.course_config import CourseConfig
+from raymask.train.course_config import SingleStageConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentConfig(CourseConfig):
+class SegmentConfig(SingleStageConfig):
     """All that decides what a segmenter's training computes."""
 
-    steps: int = 3000
-    """Batches to learn from."""
-    batch: int = 32
-    """Photos in a batch, over all workers."""
-    learning_rate: float = 2e-3
-    """Of AdamW at its height; it rises over the first twentieth of the steps and falls to 0 along a cosine."""
     masks: tuple[str, ...] = TRAIN_LOOKS
     """Masks to draw, as jobs/prepare.py takes them; most are given colours and prints that none of these has."""
     bare: float = 0.3
-    """Share of the photos that wear no mask, 0 to 1."""
+    """Share of the photos that wear no mask, 0 to under 1."""
     validation_photos: int = 200
     """Photos of the validation split that it is measured on, at most; 0: off."""
     model: SegmenterConfig = field(default_factory=SegmenterConfig)
     """The network."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.steps < 1:
-            raise ConfigError(f"steps must be 1 or more, not {self.steps}")
-        if not 0 <= self.bare < 1:
-            raise ConfigError(f"bare must be at least 0 and under 1, not {self.bare}")
 
 
 @dataclass(frozen=True, kw_only=True)
