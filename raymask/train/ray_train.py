@@ -241,7 +241,7 @@ def check_data(data: str) -> None:
         raise DataError(f"{data} holds no prepared training faces; make them with jobs/prepare.py --out {data}")
     if SUMMARY not in names:
         raise DataError(f"{data} is not prepared to its end; run jobs/prepare.py again, it continues")
-    if INDEX not in names or json.loads(Folder(data).read(PLAN))["format"] != FORMAT:
+    if not {INDEX, PLAN} <= set(names) or json.loads(Folder(data).read(PLAN))["format"] != FORMAT:
         raise DataError(f"{data} was prepared by another version of raymask; prepare again into another --out")
 
 

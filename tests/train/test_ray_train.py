@@ -1,5 +1,7 @@
 """Ray Train around the loop: two real workers, checkpoints, continuing under the same name, the bundle."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -75,6 +77,14 @@ def test_a_half_prepared_folder_is_refused(config, prepared, tmp_path):
     (tmp_path / "split=train" / "00000.parquet").touch()
     with pytest.raises(DataError, match=r"not prepared to its end; run jobs/prepare\.py again"):
         train_on_ray(replace(config, name="half", data=str(tmp_path)))
+
+
+def test_faces_that_another_version_prepared_are_refused(config, prepared, tmp_path):
+    copy = shutil.copytree(prepared, tmp_path / "earlier")
+    plan = json.loads((copy / "plan.json").read_text())
+    (copy / "plan.json").write_text(json.dumps(plan | {"format": 4}))
+    with pytest.raises(DataError, match=r"earlier was prepared by another version of raymask; prepare again"):
+        train_on_ray(replace(config, name="earlier", data=str(copy)))
 
 
 def test_more_workers_than_the_cluster_has_are_refused_at_once(config, prepared):

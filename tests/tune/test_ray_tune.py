@@ -121,5 +121,6 @@ def test_nobody_to_validate_with_is_refused(config, prepared, tmp_path):
     (tmp_path / "split=train" / "00000.parquet").touch()
     (tmp_path / "summary.json").write_text("{}")
     (tmp_path / "index.parquet").touch()
+    (tmp_path / "plan.json").write_text((prepared / "plan.json").read_text())
     with pytest.raises(DataError, match="holds nobody to validate with"):
         tune_on_ray(replace(config, name="novalidation", data=str(tmp_path)))
