@@ -1,4 +1,4 @@
-"""Masks drawn afresh on prepared crops, each time another way: what the segmenter and the inpainter learn from.
+"""Masks drawn afresh on prepared crops, each time another way: what all networks of ours may learn from.
 
 A prepared photo wears one mask for ever. Here the bare crop is shrunk to a size at which cameras may have seen it, a
 mask is drawn, and the result is brought to its final size turned, shifted and enlarged at random, in one resampling:

@@ -78,6 +78,11 @@ class EvaluateConfig:
         for look in self.masks:
             parse_look(look)
 
+    @property
+    def pairs_drawn(self) -> int | None:
+        """How many pairs of either sort are to be drawn; None: they are in a file, or none are asked for."""
+        return int(self.pairs) if self.pairs is not None and self.pairs.isdecimal() else None
+
     def _check_choices(self) -> None:
         for name, known in (
             ("protocol", get_args(ProtocolName)),
@@ -92,9 +97,9 @@ class EvaluateConfig:
         if self.protocol == "pairs":
             if self.pairs is None:
                 raise ConfigError("protocol pairs needs --pairs FILE, such as LFW's pairs.txt, or a number to draw")
-            if self.pairs.isdigit() and not 1 <= int(self.pairs) <= MOST_PAIRS:
+            if self.pairs_drawn is not None and not 1 <= self.pairs_drawn <= MOST_PAIRS:
                 raise ConfigError(f"pairs must be 1 to {MOST_PAIRS:,} to draw, not {self.pairs}")
-        if self.people is None and (self.protocol != "pairs" or (self.pairs or "").isdigit()):
+        if self.people is None and (self.protocol != "pairs" or self.pairs_drawn is not None):
             raise ConfigError(
                 f"protocol {self.protocol} needs --people FILE[:split], such as OUT/splits.json of prepare"
             )
@@ -106,13 +111,12 @@ class EvaluateConfig:
 
     def _check_misplaced(self) -> None:
         """Refuse options that the protocol would silently pass over."""
-        if self.protocol == "pairs" and not (self.pairs or "").isdigit():
-            misplaced = {"limit_people": self.limit_people is not None, "max_photos": self.max_photos is not None}
-        elif self.protocol != "pairs":
+        misplaced, of_file = {}, ""
+        if self.protocol != "pairs":
             misplaced = {"pairs": self.pairs is not None, "mask": self.mask != "none"}
-        else:
-            misplaced = {}
-        of_file = " with a file" if self.protocol == "pairs" else ""
+        elif self.pairs_drawn is None:
+            misplaced = {"limit_people": self.limit_people is not None, "max_photos": self.max_photos is not None}
+            of_file = " with a file"
         for name, given in misplaced.items():
             if given:
                 raise ConfigError(f"{name} has no effect on protocol {self.protocol}{of_file}; leave it out")

@@ -200,9 +200,9 @@ def _trial(config: EvaluateConfig) -> tuple[Trial, int]:
 
 def _pairs_trial(config: EvaluateConfig, photos: list[Photo]) -> tuple[PairsTrial, int]:
     assert config.pairs is not None  # the configuration refuses protocol pairs without
-    if config.pairs.isdigit():
+    if config.pairs_drawn is not None:
         chosen, left_out = choose_photos(photos, config, least=2)
-        drawn = draw_pairs(chosen, int(config.pairs), ordered=config.mask == "one", seed=config.seed)
+        drawn = draw_pairs(chosen, config.pairs_drawn, ordered=config.mask == "one", seed=config.seed)
         return PairsTrial(drawn, mask=config.mask), left_out
     folder, name = folder_and_name(config.pairs)
     text = folder.read(name).decode("utf-8", errors="replace")

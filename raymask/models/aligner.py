@@ -1,6 +1,6 @@
 """The aligner: where a face's eyes, nose tip and mouth corners lie, seen or covered by a mask.
 
-A detector's points stray on masked faces, by a tenth of the distance between the eyes at the mouth, and with them the
+A detector's points stray on masked faces, by a fifth of the distance between the eyes at the mouth, and with them the
 turn and the size of what an embedder is shown. The aligner looks at the face as those points would align it, and says
 where the detector would find them if the mask were off.
 

@@ -151,20 +151,19 @@ def ship_bundle(
     if bundle.config["model"] == "Fusion" and any("parts/" in part for part in bundle.config["arguments"]["parts"]):
         raise ModelError(f"{path} is a fusion with its parts' files; copy its folder as it is")
     folder = Path(target)
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         bundle_config(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        return save_bundle(
+            target,
+            bundle.model.half(),
+            preprocessing=bundle.config["preprocessing"],
+            thresholds=bundle.config["thresholds"] if thresholds is None else thresholds,
+            metrics=bundle.config["metrics"],
+            training=_without_folders(bundle.config["training"]),
+        )
     except OSError as error:
         raise ModelError(f"{folder} cannot be written ({error.strerror})") from None
-    return save_bundle(
-        target,
-        bundle.model.half(),
-        preprocessing=bundle.config["preprocessing"],
-        thresholds=bundle.config["thresholds"] if thresholds is None else thresholds,
-        metrics=bundle.config["metrics"],
-        training=_without_folders(bundle.config["training"]),
-    )
 
 
 def _without_folders(value: Any) -> Any:

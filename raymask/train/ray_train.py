@@ -259,5 +259,5 @@ def _bundle(config: RunConfig, work: Work, run: Folder, state: State) -> str:
         work.model(state),
         preprocessing=work.preprocessing,
         metrics=state["metrics"],
-        training={"settings": settings, **work.learned_from(state)},
+        training={"settings": settings, **work.weights, **work.learned_from(state)},
     )

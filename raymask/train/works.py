@@ -78,7 +78,6 @@ def _embedder(config: TrainConfig) -> Work:
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
         sentence=_epoch_sentence,
-        learned_from=lambda _: taught,
         weights=taught,
         free=("epochs",),
     )

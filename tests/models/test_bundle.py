@@ -45,8 +45,8 @@ def test_saving_again_replaces_the_bundle_whole(model, bundle):
 
 def test_a_bundle_to_give_away_is_half_as_large_and_names_no_folder(model, tmp_path):
     training = {
-        "data": "/home/me/prepared",
-        "teachers": ["dlib", "onnx:/home/me/a/face.onnx", "mrii:/x/seg,/x/in,bundle:/x/y"],
+        "data": "/faces/prepared",
+        "teachers": ["dlib", "onnx:/nets/a/face.onnx", "mrii:/x/seg,/x/in,bundle:/x/y"],
         "start": None,
         "seed": 3,
     }
@@ -77,6 +77,8 @@ def test_nothing_but_a_bundle_is_replaced_by_one_to_give_away(bundle, tmp_path):
         ship_bundle(bundle, tmp_path / "photos")
     assert (tmp_path / "photos" / "me.jpg").exists()
     (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match=r"file/config\.json cannot be read \(Not a directory\)"):
+        ship_bundle(bundle, tmp_path / "file")
     with pytest.raises(ModelError, match=r"cannot be written"):
         ship_bundle(bundle, tmp_path / "file" / "given")
     ship_bundle(bundle, bundle)

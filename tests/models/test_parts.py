@@ -1,11 +1,15 @@
 """Names of recognisers: those that come with raymask stand for their bundles everywhere."""
 
+import json
+import shutil
+
 import pytest
 
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, ModelError
 from raymask.evaluate.fused_bundle import collect, moved
+from raymask.evaluate.space import check_named, embedding_digest
 from raymask.evaluate.table import short_names
-from raymask.models.bundle import SHIPPED
+from raymask.models.bundle import SHIPPED, bundle_config, save_bundle
 from raymask.models.parts import MriiParts, check_movable, resolved
 
 EMBEDDER = f"bundle:{SHIPPED / 'maskfacenet'}"
@@ -49,3 +53,23 @@ def test_tables_show_the_names():
         "fused": "fused",
         "fused:a/b": "fused:b",
     }
+
+
+def test_a_fusion_of_another_maskfacenet_than_todays_is_refused(tmp_path):
+    check_named(SHIPPED / "fused")
+    other = shutil.copytree(SHIPPED / "fused", tmp_path / "earlier")
+    config = json.loads((other / "config.json").read_text())
+    config["training"]["named_sha256"]["maskfacenet"] = "0" * 64
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="earlier was calibrated for another maskfacenet"):
+        check_named(other)
+
+
+def test_the_aligner_counts_in_the_space_of_aligned_faces_alone(tmp_path):
+    from raymask.models.config import MaskFaceNetConfig
+    from raymask.models.embedder import MaskFaceNet
+
+    small = MaskFaceNetConfig(backbone="resnet18", input_size=64)
+    boxed = save_bundle(tmp_path / "boxed", MaskFaceNet(small), preprocessing={})
+    assert embedding_digest(f"bundle:{boxed}") == bundle_config(boxed)["sha256"]
+    assert embedding_digest("maskfacenet") != bundle_config(SHIPPED / "maskfacenet")["sha256"]
