@@ -62,11 +62,12 @@ def test_found_and_missed(probes, wanted, capsys):
     assert "12/12 probes" in capsys.readouterr().out
 
 
-def test_a_mask_that_cannot_be_drawn_costs_that_probe_only(probes, wanted, monkeypatch):
+def test_a_mask_that_cannot_be_drawn_costs_that_probe_only(folder, wanted, monkeypatch):
     def fail(*_):
         raise ValueError("odd face")
 
     monkeypatch.setattr("raymask.evaluate.probes.draw_mask", fail)
+    probes = Probes(Folder(folder), masks=TEST_LOOKS, seed=0)
     answer = embed_probes(wanted, probes, {"mean": Mean()})["mean"]
     assert answer.found.tolist() == [True] * 4 + [False] * 8
     assert "no mask could be drawn (ValueError: odd face)" in {miss.reason for miss in answer.misses}
