@@ -1,15 +1,35 @@
 """Prepare a folder of faces: find them, draw masks on them, crop them, split the people; on Ray Data."""
 
+from dataclasses import dataclass
+
 from raymask.cli import parse, run
 from raymask.data.prepare import PrepareConfig, prepare, preview
+from raymask.data.storage import absolute
+from raymask.errors import ConfigError
+from raymask.models.parts import UnmaskerParts
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig(PrepareConfig):
+    """What to prepare, and how."""
+
+    unmask: tuple[str, ...] | None = None
+    """SEGMENTER,INPAINTER: bundles that take each subject's mask off again, for an embedder of mrii: to learn from
+    faces that were painted so; every worker must reach them. null: masks stay on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unmask is not None and len(self.unmask) != 2:
+            raise ConfigError(f"unmask takes two bundles, SEGMENTER,INPAINTER, not {','.join(self.unmask)}")
 
 
 def main() -> None:
-    config = parse(PrepareConfig, __doc__)
+    config = parse(JobConfig, __doc__)
+    repainter = UnmaskerParts(*map(absolute, config.unmask)) if config.unmask else None
     if config.preview is not None:
-        print(f"look at {preview(config, config.preview)}")
+        print(f"look at {preview(config, config.preview, repainter)}")
         return
-    summary = prepare(config)
+    summary = prepare(config, repainter)
     print(f"{summary['rows']:,} of {summary['photos']:,} photos prepared, {summary['dropped']:,} dropped (see below)")
     for split, part in summary["splits"].items():
         print(f"  {split:5} {part['people']:6,} people {part['rows']:8,} photos")

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 
@@ -22,6 +23,34 @@ _OPEN_FILES = 256
 
 _READS_IN_FLIGHT = 16
 """Reads at once from storage that is not on this machine, where waiting and not reading takes the time."""
+
+
+class Crops(Protocol):
+    """Faces to learn from, N of them; any number of threads may read."""
+
+    @property
+    def people(self) -> list[str]:
+        """Names."""
+        ...
+
+    @property
+    def identities(self) -> np.ndarray:
+        """(N,) int64: which of `people` each photo shows."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def landmarks(self, *, quiet: bool = False) -> np.ndarray:
+        """(N, 68, 2) float16 in pixels of the crops."""
+        ...
+
+    def points(self, *, quiet: bool = False) -> np.ndarray:
+        """(N, 5, 2) float16, the detector's points on the bare faces, in pixels of the crops."""
+        ...
+
+    def pixels(self, shots: Sequence[Shot], size: int) -> np.ndarray:
+        """The crops as (B, 3, size, size) uint8 RGB. Raises DataError if one cannot be read or is no picture."""
+        ...
 
 
 class CropStore:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from raymask.faces.images import decode_photo, encode_jpeg, encode_png
 from raymask.faces.landmarks import Landmarks
 from raymask.faces.masks import draw_mask
 
+Repaint = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""A photo, (H, W, 3) uint8 RGB, and the box of a face in it, (4,), to the photo with the mask taken off that face."""
+
 
 def mask_choice(image_id: str, masks: Sequence[str], seed: int) -> tuple[str, int]:
     """Which of `masks` the photo wears, and the seed of its drawing: a hash, so that no other photo matters."""
@@ -29,11 +32,24 @@ class PhotoWorker:
     """Turns photos into rows of `prepared_schema`; holds the models, so make one a process."""
 
     def __init__(
-        self, *, masks: Sequence[str], seed: int, everybody: bool = False, landmarks: Landmarks = "dlib68"
+        self,
+        *,
+        masks: Sequence[str],
+        seed: int,
+        everybody: bool = False,
+        landmarks: Landmarks = "dlib68",
+        repaint: Repaint | None = None,
     ) -> None:
-        """`masks`: looks, one of which each photo's subject wears, with `everybody` all others in it too."""
+        """Load the detector's models.
+
+        Args:
+            masks: looks, one of which each photo's subject wears, with `everybody` all others in it too.
+            seed: decides who wears which.
+            landmarks: what finds them.
+            repaint: takes the subject's mask off again; None: it stays.
+        """
         self._detector = FaceDetector(landmarks=landmarks)
-        self._masks, self._seed, self._everybody = masks, seed, everybody
+        self._masks, self._seed, self._everybody, self._repaint = masks, seed, everybody, repaint
 
     def __call__(self, photo: Photo, split: str, data: bytes) -> dict[str, Any]:
         """The row of one photo.
@@ -53,6 +69,8 @@ class PhotoWorker:
         if np.array_equal(masked, before):
             raise NoFaceError(f"{photo.image_id}: the mask would lie outside the photo; use one with the whole face")
         mask_map |= others
+        if self._repaint is not None:
+            masked = self._repaint(masked, face.box)
         square = Square.around(face.box)
         return {
             "identity": photo.identity,

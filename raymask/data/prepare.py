@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
 
 from raymask.cluster import connect, own_error
 from raymask.data.crop_index import INDEX, IndexWriter, locate_crops
@@ -27,6 +27,9 @@ from raymask.errors import ConfigError, DataError, ImageError, NoFaceError, chec
 from raymask.faces.landmarks import Landmarks
 from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.progress import Progress
+
+if TYPE_CHECKING:
+    from raymask.data.photo_work import Repaint
 
 PhotoWork = Callable[[Photo, Split, bytes], dict[str, Any]]
 """Makes the row of a photo; named here, since `--help` must not load what does it."""
@@ -88,6 +91,19 @@ class PrepareConfig:
             parse_look(look)
 
 
+class Repainter(Protocol):
+    """What takes masks off again, as it travels to the workers."""
+
+    @property
+    def digests(self) -> list[str]:
+        """Of the weights that it paints by."""
+        ...
+
+    def load(self) -> Repaint:
+        """Read them."""
+        ...
+
+
 class Part(NamedTuple):
     """Photos that become one Parquet file."""
 
@@ -102,8 +118,13 @@ class Part(NamedTuple):
         return f"{RECORDS}/{self.name.replace('/', '-')}.json"
 
 
-def prepare(config: PrepareConfig) -> dict[str, Any]:
+def prepare(config: PrepareConfig, repainter: Repainter | None = None) -> dict[str, Any]:
     """Prepare a folder of faces; a second run with the same options changes nothing.
+
+    Args:
+        config: what to prepare, and how.
+        repainter: takes each subject's mask off again, so that `masked_image` is what an embedder is shown whose photos
+            are unmasked first; None: masks stay on.
 
     Returns:
         What `OUT/summary.json` says.
@@ -120,11 +141,11 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     splits = draw_splits(counts, config.split) if config.splits is None else given_splits(counts, config.splits)
     parts = cut_parts(chosen, splits, config.photos_per_file)
 
-    if _claim(out, config, photos):
+    if _claim(out, config, photos, repainter):
         out.delete_folder(RECORDS)  # a run may have ended between its summary and this
         return dict(json.loads(out.read(SUMMARY)))
     out.write(SPLITS_FILE, _json(splits))
-    _run_parts(parts, config, out)
+    _run_parts(parts, config, repainter, out)
     return _finish(out, parts, splits, [*strangers, *unchosen])
 
 
@@ -133,7 +154,7 @@ def _chosen(photos: list[Photo], config: PrepareConfig) -> tuple[list[Photo], li
     return choose_people(photos, min_photos=config.min_photos, limit_identities=config.limit_identities, named=named)
 
 
-def preview(config: PrepareConfig, count: int) -> str:
+def preview(config: PrepareConfig, count: int, repainter: Repainter | None = None) -> str:
     """Draw `count` photos, or all, spread evenly, as `prepare` would, into OUT/preview.png.
 
     Returns:
@@ -149,7 +170,7 @@ def preview(config: PrepareConfig, count: int) -> str:
     photos, _ = list_photos(images)
     chosen, _ = _chosen(photos, config)
     chosen = [chosen[place * len(chosen) // count] for place in range(count)] if count < len(chosen) else chosen
-    work = _photo_worker(config)
+    work = _photo_worker(config, repainter)
     rows = []
     with Progress("preview", total=len(chosen), unit="photos") as progress:
         for photo in chosen:
@@ -175,7 +196,7 @@ def cut_parts(photos: Iterable[Photo], splits: dict[str, Split], photos_per_file
     ]
 
 
-def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
+def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo], repainter: Repainter | None) -> bool:
     """Whether OUT is already complete for these options and photos; writes the plan into a new OUT.
 
     Raises:
@@ -186,6 +207,7 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
         plan["splits"] = read_splits(config.splits)
     if config.identities is not None:
         plan["identities"] = sorted(read_identities(config.identities))
+    plan["unmask"] = None if repainter is None else repainter.digests
     plan["format"] = FORMAT
     plan["photos"] = hashlib.sha256("\n".join(photo.image_id for photo in photos).encode()).hexdigest()
     plan = json.loads(json.dumps(plan))
@@ -204,11 +226,15 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo]) -> bool:
     return out.exists(SUMMARY)
 
 
-def _photo_worker(config: PrepareConfig) -> PhotoWork:
+def _photo_worker(config: PrepareConfig, repainter: Repainter | None) -> PhotoWork:
     from raymask.data.photo_work import PhotoWorker
 
     return PhotoWorker(
-        masks=config.masks, seed=config.seed, everybody=config.faces == "all", landmarks=config.landmarks
+        masks=config.masks,
+        seed=config.seed,
+        everybody=config.faces == "all",
+        landmarks=config.landmarks,
+        repaint=None if repainter is None else repainter.load(),
     )
 
 
@@ -227,14 +253,14 @@ def _row(work: PhotoWork, photo: Photo, split: Split, read: Callable[[], bytes])
 class PartWorker:
     """A Ray Data actor: makes the Parquet file and the record of one part at a time."""
 
-    def __init__(self, config: PrepareConfig) -> None:
+    def __init__(self, config: PrepareConfig, repainter: Repainter | None = None) -> None:
         import cv2
         import torch
 
         torch.set_num_threads(1)  # one actor a CPU: more threads only get in each other's way
         cv2.setNumThreads(1)
         self._images, self._out = Folder(config.images), Folder(config.out)
-        self._work = _photo_worker(config)
+        self._work = _photo_worker(config, repainter)
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         """Do one part; returns the number of its photos, and what went wrong if it could not be done."""
@@ -275,7 +301,7 @@ class PartWorker:
         return self._images.read(image_id)
 
 
-def _run_parts(parts: Sequence[Part], config: PrepareConfig, out: Folder) -> None:
+def _run_parts(parts: Sequence[Part], config: PrepareConfig, repainter: Repainter | None, out: Folder) -> None:
     """Do the parts that have no record yet, on Ray Data."""
     recorded = set(out.names())
     missing = [part for part in parts if part.record not in recorded]
@@ -283,10 +309,10 @@ def _run_parts(parts: Sequence[Part], config: PrepareConfig, out: Folder) -> Non
     with Progress("prepare", total=total, unit="photos") as progress:
         progress.skip(total - sum(len(part.photos) for part in missing))
         if missing:
-            _run_on_ray(missing, config, progress)
+            _run_on_ray(missing, config, repainter, progress)
 
 
-def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, progress: Progress) -> None:
+def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, repainter: Repainter | None, progress: Progress) -> None:
     import ray
 
     connect()
@@ -296,7 +322,7 @@ def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, progress: Progress
     items = [{"name": part.name, "split": part.split, "photos": json.dumps(part.photos)} for part in parts]
     done = ray.data.from_items(items, override_num_blocks=len(items)).map(
         PartWorker,
-        fn_constructor_args=(config,),
+        fn_constructor_args=(config, repainter),
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=1,
     )

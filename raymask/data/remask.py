@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
 from raymask.data.redraw import Redraw
 from raymask.data.sampler import Shot
 from raymask.faces.alignment import Alignment, align
@@ -48,14 +48,14 @@ class Dressing:
 class FreshFaces:
     """Dresses the crops of a store; holds 292 bytes of landmarks and points a photo."""
 
-    def __init__(self, store: CropStore, dressing: Dressing, *, quiet: bool = False) -> None:
+    def __init__(self, store: Crops, dressing: Dressing, *, quiet: bool = False) -> None:
         """Raises DataError if landmarks or points cannot be read."""
         self._store, self._dressing = store, dressing
         self._landmarks = store.landmarks(quiet=quiet)
         self._points = store.points(quiet=quiet)
 
     def pixels(self, shots: Sequence[Shot], size: int, draws: np.ndarray) -> np.ndarray:
-        """As `CropStore.pixels`, each face dressed as its draw says.
+        """As `Crops.pixels`, each face dressed as its draw says.
 
         Args:
             shots: B of them.

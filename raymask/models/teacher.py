@@ -64,7 +64,7 @@ class Teacher(nn.Module):
             points: (5, 2), where the five points of an aligned face lie; None: it takes crops as they are.
         """
         super().__init__()
-        self.network = network.eval().requires_grad_(False)
+        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._prepare, self.side, self._points = prepare, side, points
         self._seen: dict[int, Tensor] = {}
         for layer in network.modules():

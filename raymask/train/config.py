@@ -193,6 +193,9 @@ class LoopConfig:
     """Draw a fresh mask at each visit of a photo, from its stored landmarks; off: the one that it was prepared with."""
     masks: tuple[str, ...] | None = None
     """Masks that remask draws, as jobs/prepare.py takes them; null: those that it draws by itself."""
+    morphs: int = 0
+    """Faces blended of two people's each, to learn from beside the photos as if each were a person; with remask. 0:
+    off."""
     alter: bool = False
     """Alter each face at each visit as cameras, editors and detectors do: its size, place, light, colour and sharpness;
     fresh masks take colours and prints that no look has."""
@@ -240,6 +243,8 @@ class LoopConfig:
             raise ConfigError("masks must name at least one mask, for remask to draw")
         for look in self.masks or ():
             parse_look(look)
+        if self.morphs < 0 or (self.morphs and not self.remask):
+            raise ConfigError("morphs must be 0 or more, and wear only masks that remask draws: set it too")
         if self.seed < 0:
             raise ConfigError(f"seed must be 0 or more, not {self.seed}")
         if self.chunk is not None and self.chunk < LEAST_CHUNK:

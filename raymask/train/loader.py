@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
 from raymask.data.remask import FreshFaces
 from raymask.data.sampler import PKSampler, Shot, rank_slice
 from raymask.train.config import LoopConfig
@@ -52,7 +52,7 @@ def cut(batch: Sequence[object], chunk: int | None, world: World) -> tuple[dict[
 
 def batches(
     config: LoopConfig,
-    store: CropStore,
+    store: Crops,
     sampler: PKSampler,
     *,
     epoch: int,
@@ -87,7 +87,7 @@ def _taught(batch: Batch, targets: Told) -> Batch:
 def _submit(
     pool: ThreadPoolExecutor,
     config: LoopConfig,
-    store: CropStore,
+    store: Crops,
     sampler: PKSampler,
     epoch: int,
     step: int,
@@ -118,7 +118,7 @@ def _submit(
 
 def _fill(
     target: np.ndarray,
-    store: CropStore,
+    store: Crops,
     shots: list[Shot],
     mirrored: np.ndarray,
     faces: FreshFaces | None,

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import torch
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops, CropStore
+from raymask.data.morphs import MorphedStore
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import PKSampler
 from raymask.errors import ConfigError, DataError
@@ -147,13 +148,15 @@ class _Loop:
     ) -> None:
         self.config, self.around, self.device = config, around, device
         self.world = World.current()
-        self.store = CropStore(config.data, "train")
+        photos, quiet = CropStore(config.data, "train"), self.world.rank > 0
+        self.store = with_morphs(photos, config, quiet=quiet)
         self.sampler = PKSampler(self.store.identities, config.batch, seed=config.seed)
+        morphs = f" and {config.morphs:,} morphs" if config.morphs else ""
         self._say(
-            f"training on {len(self.store):,} photos of {len(self.store.people):,} people, "
+            f"training on {len(photos):,} photos of {len(photos.people):,} people{morphs}, "
             f"{self.sampler.steps:,} steps an epoch"
         )
-        dressing, quiet = dressing_of(config), self.world.rank > 0
+        dressing = dressing_of(config)
         self.faces = None if dressing.plain else FreshFaces(self.store, dressing, quiet=quiet)
         self.targets = targets
         torch.manual_seed(config.seed)
@@ -346,6 +349,11 @@ class _Loop:
     def _say(self, line: str) -> None:
         if self.world.rank == 0:
             print(line, flush=True)
+
+
+def with_morphs(photos: CropStore, config: LoopConfig, *, quiet: bool = False) -> Crops:
+    """What a training of these settings learns from. Raises DataError if landmarks or points cannot be read."""
+    return MorphedStore(photos, config.morphs, config.seed, quiet=quiet) if config.morphs else photos
 
 
 def dressing_of(config: LoopConfig) -> Dressing:

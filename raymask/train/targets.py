@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
 from raymask.data.sampler import Shot
 from raymask.errors import ConfigError
 from raymask.faces.alignment import mirrored
@@ -44,7 +44,7 @@ class Targets:
     def ask(
         cls,
         teachers: Sequence[str],
-        store: CropStore,
+        store: Crops,
         model: MaskFaceNetConfig,
         device: torch.device,
         *,
@@ -89,7 +89,7 @@ class Targets:
 class _School:
     """Teachers, and the photos that they are shown."""
 
-    def __init__(self, teachers: Sequence[str], store: CropStore, device: torch.device) -> None:
+    def __init__(self, teachers: Sequence[str], store: Crops, device: torch.device) -> None:
         self._teachers = [load_teacher(name).to(device) for name in teachers]
         self._store, self._points, self._device = store, store.points(quiet=World.current().rank > 0), device
 

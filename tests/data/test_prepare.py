@@ -28,6 +28,8 @@ from raymask.errors import ConfigError, DataError, NoFaceError
 from raymask.faces.images import encode_png
 from raymask.faces.masks import draw_mask
 from raymask.faces.masks.looks import TRAIN_LOOKS
+from raymask.models.bundle import SHIPPED
+from raymask.models.parts import UnmaskerParts
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -128,6 +130,13 @@ def test_other_options_or_photos_are_refused(prepared, demo_faces):
     with pytest.raises(DataError, match=r"other options \(split, seed changed\)"):
         prepare(PrepareConfig(images=str(demo_faces), out=str(prepared), seed=1, photos_per_file=20))
     assert everything(prepared) == before
+
+
+def test_an_output_with_masks_takes_no_faces_without(prepared, demo_faces):
+    repainter = UnmaskerParts(str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"))
+    split = SplitConfig(least_photos=4)
+    with pytest.raises(DataError, match=r"other options \(unmask changed\)"):
+        prepare(PrepareConfig(images=str(demo_faces), out=str(prepared), split=split, photos_per_file=20), repainter)
 
 
 def write_records(out: Path) -> None:
@@ -325,6 +334,24 @@ def test_a_hand_is_written_with_an_empty_map(demo_faces):
     assert row["mask_kind"] == "hand"
     assert not pixels(row["mask_map"]).any()
     assert (np.abs(pixels(row["image"]).astype(int) - pixels(row["masked_image"])).max(axis=2) > 10).mean() > 0.1
+
+
+def test_masks_can_be_taken_off_again(demo_faces):
+    """By what comes with raymask: the mask is gone, and all else is as in the photo with the mask."""
+    file = sorted(demo_faces.glob("*/*.jpg"))[3]
+    repaint = UnmaskerParts(str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter")).load()
+    worn, painted = (
+        PhotoWorker(masks=("surgical",), seed=0, repaint=given)(Photo("ann", "a/1.jpg"), "train", file.read_bytes())
+        for given in (None, repaint)
+    )
+    covered = pixels(worn["mask_map"]) > 0
+    assert np.array_equal(pixels(painted["mask_map"]) > 0, covered)
+    bare, masked, shown = (
+        pixels(picture).astype(int) for picture in (worn["image"], worn["masked_image"], painted["masked_image"])
+    )
+    near = cv2.dilate(covered.astype(np.uint8), np.ones((17, 17))) > 0
+    assert np.abs(shown - masked)[~near].mean() < 1, "but for what JPEG makes of the difference"
+    assert np.abs(shown - bare)[covered].mean() < 0.6 * np.abs(masked - bare)[covered].mean()
 
 
 def test_an_output_that_cannot_be_written_ends_in_a_sentence(demo_faces, tmp_path):

@@ -42,6 +42,8 @@ def test_demo_faces_writes_the_tree_that_prepare_reads(tmp_path):
             ["--images", "{faces}", "--out", "{tmp}/out", "--splits", "{tmp}/no.json"],
             "no.json cannot be read",
         ),
+        ("prepare", ["--images", "{faces}", "--out", "{tmp}/out", "--unmask", "{tmp}"], "unmask takes two bundles"),
+        ("prepare", ["--images", "{faces}", "--out", "{tmp}/out", "--unmask", "{tmp},{tmp}"], "is no bundle"),
         ("train", ["--data", "{tmp}", "--storage", "{tmp}", "--name", "a"], "no prepared training faces"),
         ("train", ["--data", "{tmp}", "--storage", "{tmp}", "--name", "a", "--loss.margin", "-1"], "margin"),
         ("train", ["--data", "{tmp}", "--storage", "{tmp}", "--name", "a", "--los.margin", "1"], "--los.margin"),

@@ -117,14 +117,15 @@ def test_quintuplets_count_beside_the_teachers(config):
 
 
 def test_a_run_that_goes_on_ends_as_the_undisturbed_one(config):
-    """With everything that a checkpoint has to hold: a vector a person and a running mean of the weights, too."""
+    """With everything that a checkpoint has to hold: a vector a person and a running mean of the weights, too. Morphs
+    are the same again, and people as the others."""
     states = []
     averaged = replace(config.optimiser, average=0.5)
-    short = replace(config, epochs=2, optimiser=averaged, softmax=SoftmaxConfig(weight=0.1))
+    short = replace(config, epochs=2, morphs=6, optimiser=averaged, softmax=SoftmaxConfig(weight=0.1))
     whole = train(short, Surroundings(save=lambda state: states.append(_copy(state)), save_every=1))
     middle = next(state for state in states if (state["epoch"], state["step"]) == (1, 0))
     rest = train(short, resume=middle)
-    assert middle["objective"]["people"].shape == (4, 128)
+    assert middle["objective"]["people"].shape == (4 + 6, 128)
     last = states[-1]
     assert not torch.equal(last["average"]["head.3.weight"], last["model"]["head.3.weight"])
     assert torch.equal(last["average"]["head.3.weight"], whole.network.state_dict()["head.3.weight"])

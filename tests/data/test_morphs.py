@@ -1,0 +1,79 @@
+"""Morphs lie between two people's faces, are the same each time, and stand behind the photos of a store."""
+
+import cv2
+import numpy as np
+import pytest
+
+from raymask.data.crops import CropStore
+from raymask.data.morphs import MorphedStore, bend
+from raymask.data.sampler import Shot
+
+COUNT = 40
+
+
+@pytest.fixture(scope="module")
+def store(prepared) -> CropStore:
+    return CropStore(str(prepared), "train")
+
+
+@pytest.fixture(scope="module")
+def morphed(store) -> MorphedStore:
+    return MorphedStore(store, COUNT, 7, quiet=True)
+
+
+def shots(rows):
+    return [Shot(row, masked=False) for row in rows]
+
+
+def test_photos_come_first_and_each_morph_is_a_person(store, morphed):
+    count = len(store)
+    assert len(morphed) == count + COUNT == len(morphed.identities)
+    assert np.array_equal(morphed.identities[:count], store.identities)
+    assert len(set(morphed.identities[count:])) == COUNT
+    assert morphed.identities.max() + 1 == len(morphed.people) == len(set(morphed.people))
+    mixed = morphed.pixels([Shot(count, masked=False), Shot(2, masked=True), Shot(1, masked=False)], 96)
+    assert np.array_equal(mixed[1:], store.pixels([Shot(2, masked=True), Shot(1, masked=False)], 96))
+    for column in ("landmarks", "points"):
+        found = getattr(morphed, column)()
+        assert np.array_equal(found[:count], getattr(store, column)(quiet=True))
+        assert len(found) == len(morphed)
+
+
+def test_a_morph_lies_between_two_people(store, morphed):
+    count, marks = len(store), morphed.landmarks().astype(float)
+    for number in range(COUNT):
+        first, second = morphed._pairs[number]
+        assert store.identities[first] != store.identities[second]
+        assert 0.3 <= morphed._shares[number] <= 0.7
+        low, high = (edge(marks[[first, second]], axis=0) for edge in (np.min, np.max))
+        assert ((marks[count + number] >= low - 0.1) & (marks[count + number] <= high + 0.1)).all()
+    made = morphed.pixels(shots(range(count, count + 8)), 224).astype(float)
+    for number, face in enumerate(made):
+        own = store.pixels(shots(morphed._pairs[number].tolist()), 224).astype(float)
+        eyes = np.s_[:, 60:120, 40:180]
+        assert all(np.abs(face - other)[eyes].mean() > 2 for other in own), "it is neither of them"
+
+
+def test_the_seed_decides(store, morphed):
+    again, other = MorphedStore(store, COUNT, 7, quiet=True), MorphedStore(store, COUNT, 8, quiet=True)
+    wanted = shots(range(len(store), len(store) + 5))
+    assert np.array_equal(morphed.pixels(wanted, 64), again.pixels(wanted, 64))
+    assert not np.array_equal(morphed.pixels(wanted, 64), other.pixels(wanted, 64))
+
+
+def test_a_morph_has_no_mask_that_was_prepared(store, morphed):
+    with pytest.raises(ValueError, match="no mask"):
+        morphed.pixels([Shot(len(store), masked=True)], 64)
+
+
+def test_bending_brings_landmarks_where_they_should_lie(store):
+    """Seen by a dot at each of them, far enough from the others to be told apart."""
+    rng = np.random.default_rng(0)
+    own = store.landmarks(quiet=True)[0].astype(float)
+    to = own @ np.array([[1.1, 0.12], [-0.12, 1.1]]) + [-8, -20] + rng.normal(0, 2, own.shape)
+    for place in (8, 17, 30, 36, 45, 48, 54):
+        dot = np.zeros((224, 224, 3), np.uint8)
+        cv2.circle(dot, tuple(np.rint(own[place] * 16).astype(int).tolist()), 3 * 16, (255, 255, 255), -1, shift=4)
+        weight = bend(dot, own, to)[..., 0].astype(float)
+        centre = np.array([(weight.sum(axis) * np.arange(224)).sum() for axis in (0, 1)]) / weight.sum()
+        assert np.linalg.norm(centre - to[place]) < 1.5, place
