@@ -127,8 +127,8 @@ def bend(crop: np.ndarray, landmarks: np.ndarray, to: np.ndarray) -> np.ndarray:
     ticks = np.linspace(0, side - 1, _GRID)
     places = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
     apart = ((places[:, None] - to[None]) ** 2).sum(-1)
-    near = 1 / (apart + (0.02 * side) ** 2) ** 1.5
-    still = 1 / (0.3 * side) ** 3  # far from all landmarks nothing is bent
+    near = 1 / np.square(apart + (0.02 * side) ** 2)
+    still = 1 / (0.3 * side) ** 4  # far from all landmarks nothing is bent
     moved = near @ rest / (near.sum(1, keepdims=True) + still)
     source = (places @ matrix[:, :2].T + matrix[:, 2] + moved).astype(np.float32).reshape(_GRID, _GRID, 2)
     stretch = (_GRID - 1) / (side - 1)

@@ -90,4 +90,4 @@ class FreshFaces:
             **(_STRAY_OF_BOX if self._dressing.alignment is None else _STRAY),
         )
         crop, rng = np.ascontiguousarray(crop), np.random.default_rng(draw)
-        return redraw.draw(crop, self._landmarks[row], self._points[row], rng, masked=draws_mask).masked
+        return redraw.face(crop, self._landmarks[row], self._points[row], rng, masked=draws_mask)

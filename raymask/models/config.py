@@ -32,6 +32,9 @@ class MaskFaceNetConfig:
     each."""
     mirrored: bool = False
     """In use, the mirror image is embedded too and added, which takes twice the time; training sees one of the two."""
+    tilted: float = 0.0
+    """In use, the face is embedded turned by so many degrees either way too and all are added, which takes three times
+    the time, 0 to 15; 0: off."""
     dropout: float = 0.6
     """Probability that Table 1's dropout zeroes a value of the feature map, 0 to under 1; 0: off."""
     input_size: int = 224
@@ -41,6 +44,8 @@ class MaskFaceNetConfig:
         check_choice("backbone", self.backbone, get_args(Backbone))
         check_choice("head", self.head, get_args(Head))
         check_choice("alignment", self.alignment, get_args(Alignment))
+        if not 0 <= self.tilted <= 15:
+            raise ConfigError(f"tilted must be 0 to 15 degrees, not {self.tilted}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be at least 0 and under 1, not {self.dropout}")
         if self.embedding_size < 1:

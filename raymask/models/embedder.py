@@ -5,9 +5,11 @@ Shapes: B photos, S pixels a side, C channels of the backbone, D values an embed
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import affine_grid, grid_sample, normalize
 
 from raymask.models.config import Backbone, MaskFaceNetConfig
 from raymask.models.dlib_network import DlibConvolutions
@@ -48,12 +50,25 @@ class MaskFaceNet(nn.Module):
         """(B, 3, S, S) uint8 RGB crops of side `config.input_size` to (B, D) float embeddings, not normalised but for
         the parts of one that has several, whose lengths are 1."""
         scaled = (crop_B3SS.to(self.mean.dtype) - self.mean) / self.std
-        made = self.head(self.backbone(scaled))
-        if self.config.mirrored and not self.training:
-            made = made + self.head(self.backbone(scaled.flip(3)))
+        views = [scaled] if self.training else self._views(scaled)
+        made = self.head(self.backbone(torch.cat(views))).unflatten(0, (len(views), -1)).sum(0)
         if self.config.parts == 1:
             return made
         return normalize(made.unflatten(1, (self.config.parts, -1)), dim=2).flatten(1)
+
+    def _views(self, face: Tensor) -> list[Tensor]:
+        """What is embedded of a face in use, (B, 3, S, S) each; their embeddings' sum errs less than any of them."""
+        tilt = self.config.tilted
+        views = [face, _turned(face, tilt), _turned(face, -tilt)] if tilt else [face]
+        return views + [view.flip(3) for view in views] if self.config.mirrored else views
+
+
+def _turned(faces: Tensor, degrees: float) -> Tensor:
+    """(B, 3, S, S) faces turned about their centre; what comes into the picture is its reflection."""
+    angle = math.radians(degrees)
+    matrix = faces.new_tensor([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0]])
+    grid = affine_grid(matrix.expand(len(faces), 2, 3), list(faces.shape), align_corners=False)
+    return grid_sample(faces, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
 
 
 def _statistics(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, ...]]:

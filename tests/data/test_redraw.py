@@ -95,6 +95,16 @@ def test_the_same_generator_draws_the_same_and_another_differs(face):
     assert not np.array_equal(first.masked, other.masked)
 
 
+@pytest.mark.parametrize("alignment", [None, "dlib"])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("strong", [False, True])
+def test_the_face_alone_is_that_of_the_whole_drawing(face, strong, masked, alignment):
+    redraw = Redraw(side=100, looks=TRAIN_LOOKS, strong=strong, alignment=alignment, stray=0.02)
+    for seed in range(6):
+        whole = redraw.draw(*face, np.random.default_rng(seed), masked=masked)
+        assert np.array_equal(redraw.face(*face, np.random.default_rng(seed), masked=masked), whole.masked)
+
+
 def test_bare_faces_have_empty_maps(face):
     redraw = Redraw(side=96, looks=TRAIN_LOOKS, bare=0.5)
     worn = [redraw(*face, np.random.default_rng(seed)).mask_map.any() for seed in range(40)]

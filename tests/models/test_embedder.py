@@ -1,3 +1,5 @@
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -53,6 +55,25 @@ def test_in_use_a_mirrored_network_sees_a_face_and_its_mirror_image_alike(head, 
     assert not torch.allclose(model(crops), model(crops.flip(3)), rtol=1e-2)
 
 
+def test_in_use_a_tilted_network_adds_what_it_makes_of_the_face_turned_either_way():
+    settings = {"backbone": "resnet18", "input_size": 64, "embedding_size": 32, "dropout": 0}
+    plain, tilted = (MaskFaceNet(MaskFaceNetConfig(**settings, tilted=degrees)).eval() for degrees in (0, 10))
+    tilted.load_state_dict(plain.state_dict())
+    y, x = np.mgrid[:64, :64]
+    smooth = np.stack([127 + 90 * np.sin(x / 9), 127 + 90 * np.cos(y / 7), 2 * (x + y)])
+    face = torch.from_numpy(smooth.astype(np.uint8))[None]
+    turned = []
+    for degrees in (10, -10):
+        matrix = cv2.getRotationMatrix2D((31.5, 31.5), degrees, 1)
+        moved = cv2.warpAffine(face[0].permute(1, 2, 0).numpy(), matrix, (64, 64), borderMode=cv2.BORDER_REFLECT)
+        turned.append(torch.from_numpy(moved).permute(2, 0, 1)[None])
+    wanted = sum(plain(one) for one in (face, *turned))
+    assert torch.cosine_similarity(tilted(face), wanted).item() > 0.9995
+    assert torch.cosine_similarity(tilted(face), plain(face)).item() < 0.9995
+    tilted.train(), plain.train()
+    torch.testing.assert_close(tilted(face.expand(2, -1, -1, -1)), plain(face.expand(2, -1, -1, -1)))
+
+
 def test_the_backbone_is_torchvisions_own():
     import torchvision
 
@@ -74,6 +95,7 @@ def test_the_backbone_is_torchvisions_own():
     [
         ({"backbone": "resnet19"}, "backbone 'resnet19' is unknown; choose one of resnet18"),
         ({"dropout": 1.0}, "dropout must be"),
+        ({"tilted": 90}, "tilted must be"),
         ({"input_size": 16}, "input_size must be"),
         ({"embedding_size": 0}, "embedding_size must be"),
     ],
