@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate.baselines import DlibRecogniser
@@ -19,7 +21,8 @@ NAMED = "named_sha256"
 
 
 def embedding_digest(spec: str) -> str:
-    """SHA-256 of the networks that make the embeddings, of the aligner where faces are aligned, and of what fuses them.
+    """SHA-256 of the networks that make the embeddings, of the aligner where faces are aligned, of how far a network
+    tilts them, and of what fuses them.
 
     Segmenter and inpainter are no part of it: they change the picture, not the space in which it is embedded.
 
@@ -38,9 +41,16 @@ def embedding_digest(spec: str) -> str:
     if kind not in ("dlib", "onnx", "bundle"):
         raise ConfigError(f"recogniser {spec!r} is not served; it takes dlib, onnx:, bundle:, mrii: or fused:")
     digest = teacher_digest(spec)
-    if kind == "bundle" and bundle_config(rest)["arguments"].get("alignment", "box") != "box":
-        return _mixed(digest, str(bundle_config(SHIPPED / "aligner")["sha256"]))
-    return digest
+    changes = _changes(bundle_config(rest)["arguments"]) if kind == "bundle" else []
+    return _mixed(digest, *changes) if changes else digest
+
+
+def _changes(arguments: Mapping[str, Any]) -> list[str]:
+    """What makes other embeddings of a bundle's weights: the aligner, and how often a face is seen."""
+    aligned = arguments.get("alignment", "box") != "box"
+    tilted = arguments.get("tilted", 0)
+    found = [str(bundle_config(SHIPPED / "aligner")["sha256"])] if aligned else []
+    return [*found, f"tilted {tilted}"] if tilted else found
 
 
 def _mixed(*digests: str) -> str:

@@ -73,3 +73,14 @@ def test_the_aligner_counts_in_the_space_of_aligned_faces_alone(tmp_path):
     boxed = save_bundle(tmp_path / "boxed", MaskFaceNet(small), preprocessing={})
     assert embedding_digest(f"bundle:{boxed}") == bundle_config(boxed)["sha256"]
     assert embedding_digest("maskfacenet") != bundle_config(SHIPPED / "maskfacenet")["sha256"]
+
+
+def test_a_network_that_tilts_faces_makes_a_space_of_its_own(tmp_path):
+    bundle = shutil.copytree(SHIPPED / "maskfacenet", tmp_path / "copy")
+    config = json.loads((bundle / "config.json").read_text())
+    digests = set()
+    for degrees in (0.0, 4.0, 6.0):
+        config["arguments"]["tilted"] = degrees
+        (bundle / "config.json").write_text(json.dumps(config))
+        digests.add(embedding_digest(f"bundle:{bundle}"))
+    assert len(digests) == 3
