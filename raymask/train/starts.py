@@ -45,10 +45,11 @@ def _from_bundle(network: MaskFaceNet, folder: str) -> None:
         raise ModelError(
             f"init bundle:{folder} has backbone {known.config.backbone}, model.backbone is {network.config.backbone}"
         )
-    network.backbone.load_state_dict(known.backbone.state_dict())
-    if known.config == network.config:
+    heads = {(model.config.head, model.config.embedding_size) for model in (known, network)}
+    if len(heads) == 1:
         network.load_state_dict(known.state_dict())
     else:
+        network.backbone.load_state_dict(known.backbone.state_dict())
         _give_rows(network, known.last)
 
 

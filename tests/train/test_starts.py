@@ -1,5 +1,7 @@
 """What a network knows when its training begins."""
 
+from dataclasses import replace
+
 import dlib
 import numpy as np
 import pytest
@@ -35,7 +37,7 @@ def test_a_start_from_a_bundle_takes_over_what_fits(tmp_path):
     torch.manual_seed(0)
     known = MaskFaceNet(SMALL)
     bundle = save_bundle(tmp_path / "known", known, preprocessing={})
-    alike = begin_with(MaskFaceNet(SMALL), f"bundle:{bundle}")
+    alike = begin_with(MaskFaceNet(replace(SMALL, mirrored=True, tilted=4, dropout=0.5)), f"bundle:{bundle}")
     for name, value in known.state_dict().items():
         assert torch.equal(alike.state_dict()[name], value)
     larger = MaskFaceNetConfig(backbone="resnet18", input_size=32, embedding_size=24, dropout=0)
