@@ -59,6 +59,22 @@ def unmask_bundles(prepared, tmp_path_factory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
+def facenet_state() -> dict:
+    """Random weights whose batch norms have seen a batch: without, activations fade to denormals, slow as those are."""
+    import torch
+    from facenet_pytorch import InceptionResnetV1
+
+    torch.manual_seed(0)
+    model = InceptionResnetV1(pretrained=None).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model(torch.randn(4, 3, 160, 160))
+    return model.state_dict()
+
+
+@pytest.fixture(scope="session")
 def fused_bundle(tmp_path_factory) -> Path:
     """A fusion of a small MaskFaceNet, which has learned nothing, and MRII of what comes with raymask, and dlib's."""
     import torch

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from raymask.errors import ModelError
 from raymask.evaluate.fetch import fetched
 from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
@@ -88,45 +86,14 @@ class FacenetRecogniser(TorchRecogniser):
     """FaceNet's InceptionResnetV1 of facenet-pytorch, on boxes with its margin squeezed to 160 pixels."""
 
     size = 512
-    PUBLISHED: ClassVar = {
-        "vggface2": "20180402-114759-vggface2.pt",
-        "casia-webface": "20180408-102900-casia-webface.pt",
-    }
     MARGIN = 14
     """Pixels of the 160, the margin with which facenet-pytorch publishes the weights' accuracy."""
 
     def __init__(self, weights: str) -> None:
-        """`weights`: a name in PUBLISHED, whose file must lie in torch's cache, or the path of a state dict.
+        """`weights`: as `load_facenet` takes them, and raises."""
+        from raymask.models.facenet import load_facenet
 
-        Raises:
-            ModelError: the file is missing or holds other weights. Nothing is ever downloaded.
-        """
-        from facenet_pytorch import InceptionResnetV1
-
-        path = self._file(weights)
-        self.network = InceptionResnetV1(pretrained=None).eval()
-        try:
-            self.network.load_state_dict(_read_state(path))
-        except RuntimeError as error:
-            reason = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
-            raise ModelError(f"{path} does not hold the weights of an InceptionResnetV1 ({reason[:200]})") from None
-
-    def _file(self, weights: str) -> Path:
-        import torch
-
-        if weights not in self.PUBLISHED:
-            if not Path(weights).is_file():
-                raise ModelError(
-                    f"facenet weights {weights!r}: no such file, and not one of {', '.join(self.PUBLISHED)}"
-                )
-            return Path(weights)
-        path = Path(torch.hub.get_dir()) / "checkpoints" / self.PUBLISHED[weights]
-        if not path.is_file():
-            raise ModelError(
-                f"facenet:{weights} needs the file {path}; download {path.name} from the releases of "
-                f"github.com/timesler/facenet-pytorch and put it there under that name"
-            )
-        return path
+        self.network = load_facenet(weights)
 
     def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
         """The box with its margin, squeezed and standardised, (160, 160, 3) float32 about -1 to 1."""
@@ -134,18 +101,3 @@ class FacenetRecogniser(TorchRecogniser):
 
         pixels = extract_face(photo, face.box, image_size=160, margin=self.MARGIN)
         return ((pixels.numpy() - 127.5) / 128).transpose(1, 2, 0).astype(np.float32)
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    """The state dict in a file, without the classifier of the people it was trained on."""
-    import torch
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        raise ModelError(f"{path} cannot be read as torch weights ({type(error).__name__}); fetch it again") from None
-    if not isinstance(state, dict):
-        raise ModelError(f"{path} holds a {type(state).__name__}, not a state dict")
-    return {name: value for name, value in state.items() if not name.startswith("logits.")}

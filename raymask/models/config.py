@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from raymask.errors import ConfigError, check_choice
 
-Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg16", "dlib"]
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg16", "dlib", "facenet"]
 Head = Literal["table1", "linear"]
 Alignment = Literal["box", "dlib", "arcface"]
 Width = Literal["small", "full"]
@@ -18,7 +18,8 @@ class MaskFaceNetConfig:
     """What a MaskFaceNet is made of (paper §4.1)."""
 
     backbone: Backbone = "resnet50"
-    """Convolutional part: torchvision's (the paper chose resnet50 and tried vgg16 too), or dlib's 29 convolutions."""
+    """Convolutional part: torchvision's (the paper chose resnet50 and tried vgg16 too), dlib's 29 convolutions, or
+    FaceNet's InceptionResnetV1."""
     head: Head = "table1"
     """From the feature map to the embedding: Table 1's dropout, pooling, linear layer and normalisation; or linear,
     without the normalisation, and without biases."""
@@ -54,6 +55,8 @@ class MaskFaceNetConfig:
             raise ConfigError(f"parts must divide embedding_size ({self.embedding_size}), not {self.parts}")
         if not 32 <= self.input_size <= 224:
             raise ConfigError(f"input_size must be 32 to 224, not {self.input_size}")
+        if self.backbone == "facenet" and self.input_size < 75:
+            raise ConfigError(f"input_size must be 75 or more for facenet, not {self.input_size}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,6 +75,8 @@ def _statistics(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, ...
     """Mean and deviation by channel of RGB in 0 to 255, as the backbone expects them."""
     if backbone == "dlib":
         return DlibConvolutions.mean, DlibConvolutions.deviation
+    if backbone == "facenet":
+        return (127.5,) * 3, (128.0,) * 3
     return tuple(255 * value for value in IMAGE_MEAN), tuple(255 * value for value in IMAGE_STD)
 
 
@@ -82,13 +84,23 @@ def _convolutions(name: Backbone) -> tuple[nn.Module, int]:
     """The backbone up to its last feature map, and that map's channels."""
     if name == "dlib":
         return DlibConvolutions(), DlibConvolutions.channels
+    if name == "facenet":
+        from facenet_pytorch import InceptionResnetV1
+
+        whole = InceptionResnetV1(pretrained=None)
+        return _without(whole, "avgpool_1a", "dropout", "last_linear", "last_bn"), whole.last_linear.in_features
     import torchvision.models
 
     network = getattr(torchvision.models, name)(weights=None)
     if name == "vgg16":
         return network.features, 512
-    layers = [(part, module) for part, module in network.named_children() if part not in ("avgpool", "fc")]
+    return _without(network, "avgpool", "fc"), network.fc.in_features
+
+
+def _without(network: nn.Module, *parts: str) -> nn.Sequential:
+    """A network's other parts, one after another, under their names."""
     sequence = nn.Sequential()
-    for part, module in layers:
-        sequence.add_module(part, module)
-    return sequence, network.fc.in_features
+    for part, module in network.named_children():
+        if part not in parts:
+            sequence.add_module(part, module)
+    return sequence

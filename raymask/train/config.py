@@ -29,8 +29,9 @@ LEAST_CHUNK = 8
 def check_start(spec: str) -> None:
     """Raise ConfigError for what no training can begin with."""
     kind, _, rest = spec.partition(":")
-    if kind not in ("dlib", "bundle") or bool(rest) == (kind == "dlib"):
-        raise ConfigError(f"init {spec!r} is unknown; it takes dlib or bundle:DIR")
+    fits = {"dlib": not rest, "bundle": bool(rest), "facenet": not spec.endswith(":")}
+    if not fits.get(kind):
+        raise ConfigError(f"init {spec!r} is unknown; it takes dlib, facenet[:WEIGHTS] or bundle:DIR")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +201,8 @@ class LoopConfig:
     """Alter each face at each visit as cameras, editors and detectors do: its size, place, light, colour and sharpness;
     fresh masks take colours and prints that no look has."""
     init: str | None = None
-    """Weights to begin with: dlib (for model.backbone dlib) or bundle:DIR; null: random ones."""
+    """Weights to begin with: dlib or facenet[:WEIGHTS] (for a backbone of that name; WEIGHTS is vggface2, casia-webface
+    or a file) or bundle:DIR; null: random ones."""
     teachers: tuple[str, ...] = ()
     """Networks for bare faces to learn from, as dlib, onnx:FILE or bundle:DIR: each has a part of the embedding; empty:
     off."""

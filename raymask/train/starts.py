@@ -15,27 +15,47 @@ def begin_with(network: MaskFaceNet, start: str | None) -> MaskFaceNet:
 
     Args:
         network: changed in place.
-        start: dlib, or bundle:DIR; None: it stays as it is.
+        start: as `check_start` takes it; None: it stays as it is.
 
     Raises:
         ConfigError: the network has another backbone.
         ModelError: they cannot be had.
     """
-    if start == "dlib":
+    kind, _, rest = (start or "").partition(":")
+    if kind in ("dlib", "facenet") and network.config.backbone != kind:
+        raise ConfigError(f"init {kind} is for model.backbone {kind}, not {network.config.backbone}")
+    if kind == "dlib":
         _from_dlib(network)
-    elif start is not None:
-        _from_bundle(network, start.partition(":")[2])
+    elif kind == "facenet":
+        _from_facenet(network, rest or "vggface2")
+    elif kind == "bundle":
+        _from_bundle(network, rest)
     return network
 
 
 def _from_dlib(network: MaskFaceNet) -> None:
     from raymask.models.dlib_network import DlibNetwork
 
-    if network.config.backbone != "dlib":
-        raise ConfigError(f"init dlib is for model.backbone dlib, not {network.config.backbone}")
     known = DlibNetwork.shipped()
     network.backbone.load_state_dict(known.convolutions.state_dict())
     _give_rows(network, known.last)
+
+
+@torch.no_grad()
+def _from_facenet(network: MaskFaceNet, weights: str) -> None:
+    from raymask.models.facenet import load_facenet
+
+    known = load_facenet(weights)
+    parts = {name: value for name, value in known.state_dict().items() if not name.startswith("last_")}
+    network.backbone.load_state_dict(parts)
+    norm = network.head[4]
+    if isinstance(norm, nn.BatchNorm1d) and network.config.embedding_size == len(known.last_bn.weight):
+        network.last.weight.copy_(known.last_linear.weight)
+        network.last.bias.zero_()
+        norm.load_state_dict(known.last_bn.state_dict())
+        norm.running_var += known.last_bn.eps - norm.eps  # what keeps the root from 0 differs
+    else:
+        _give_rows(network, known.last_linear)
 
 
 def _from_bundle(network: MaskFaceNet, folder: str) -> None:

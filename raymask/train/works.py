@@ -11,6 +11,7 @@ from raymask.data.storage import absolute
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.models.bundle import bundle_config
+from raymask.models.facenet import PUBLISHED
 from raymask.train.align_config import TrainAlignerConfig, align_config
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
@@ -93,7 +94,7 @@ def _digests(teachers: Sequence[str]) -> list[str]:
 def _placed(spec: str) -> str:
     """A network's name with its path as workers in other folders need it. Raises ModelError if nothing is there."""
     kind, colon, file = spec.partition(":")
-    if not colon:
+    if not colon or (kind == "facenet" and file in PUBLISHED):
         return spec
     if not Path(absolute(file)).exists():
         raise ModelError(f"{spec}: there is no such file, or it is not on this machine")

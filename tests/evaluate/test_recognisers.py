@@ -120,22 +120,6 @@ def test_onnx_missing_or_damaged(tmp_path):
         load_recogniser(f"onnx:{tmp_path}/damaged.onnx")
 
 
-@pytest.fixture(scope="module")
-def facenet_state():
-    """Random weights whose batch norms have seen a batch: without, activations fade to denormals, slow as those are."""
-    import torch
-    from facenet_pytorch import InceptionResnetV1
-
-    torch.manual_seed(0)
-    model = InceptionResnetV1(pretrained=None).train()
-    for module in model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            module.momentum = 1.0
-    with torch.no_grad():
-        model(torch.randn(4, 3, 160, 160))
-    return model.state_dict()
-
-
 def test_facenet_from_a_file_and_from_torchs_cache(photos, torch_cache, facenet_state):
     import torch
 

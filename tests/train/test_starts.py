@@ -6,6 +6,7 @@ import dlib
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.dlib_models import dlib_model
@@ -33,6 +34,25 @@ def test_a_start_from_dlib_embeds_as_dlib_does():
     assert found[:128].numpy() == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-4)
 
 
+def test_a_start_from_facenet_embeds_as_facenet_does(facenet_state, tmp_path):
+    from facenet_pytorch import InceptionResnetV1
+
+    torch.save(facenet_state, tmp_path / "facenet.pt")
+    known = InceptionResnetV1(pretrained=None).eval()
+    known.load_state_dict(facenet_state)
+    faces = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 160, 160), dtype=np.uint8))
+    whole = MaskFaceNetConfig(backbone="facenet", input_size=160, embedding_size=512)
+    network = begin_with(MaskFaceNet(whole), f"facenet:{tmp_path}/facenet.pt").eval()
+    with torch.no_grad():
+        wanted, found = known((faces - 127.5) / 128), network(faces)
+    torch.testing.assert_close(normalize(found, dim=1), wanted, rtol=1e-3, atol=1e-5)
+    small = MaskFaceNetConfig(backbone="facenet", head="linear", input_size=96, embedding_size=16, dropout=0)
+    other = begin_with(MaskFaceNet(small), f"facenet:{tmp_path}/facenet.pt")
+    assert torch.equal(other.last.weight, known.last_linear.weight[:16])
+    with pytest.raises(ModelError, match=r"facenet weights 'no\.pt': no such file"):
+        begin_with(MaskFaceNet(small), "facenet:no.pt")
+
+
 def test_a_start_from_a_bundle_takes_over_what_fits(tmp_path):
     torch.manual_seed(0)
     known = MaskFaceNet(SMALL)
@@ -55,6 +75,8 @@ def test_a_start_that_does_not_fit_is_refused(tmp_path):
     deeper = MaskFaceNetConfig(backbone="resnet34", input_size=32, dropout=0)
     with pytest.raises(ModelError, match=r"has backbone resnet18, model\.backbone is resnet34"):
         begin_with(MaskFaceNet(deeper), f"bundle:{bundle}")
-    for wrong in ("dlib:x", "bundle:", "facenet"):
-        with pytest.raises(ConfigError, match="it takes dlib or bundle:DIR"):
+    with pytest.raises(ConfigError, match=r"init facenet is for model\.backbone facenet, not resnet18"):
+        begin_with(MaskFaceNet(SMALL), "facenet:vggface2")
+    for wrong in ("dlib:x", "bundle:", "facenet:", "arcface"):
+        with pytest.raises(ConfigError, match=r"it takes dlib, facenet\[:WEIGHTS\] or bundle:DIR"):
             LoopConfig(data="x", init=wrong)
