@@ -39,10 +39,12 @@ from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import save_bundle
+from raymask.models.embedder import MaskFaceNet
 from raymask.train.around import Surroundings
+from raymask.train.checkpoints import State
 from raymask.train.config import DistilConfig, LoopConfig, LossConfig, SoftmaxConfig, TrainConfig
-from raymask.train.loop import train
-from raymask.train.targets import Targets
+from raymask.train.loop import train, with_morphs
+from raymask.train.targets import Targets, Told
 
 ROOT = Path(__file__).parent.parent
 PEOPLE = str(Path(__file__).parent / "lfw_splits.json")
@@ -64,13 +66,22 @@ RECIPES: Mapping[str, Change] = {
     "masks as prepared": lambda c: replace(c, remask=False),
     "faces not altered": lambda c: replace(c, alter=False),
     "faces in the detector's box": lambda c: replace(c, model=replace(c.model, alignment="box")),
-    "last weights instead of their mean": lambda c: replace(c, optimiser=replace(c.optimiser, average=0.0)),
-    "mirror image not added": lambda c: replace(c, model=replace(c.model, mirrored=False)),
     "112 pixels": lambda c: replace(c, model=replace(c.model, input_size=112)),
     "head of Table 1": lambda c: replace(c, model=replace(c.model, head="table1")),
     "resnet50 with the head of Table 1": lambda c: _of_the_paper(c),
+    "with 10,000 morphs": lambda c: replace(c, morphs=MORPHS),
+    "the first try": lambda c: _first_try(c),
 }
 """What is changed, by the row's name."""
+
+IN_USE: Mapping[str, Mapping[str, Any]] = {
+    "best, not tilted": {"tilted": 0.0},
+    "best, neither tilted nor mirrored": {"tilted": 0.0, "mirrored": False},
+    "best, last weights instead of their mean": {},
+}
+"""What is changed in the use of the networks of the row `best`, by the row's name: its model's settings."""
+
+MORPHS = 10_000
 
 
 def _all_alike(config: LoopConfig) -> Any:
@@ -87,6 +98,14 @@ def _untaught(config: LoopConfig, **losses: Any) -> LoopConfig:
     model = replace(config.model, parts=1)
     batch = replace(config.batch, people=16, bare=2, masked=2)
     return replace(config, teachers=(), model=model, batch=batch, **losses)
+
+
+def _first_try(config: LoopConfig) -> LoopConfig:
+    """As a first try of 24 minutes did, as far as this training can: plain masks in any colour, nothing averaged, each
+    face seen once in use. It contrasted mobilefacenet's part alone."""
+    model = replace(config.model, mirrored=False, tilted=0.0)
+    plain = ("cloth:plain", "surgical:plain")
+    return replace(config, masks=plain, model=model, optimiser=replace(config.optimiser, average=0.0))
 
 
 def _of_the_paper(config: LoopConfig) -> LoopConfig:
@@ -137,8 +156,9 @@ def measure(config: AblationConfig) -> dict[str, Any]:
                 missing = [seed for seed in config.seeds if f"{name}, seed {seed}" not in done]
                 tasks = {seed: pool.submit(one, config, name, seed, str(told)) for seed in missing}
                 for seed, task in tasks.items():
-                    done[f"{name}, seed {seed}"] = task.result()
-                    say(f"{name}, seed {seed}: {done[f'{name}, seed {seed}']}")
+                    for row, result in task.result().items():
+                        done[f"{row}, seed {seed}"] = result
+                        say(f"{row}, seed {seed}: {result}")
                     file.write_text(json.dumps({"settings": _settings(config), "done": done}, indent=1) + "\n")
     return done
 
@@ -171,30 +191,51 @@ def _targets(config: AblationConfig) -> Tensor:
     return asked(np.arange(len(store)))
 
 
-def one(config: AblationConfig, name: str, seed: int, told: str) -> dict[str, Any]:
-    """Train and measure one row with one seed."""
+def one(config: AblationConfig, name: str, seed: int, told: str) -> dict[str, dict[str, Any]]:
+    """Train and measure one recipe with one seed; of `best` also what else its networks may do in use."""
     sys.stdout = sys.stderr  # of this process: the other's standard output is JSON
     torch.set_num_threads(1)
     base = _base(config, seed)
     chosen = RECIPES[name](base)
-    rows = torch.load(told, weights_only=True)
+    targets = _chosen_targets(base, chosen, torch.load(told, weights_only=True))
+    clock = _Clock(_TRIAL_SECONDS)
+    train(replace(chosen, epochs=10**6), Surroundings(stop=clock), targets=targets)
+    sampler = PKSampler(with_morphs(CropStore(chosen.data, "train"), chosen).identities, chosen.batch, seed=seed)
+    epochs = max(1, round(60 * config.minutes * clock.rate / sampler.steps))
+    begun, last = time.perf_counter(), MaskFaceNet(chosen.model)
+
+    def keep(state: State) -> None:
+        last.load_state_dict(state["model"])
+
+    network = train(replace(chosen, epochs=epochs), Surroundings(save=keep), targets=targets).network
+    minutes = (time.perf_counter() - begun) / 60
+    measured = {name: rank1(config, network)}
+    if name == "best":
+        for row, settings in IN_USE.items():
+            measured[row] = rank1(config, _used(network if settings else last, settings))
+    seen = {"photos": sum(sampler.photos(epoch) for epoch in range(epochs)), "minutes": round(minutes, 1)}
+    return {row: dict(zip(("bare", "masked"), found, strict=True)) | seen for row, found in measured.items()}
+
+
+def _chosen_targets(base: LoopConfig, chosen: LoopConfig, rows: Tensor) -> Told | None:
+    """Of the recipe's teachers; `rows`: what both make of the photos."""
+    if not chosen.teachers:
+        return None
+    if chosen.morphs:
+        store = with_morphs(CropStore(chosen.data, "train"), chosen)
+        return Targets.ask(chosen.teachers, store, chosen.model, torch.device("cpu"))
     if len(chosen.teachers) == 1:
         size = chosen.model.embedding_size
         start = base.teachers.index(chosen.teachers[0]) * size
         rows = rows[:, start : start + size]
-    targets = (lambda wanted: rows[wanted]) if chosen.teachers else None
-    clock = _Clock(_TRIAL_SECONDS)
-    train(replace(chosen, epochs=10**6), Surroundings(stop=clock), targets=targets)
-    sampler = PKSampler(CropStore(chosen.data, "train").identities, chosen.batch, seed=seed)
-    epochs = max(1, round(60 * config.minutes * clock.rate / sampler.steps))
-    begun = time.perf_counter()
-    network = train(replace(chosen, epochs=epochs), targets=targets).network
-    minutes = (time.perf_counter() - begun) / 60
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = save_bundle(Path(folder) / "bundle", network, preprocessing={})
-        bare, masked = rank1(config, f"bundle:{bundle}")
-    photos = sum(sampler.photos(epoch) for epoch in range(epochs))
-    return {"bare": bare, "masked": masked, "photos": photos, "minutes": round(minutes, 1)}
+    return Targets(rows)
+
+
+def _used(network: MaskFaceNet, settings: Mapping[str, Any]) -> MaskFaceNet:
+    """A network of the same weights that is used otherwise."""
+    other = MaskFaceNet(replace(network.config, **settings))
+    other.load_state_dict(network.state_dict())
+    return other
 
 
 class _Clock:
@@ -215,8 +256,11 @@ class _Clock:
         return True
 
 
-def rank1(config: AblationConfig, spec: str) -> tuple[float, float]:
+def rank1(config: AblationConfig, network: MaskFaceNet) -> tuple[float, float]:
     """Of bare and masked photos of the validation people, percent."""
+    with tempfile.TemporaryDirectory() as folder:
+        spec = f"bundle:{save_bundle(Path(folder) / 'bundle', network, preprocessing={})}"
+        recogniser = load_recogniser(spec)
     asked = EvaluateConfig(
         protocol="gallery",
         recognisers=(spec,),
@@ -228,7 +272,7 @@ def rank1(config: AblationConfig, spec: str) -> tuple[float, float]:
     photos, _ = choose_photos(list_photos(Folder(config.images))[0], asked, least=2)
     trial = GalleryTrial(photos, draws=asked.draws, seed=0)
     probes = Probes(Folder(config.images), masks=TRAIN_LOOKS, seed=0)
-    scored = trial.score(embed_probes(trial.probes, probes, {spec: load_recogniser(spec)})[spec])
+    scored = trial.score(embed_probes(trial.probes, probes, {spec: recogniser})[spec])
     everybody = np.ones((1, len(trial.people)))
     found = {one.key: 100 * float(one.statistic(everybody)[0]) for one in scored.measures}
     return round(found["rank1_bare"], 2), round(found["rank1_masked"], 2)
@@ -237,7 +281,7 @@ def rank1(config: AblationConfig, spec: str) -> tuple[float, float]:
 def table(done: Mapping[str, Any], rows: Sequence[str], seeds: Sequence[int]) -> str:
     """Rows as Markdown: rank-1 of masked and bare photos, each seed."""
     lines = ["| | masked | bare | photos seen |", "|---|---|---|---|"]
-    for name in rows:
+    for name in [*rows, *(IN_USE if "best" in rows else ())]:
         found = [done[f"{name}, seed {seed}"] for seed in seeds if f"{name}, seed {seed}" in done]
         cells = [" / ".join(f"{one[key]:.1f}" for one in found) for key in ("masked", "bare")]
         lines.append(f"| {name} | {cells[0]} | {cells[1]} | {sum(one['photos'] for one in found) // len(found):,} |")
