@@ -104,7 +104,7 @@ def _first_try(config: LoopConfig) -> LoopConfig:
     """As a first try of 24 minutes did, as far as this training can: plain masks in any colour, nothing averaged, each
     face seen once in use. It contrasted mobilefacenet's part alone."""
     model = replace(config.model, mirrored=False, tilted=0.0)
-    plain = ("cloth:plain", "surgical:plain")
+    plain = ("cloth:plain", "surgical:spunbond")
     return replace(config, masks=plain, model=model, optimiser=replace(config.optimiser, average=0.0))
 
 

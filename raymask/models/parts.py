@@ -62,12 +62,16 @@ class UnmaskerParts(NamedTuple):
         return lambda photo, box: unmasker.unmask(photo, box).photo
 
 
+_EMBEDDER = f"bundle:{SHIPPED / 'paintedfacenet'}"
+"""Of `mrii`: it knows painted faces."""
+
+
 def resolved(spec: str) -> str:
     """A recogniser that comes with raymask by the places of its bundles; any other as it is."""
     if spec == "maskfacenet":
         return f"bundle:{SHIPPED / 'maskfacenet'}"
     if spec == "mrii":
-        return str(MriiParts(str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), resolved("maskfacenet")))
+        return str(MriiParts(str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), _EMBEDDER))
     return f"fused:{SHIPPED / 'fused'}" if spec == "fused" else spec
 
 

@@ -13,18 +13,19 @@ from raymask.models.bundle import SHIPPED, bundle_config, save_bundle
 from raymask.models.parts import MriiParts, check_movable, resolved
 
 EMBEDDER = f"bundle:{SHIPPED / 'maskfacenet'}"
+PAINTED = f"bundle:{SHIPPED / 'paintedfacenet'}"
 
 
 def test_names_stand_for_bundles():
     assert resolved("maskfacenet") == EMBEDDER
     assert resolved("fused") == f"fused:{SHIPPED / 'fused'}"
-    assert resolved("mrii") == f"mrii:{SHIPPED / 'segmenter'},{SHIPPED / 'inpainter'},{EMBEDDER}"
+    assert resolved("mrii") == f"mrii:{SHIPPED / 'segmenter'},{SHIPPED / 'inpainter'},{PAINTED}"
     assert resolved("dlib") == "dlib"
     assert resolved("bundle:maskfacenet") == "bundle:maskfacenet"
 
 
 def test_mrii_alone_and_with_a_named_embedder_has_parts():
-    assert MriiParts.of("mrii") == (str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), EMBEDDER)
+    assert MriiParts.of("mrii") == (str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), PAINTED)
     assert MriiParts.of("mrii:a,b,maskfacenet") == ("a", "b", EMBEDDER)
     with pytest.raises(ConfigError, match="it takes mrii:SEGMENTER,INPAINTER,EMBEDDER"):
         MriiParts.of("mrii:a,b")

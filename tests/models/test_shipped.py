@@ -29,7 +29,7 @@ def faces(demo_faces):
     return [(photo, face) for photo, face in found if face is not None]
 
 
-KINDS = ["aligner", "inpainter", "maskfacenet", "segmenter"]
+KINDS = ["aligner", "inpainter", "maskfacenet", "paintedfacenet", "segmenter"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
