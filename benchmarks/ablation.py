@@ -283,6 +283,8 @@ def table(done: Mapping[str, Any], rows: Sequence[str], seeds: Sequence[int]) ->
     lines = ["| | masked | bare | photos seen |", "|---|---|---|---|"]
     for name in [*rows, *(IN_USE if "best" in rows else ())]:
         found = [done[f"{name}, seed {seed}"] for seed in seeds if f"{name}, seed {seed}" in done]
+        if not found:
+            continue
         cells = [" / ".join(f"{one[key]:.1f}" for one in found) for key in ("masked", "bare")]
         lines.append(f"| {name} | {cells[0]} | {cells[1]} | {sum(one['photos'] for one in found) // len(found):,} |")
     return "\n".join(lines)

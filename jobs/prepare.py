@@ -14,8 +14,8 @@ class JobConfig(PrepareConfig):
     """What to prepare, and how."""
 
     unmask: tuple[str, ...] | None = None
-    """SEGMENTER,INPAINTER: bundles that take each subject's mask off again, for an embedder of mrii: to learn from
-    faces that were painted so; every worker must reach them. null: masks stay on."""
+    """SEGMENTER,INPAINTER: bundles that take the subjects' masks off again as mrii: does, for its embedder to learn
+    from faces that were painted so; every worker must reach them. null: masks stay on."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,6 +13,7 @@ import numpy as np
 
 from raymask.data.crops import CropStore
 from raymask.data.sampler import Shot
+from raymask.errors import ConfigError
 from raymask.faces.alignment import similarity
 from raymask.faces.crop import CROP_SIZE, resize_crop
 
@@ -27,12 +28,11 @@ _GRID = 26
 class MorphedStore:
     """The photos of a store, and behind them morphs of two of their faces each, which count as a person each.
 
-    The same store, count and seed give the same morphs. They are made as they are asked for; 20 bytes are held of each,
-    and 292 of each photo of the store.
+    The same store, count and seed give the same morphs. They are made as they are asked for.
     """
 
     def __init__(self, store: CropStore, count: int, seed: int, *, quiet: bool = False) -> None:
-        """Raises DataError if the store's landmarks or points cannot be read.
+        """Raises DataError if the store's landmarks or points cannot be read, ConfigError if it holds one person.
 
         Args:
             count: of morphs.
@@ -41,20 +41,14 @@ class MorphedStore:
         self._store = store
         self._landmarks, self._points = store.landmarks(quiet=quiet), store.points(quiet=quiet)
         self._pairs, self._shares = _chosen(self._landmarks, store.identities, count, np.random.default_rng([seed, 4]))
-
-    @property
-    def people(self) -> list[str]:
+        first = len(store.people)
+        self.people = [*store.people, *(f"morph {number}" for number in range(count))]
         """Names; those of morphs are made up."""
-        return self._store.people + [f"morph {number}" for number in range(len(self._pairs))]
-
-    @property
-    def identities(self) -> np.ndarray:
+        self.identities = np.concatenate([store.identities, np.arange(first, first + count)])
         """(N,) int64: which of `people` each photo shows."""
-        first = len(self._store.people)
-        return np.concatenate([self._store.identities, np.arange(first, first + len(self._pairs))])
 
     def __len__(self) -> int:
-        return len(self._store) + len(self._pairs)
+        return len(self.identities)
 
     def landmarks(self, *, quiet: bool = False) -> np.ndarray:
         """As `Crops.landmarks`; nothing is read any more."""
@@ -66,14 +60,16 @@ class MorphedStore:
 
     def pixels(self, shots: Sequence[Shot], size: int) -> np.ndarray:
         """As `Crops.pixels`. Raises ValueError for a morph in a mask: none was prepared."""
-        plain = [place for place, shot in enumerate(shots) if shot.row < len(self._store)]
+        rows = np.array([shot.row for shot in shots])
+        is_morph = rows >= len(self._store)
+        plain, morphs = np.flatnonzero(~is_morph).tolist(), np.flatnonzero(is_morph).tolist()
         crops = np.empty((len(shots), 3, size, size), dtype=np.uint8)
         if plain:
             crops[plain] = self._store.pixels([shots[place] for place in plain], size)
-        for place in sorted(set(range(len(shots))) - set(plain)):
-            if shots[place].masked:
+        if morphs:
+            if any(shots[place].masked for place in morphs):
                 raise ValueError("morphs wear no mask until one is drawn")
-            crops[place] = resize_crop(self._morph(shots[place].row - len(self._store)), size).transpose(2, 0, 1)
+            crops[morphs] = self._morphs(rows[morphs] - len(self._store), size)
         return crops
 
     def _with_morphs(self, points: np.ndarray) -> np.ndarray:
@@ -81,30 +77,38 @@ class MorphedStore:
         share = self._shares[:, None, None]
         return np.concatenate([points, ((1 - share) * first + share * second).astype(points.dtype)])
 
-    def _morph(self, number: int) -> np.ndarray:
-        """(C, C, 3) uint8 RGB."""
-        share = float(self._shares[number])
-        rows = self._pairs[number].tolist()
-        marks = self._landmarks[rows].astype(np.float64)
-        meeting = (1 - share) * marks[0] + share * marks[1]
-        crops = self._store.pixels([Shot(row, masked=False) for row in rows], CROP_SIZE).transpose(0, 2, 3, 1)
-        bent = [bend(np.ascontiguousarray(crop), own, meeting) for crop, own in zip(crops, marks, strict=True)]
-        return cv2.addWeighted(bent[0], 1 - share, bent[1], share, 0)
+    def _morphs(self, numbers: np.ndarray, size: int) -> np.ndarray:
+        """(M,) morphs as (M, 3, size, size) uint8 RGB."""
+        pairs = self._pairs[numbers]
+        parents = self._store.pixels([Shot(int(row), masked=False) for row in pairs.ravel()], CROP_SIZE)
+        made = np.empty((len(numbers), size, size, 3), dtype=np.uint8)
+        for place, (number, rows) in enumerate(zip(numbers, pairs, strict=True)):
+            share, marks = float(self._shares[number]), self._landmarks[rows].astype(np.float64)
+            meeting = (1 - share) * marks[0] + share * marks[1]
+            crops = parents[2 * place : 2 * place + 2].transpose(0, 2, 3, 1)
+            bent = [bend(np.ascontiguousarray(crop), own, meeting) for crop, own in zip(crops, marks, strict=True)]
+            made[place] = resize_crop(cv2.addWeighted(bent[0], 1 - share, bent[1], share, 0), size)
+        return made.transpose(0, 3, 1, 2)
 
 
 def _chosen(
     landmarks: np.ndarray, identities: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(count, 2) int64 photos of two people, heads held about alike, and (count,) float32 shares of the second."""
-    shapes = _shapes(landmarks)
-    first = rng.integers(len(shapes), size=count)
-    others = rng.integers(len(shapes), size=(count, _CANDIDATES))
+    order = np.argsort(identities, kind="stable")  # a person's rows side by side
+    shapes = _shapes(landmarks)[order]
+    _, starts, counts = np.unique(identities[order], return_index=True, return_counts=True)
+    if len(starts) < 2:
+        raise ConfigError("morphs need photos of at least two people; prepare more")
+    person = np.repeat(np.arange(len(starts)), counts)
     pairs = np.empty((count, 2), dtype=np.int64)
-    for place, (one, among) in enumerate(zip(first, others, strict=True)):
-        apart = np.abs(shapes[among] - shapes[one]).sum(1)
-        apart[identities[among] == identities[one]] = np.inf
-        pairs[place] = one, among[apart.argmin()]
-    return pairs, rng.uniform(_LEAST_SHARE, 1 - _LEAST_SHARE, count).astype(np.float32)
+    for place, one in enumerate(rng.integers(len(order), size=count)):
+        start, own = starts[person[one]], counts[person[one]]
+        others = rng.integers(len(order) - own, size=_CANDIDATES)
+        others += own * (others >= start)  # past the person's own
+        apart = np.abs(shapes[others] - shapes[one]).sum(1)
+        pairs[place] = one, others[apart.argmin()]
+    return order[pairs], rng.uniform(_LEAST_SHARE, 1 - _LEAST_SHARE, count).astype(np.float32)
 
 
 def _shapes(landmarks: np.ndarray) -> np.ndarray:

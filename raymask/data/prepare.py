@@ -141,6 +141,8 @@ def prepare(config: PrepareConfig, repainter: Repainter | None = None) -> dict[s
     splits = draw_splits(counts, config.split) if config.splits is None else given_splits(counts, config.splits)
     parts = cut_parts(chosen, splits, config.photos_per_file)
 
+    if repainter is not None:
+        repainter.load()  # what is damaged is told before OUT is begun
     if _claim(out, config, photos, repainter):
         out.delete_folder(RECORDS)  # a run may have ended between its summary and this
         return dict(json.loads(out.read(SUMMARY)))
@@ -260,6 +262,8 @@ class PartWorker:
         torch.set_num_threads(1)  # one actor a CPU: more threads only get in each other's way
         cv2.setNumThreads(1)
         self._images, self._out = Folder(config.images), Folder(config.out)
+        if repainter is not None and repainter.digests != json.loads(self._out.read(PLAN))["unmask"]:
+            raise DataError("the bundles of unmask are not the same on all machines; copy them anew")
         self._work = _photo_worker(config, repainter)
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:

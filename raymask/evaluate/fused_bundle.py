@@ -116,11 +116,17 @@ def thresholds_of(fusion: str | os.PathLike[str], bundle: str | os.PathLike[str]
     """
     config, folder = bundle_config(fusion, "Fusion"), Path(fusion)
     found = config["metrics"].get("thresholds_of_parts", [])
-    wanted = bundle_config(bundle)["sha256"]
+    wanted = _as_used(bundle)
     for part, thresholds in zip(config["arguments"]["parts"], found, strict=False):
         kind, _, place = moved(part, folder).partition(":")
-        if kind == "bundle" and bundle_config(place)["sha256"] == wanted:
+        if kind == "bundle" and _as_used(place) == wanted:
             return dict(thresholds)
     raise ModelError(
         f"{fusion} holds no thresholds for {bundle}; make it with jobs/fuse.py, this bundle among its parts"
     )
+
+
+def _as_used(bundle: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
+    """A network's weights by their digest, and what is done with them."""
+    config = bundle_config(bundle)
+    return config["sha256"], config["arguments"]

@@ -21,8 +21,8 @@ NAMED = "named_sha256"
 
 
 def embedding_digest(spec: str) -> str:
-    """SHA-256 of the networks that make the embeddings, of the aligner where faces are aligned, of how far a network
-    tilts them, and of what fuses them.
+    """SHA-256 of the networks that make the embeddings, of the aligner where faces are aligned, of how they are
+    looked at, and of what fuses them.
 
     Segmenter and inpainter are no part of it: they change the picture, not the space in which it is embedded.
 
@@ -46,11 +46,12 @@ def embedding_digest(spec: str) -> str:
 
 
 def _changes(arguments: Mapping[str, Any]) -> list[str]:
-    """What makes other embeddings of a bundle's weights: the aligner, and how often a face is seen."""
-    aligned = arguments.get("alignment", "box") != "box"
-    tilted = arguments.get("tilted", 0)
-    found = [str(bundle_config(SHIPPED / "aligner")["sha256"])] if aligned else []
-    return [*found, f"tilted {tilted}"] if tilted else found
+    """What makes other embeddings of a bundle's weights: the aligner, and how a face is looked at in use."""
+    found = []
+    if arguments.get("alignment", "box") != "box":
+        found.append(str(bundle_config(SHIPPED / "aligner")["sha256"]))
+    mirrored, tilted = bool(arguments.get("mirrored")), float(arguments.get("tilted", 0))
+    return [*found, f"mirrored {mirrored}, tilted {tilted}"] if mirrored or tilted else found
 
 
 def _mixed(*digests: str) -> str:

@@ -51,7 +51,7 @@ class MaskFaceNet(nn.Module):
         the parts of one that has several, whose lengths are 1."""
         scaled = (crop_B3SS.to(self.mean.dtype) - self.mean) / self.std
         views = [scaled] if self.training else self._views(scaled)
-        made = self.head(self.backbone(torch.cat(views))).unflatten(0, (len(views), -1)).sum(0)
+        made = torch.stack([self.head(self.backbone(view)) for view in views]).sum(0)
         if self.config.parts == 1:
             return made
         return normalize(made.unflatten(1, (self.config.parts, -1)), dim=2).flatten(1)

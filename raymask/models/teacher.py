@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -205,6 +206,8 @@ def _bundle(folder: str) -> Teacher:
     network = load_bundle(folder).model
     if not isinstance(network, MaskFaceNet):
         raise ModelError(f"{folder} is a {type(network).__name__}; a teacher is a MaskFaceNet")
+    once = MaskFaceNet(replace(network.config, mirrored=False, tilted=0.0))  # who asks decides what it is shown
+    once.load_state_dict(network.state_dict())
     alignment, side = network.config.alignment, network.config.input_size
     points = None if alignment == "box" else places(alignment, side)
-    return Teacher(network, prepare=lambda face: face * 255, side=side, points=points)
+    return Teacher(once, prepare=lambda face: face * 255, side=side, points=points)

@@ -7,6 +7,7 @@ import pytest
 from raymask.data.crops import CropStore
 from raymask.data.morphs import MorphedStore, bend
 from raymask.data.sampler import Shot
+from raymask.errors import ConfigError
 
 COUNT = 40
 
@@ -49,9 +50,24 @@ def test_a_morph_lies_between_two_people(store, morphed):
         assert ((marks[count + number] >= low - 0.1) & (marks[count + number] <= high + 0.1)).all()
     made = morphed.pixels(shots(range(count, count + 8)), 224).astype(float)
     for number, face in enumerate(made):
-        own = store.pixels(shots(morphed._pairs[number].tolist()), 224).astype(float)
-        eyes = np.s_[:, 60:120, 40:180]
-        assert all(np.abs(face - other)[eyes].mean() > 2 for other in own), "it is neither of them"
+        rows, share = morphed._pairs[number].tolist(), float(morphed._shares[number])
+        crops = [np.ascontiguousarray(crop.transpose(1, 2, 0)) for crop in store.pixels(shots(rows), 224)]
+        bent = [bend(crop, marks[row], marks[count + number]) for crop, row in zip(crops, rows, strict=True)]
+        wanted = (1 - share) * bent[0] + share * bent[1].astype(float)
+        assert np.abs(face.transpose(1, 2, 0) - wanted).mean() < 1, "as much of each as the share says"
+        assert np.abs(bent[0].astype(float) - bent[1]).mean() > 5
+
+
+def test_whoever_has_most_of_the_photos_meets_others(store):
+    class Lopsided:
+        people, identities = ["a", "b"], np.array([1] * 31 + [0])
+        landmarks, points = store.landmarks, store.points
+
+    morphed = MorphedStore(Lopsided(), 200, 0, quiet=True)
+    assert (Lopsided.identities[morphed._pairs[:, 0]] != Lopsided.identities[morphed._pairs[:, 1]]).all()
+    Lopsided.identities = np.zeros(32, int)
+    with pytest.raises(ConfigError, match="at least two people"):
+        MorphedStore(Lopsided(), 5, 0, quiet=True)
 
 
 def test_the_seed_decides(store, morphed):

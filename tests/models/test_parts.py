@@ -76,12 +76,12 @@ def test_the_aligner_counts_in_the_space_of_aligned_faces_alone(tmp_path):
     assert embedding_digest("maskfacenet") != bundle_config(SHIPPED / "maskfacenet")["sha256"]
 
 
-def test_a_network_that_tilts_faces_makes_a_space_of_its_own(tmp_path):
+def test_a_network_that_looks_at_faces_otherwise_makes_a_space_of_its_own(tmp_path):
     bundle = shutil.copytree(SHIPPED / "maskfacenet", tmp_path / "copy")
     config = json.loads((bundle / "config.json").read_text())
     digests = set()
-    for degrees in (0.0, 4.0, 6.0):
-        config["arguments"]["tilted"] = degrees
+    for degrees, mirrored in ((0.0, True), (4.0, True), (4, True), (6.0, True), (0, False)):
+        config["arguments"] |= {"tilted": degrees, "mirrored": mirrored}
         (bundle / "config.json").write_text(json.dumps(config))
         digests.add(embedding_digest(f"bundle:{bundle}"))
-    assert len(digests) == 3
+    assert len(digests) == 4

@@ -7,6 +7,7 @@ import dlib
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from raymask.errors import ConfigError, ModelError
 from raymask.faces import detect, subject
@@ -118,11 +119,16 @@ def test_laid_back_maps_lie_where_the_face_is(teacher, faces):
     assert (back[middle] - crops[middle]).abs().median() < 0.03
 
 
-def test_a_bundle_teaches_too(tmp_path, faces):
-    network = MaskFaceNet(MaskFaceNetConfig(backbone="resnet18", input_size=64, embedding_size=16))
+def test_a_bundle_teaches_too_by_what_it_makes_of_one_look(tmp_path, faces):
+    settings = {"backbone": "resnet18", "input_size": 64, "embedding_size": 16}
+    network = MaskFaceNet(MaskFaceNetConfig(**settings, mirrored=True, tilted=4))
     teacher = load_teacher(f"bundle:{save_bundle(tmp_path / 'b', network, preprocessing={})}")
-    embedding = teacher(*faces[:2]).embedding
-    assert embedding.shape == (len(faces[0]), 16)
+    seen = teacher(*faces[:2])
+    once = MaskFaceNet(MaskFaceNetConfig(**settings)).eval()
+    once.load_state_dict(network.state_dict())
+    given = once(teacher.aligned(*faces[:2]) * 255)
+    torch.testing.assert_close(seen.embedding, normalize(given, dim=1), rtol=1e-4, atol=1e-5)
+    assert {len(one) for one in seen.maps} == {len(faces[0])}
 
 
 @pytest.mark.parametrize("spec", ["facenet", "dlib:x", "onnx", "onnx:", "bundle"])
