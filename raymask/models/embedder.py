@@ -18,6 +18,9 @@ IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
 """Per channel, of RGB in 0 to 1; the statistics that torchvision's own weights expect."""
 
+_VIEWS_AT_ONCE = 32
+"""That go through the network together in use, so that memory does not grow with their number."""
+
 
 class MaskFaceNet(nn.Module):
     """A backbone whose pooling and fully connected layers are replaced by Table 1, or by one linear layer."""
@@ -50,11 +53,16 @@ class MaskFaceNet(nn.Module):
         """(B, 3, S, S) uint8 RGB crops of side `config.input_size` to (B, D) float embeddings, not normalised but for
         the parts of one that has several, whose lengths are 1."""
         scaled = (crop_B3SS.to(self.mean.dtype) - self.mean) / self.std
-        views = [scaled] if self.training else self._views(scaled)
-        made = torch.stack([self.head(self.backbone(view)) for view in views]).sum(0)
+        made = self.head(self.backbone(scaled)) if self.training else self._in_use(scaled)
         if self.config.parts == 1:
             return made
         return normalize(made.unflatten(1, (self.config.parts, -1)), dim=2).flatten(1)
+
+    def _in_use(self, face: Tensor) -> Tensor:
+        """The sum of what it makes of all views, (B, D)."""
+        views = self._views(face)
+        made = torch.cat([self.head(self.backbone(some)) for some in torch.cat(views).split(_VIEWS_AT_ONCE)])
+        return made.unflatten(0, (len(views), len(face))).sum(0)
 
     def _views(self, face: Tensor) -> list[Tensor]:
         """What is embedded of a face in use, (B, 3, S, S) each; their embeddings' sum errs less than any of them."""
