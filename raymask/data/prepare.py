@@ -29,7 +29,7 @@ from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.progress import Progress
 
 if TYPE_CHECKING:
-    from raymask.data.photo_work import Repaint
+    import numpy as np
 
 PhotoWork = Callable[[Photo, Split, bytes], dict[str, Any]]
 """Makes the row of a photo; named here, since `--help` must not load what does it."""
@@ -99,8 +99,8 @@ class Repainter(Protocol):
         """Of the weights that it paints by."""
         ...
 
-    def load(self) -> Repaint:
-        """Read them."""
+    def load(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Read them; what comes is a `Repaint` of photo_work, which is not named here, since `--help` loads this."""
         ...
 
 
