@@ -18,19 +18,19 @@ from raymask.data.splits import SplitConfig
 ROOT = Path(__file__).parent.parent.parent
 OPTIONS = ("--split.least-photos=2", "--split.validation=1", "--split.test=1", "--photos-per-file=4")
 THREE_NODES = """
-import sys
+import runpy
 import ray
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-for _ in range(2):
-    cluster.add_node(num_cpus=1)
-ray.init(address=cluster.address, log_to_driver=False)
-sys.path.insert(0, "jobs")
-import prepare
-prepare.main()
-print("on", len(ray.nodes()), "nodes")
-ray.shutdown()
-cluster.shutdown()
+try:
+    for _ in range(2):
+        cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    runpy.run_path("jobs/prepare.py", run_name="__main__")
+    print("on", len(ray.nodes()), "nodes")
+finally:  # a cluster that dies instead is what Ray on this machine would look for from then on
+    ray.shutdown()
+    cluster.shutdown()
 """
 
 
