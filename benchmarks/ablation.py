@@ -3,8 +3,8 @@
     python benchmarks/ablation.py --data PREPARED --images PHOTOS --teacher onnx:FILE [--minutes 10] [--out FOLDER]
 
 Each row is trained with two seeds, side by side, a thread each, for so many minutes after its teachers were asked, and
-measured on the validation people's whole photos in masks of training: rank-1 in protocol gallery, all photos of a
-person. What is done is kept in FOLDER/ablation.json, and the same command goes on from there. JSON on standard output.
+measured on the validation people's whole photos in masks of training: rank-1 in protocol gallery, with a crowd from the
+training people enrolled beside them, without which all rows but the worst look alike. What is done is kept in FOLDER/ablation.json, and the same command goes on from there. JSON on standard output.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from raymask.data.storage import Folder
 from raymask.errors import ConfigError
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
-from raymask.evaluate.people import choose_photos
+from raymask.evaluate.people import choose_crowd, choose_photos
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.trial_gallery import GalleryTrial
@@ -131,6 +131,8 @@ class AblationConfig:
     """Which of the recipes."""
     max_photos: int = 30
     """Of each validation person, at most."""
+    crowd: int = 400
+    """People more who are enrolled."""
     out: str = "out/ablation"
     """Folder for what is done."""
 
@@ -165,7 +167,7 @@ def measure(config: AblationConfig) -> dict[str, Any]:
 
 def _settings(config: AblationConfig) -> dict[str, Any]:
     """What a result hangs on beside its row and seed."""
-    return {name: getattr(config, name) for name in ("data", "images", "teacher", "minutes", "max_photos")}
+    return {name: getattr(config, name) for name in ("data", "images", "teacher", "minutes", "max_photos", "crowd")}
 
 
 def _done(config: AblationConfig, file: Path) -> dict[str, Any]:
@@ -268,13 +270,15 @@ def rank1(config: AblationConfig, network: MaskFaceNet) -> tuple[float, float]:
         people=f"{PEOPLE}:val",
         out="",
         max_photos=config.max_photos,
+        crowd=config.crowd,
     )
-    photos, _ = choose_photos(list_photos(Folder(config.images))[0], asked, least=2)
-    trial = GalleryTrial(photos, draws=asked.draws, seed=0)
+    everybody = list_photos(Folder(config.images))[0]
+    photos, _ = choose_photos(everybody, asked, least=2)
+    trial = GalleryTrial(photos, draws=asked.draws, seed=0, crowd=choose_crowd(everybody, asked))
     probes = Probes(Folder(config.images), masks=TRAIN_LOOKS, seed=0)
     scored = trial.score(embed_probes(trial.probes, probes, {spec: recogniser})[spec])
-    everybody = np.ones((1, len(trial.people)))
-    found = {one.key: 100 * float(one.statistic(everybody)[0]) for one in scored.measures}
+    alike = np.ones((1, len(trial.people)))
+    found = {one.key: 100 * float(one.statistic(alike)[0]) for one in scored.measures}
     return round(found["rank1_bare"], 2), round(found["rank1_masked"], 2)
 
 

@@ -55,6 +55,9 @@ class EvaluateConfig:
     """Batches to draw. For protocol batch."""
     draws: int = 10
     """Times the enrolled photos are drawn anew; figures are over all draws. For protocol gallery."""
+    crowd: int = 0
+    """So many people more are enrolled, by a bare photo each, about whom nobody asks; drawn by seed among those under
+    ROOT whom FILE names train or not at all. For protocol gallery."""
     resamples: int = 2000
     """Resamples of the people behind each 95% interval, at least 100."""
 
@@ -66,6 +69,7 @@ class EvaluateConfig:
             ("max_photos", least_photos),
             ("batches", 1),
             ("draws", 1),
+            ("crowd", 0),
             ("resamples", 100),
         ):
             value = getattr(self, name)
@@ -117,6 +121,7 @@ class EvaluateConfig:
         elif self.pairs_drawn is None:
             misplaced = {"limit_people": self.limit_people is not None, "max_photos": self.max_photos is not None}
             of_file = " with a file"
+        misplaced["crowd"] = self.crowd > 0 and self.protocol != "gallery"
         for name, given in misplaced.items():
             if given:
                 raise ConfigError(f"{name} has no effect on protocol {self.protocol}{of_file}; leave it out")

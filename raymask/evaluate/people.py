@@ -57,6 +57,26 @@ def choose_photos(photos: Sequence[Photo], config: EvaluateConfig, *, least: int
     return sorted(kept), len(photos_of) - len(enough)
 
 
+def choose_crowd(photos: Sequence[Photo], config: EvaluateConfig) -> list[Photo]:
+    """A photo of each of `config.crowd` people whom nobody is asked about, sorted by path.
+
+    Raises:
+        DataError: there are fewer whom the splits name train or not at all.
+    """
+    if not config.crowd:
+        return []
+    assert config.people is not None  # the configuration refuses protocols without
+    splits = read_splits(people_split(config.people)[0])
+    photos_of: dict[str, list[Photo]] = {}
+    for photo in photos:
+        if splits.get(photo.identity, "train") == "train":
+            photos_of.setdefault(photo.identity, []).append(photo)
+    if len(photos_of) < config.crowd:
+        raise DataError(f"crowd: only {len(photos_of):,} people under {config.images} are in split train or in none")
+    chosen = _drawn(photos_of, config.crowd, config.seed)
+    return sorted(photo for identity in chosen for photo in _photos(photos_of[identity], 1, config.seed))
+
+
 def _photos(photos: list[Photo], most: int | None, seed: int) -> list[Photo]:
     chosen = set(_drawn((photo.image_id for photo in photos), most, seed))
     return [photo for photo in photos if photo.image_id in chosen]

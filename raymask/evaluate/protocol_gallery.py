@@ -77,14 +77,14 @@ def open_set(scores: np.ndarray, identities: np.ndarray, is_probe: np.ndarray, h
     """Judge each half of the people at the threshold of the other.
 
     Args:
-        scores: (N, people) of `gallery_scores`.
+        scores: (N, people + crowd) of `gallery_scores`; the crowd is enrolled in both galleries.
         identities: (N,) int.
         is_probe: (N,) bool: the photos to calibrate and judge with.
         half: (people,) bool; each half has at least 2 people.
     """
-    sides = (half, ~half)
+    crowd = np.ones(scores.shape[1] - len(half), dtype=bool)
     judged = []
-    for side in sides:
+    for side in (np.append(half, crowd), np.append(~half, crowd)):
         columns = np.flatnonzero(side)
         place = np.zeros(len(side), dtype=int)
         place[columns] = np.arange(len(columns))

@@ -17,7 +17,7 @@ from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.measures import Measure, Scored
 from raymask.evaluate.pairs_file import read_pairs
-from raymask.evaluate.people import choose_photos, people_of_split
+from raymask.evaluate.people import choose_crowd, choose_photos, people_of_split
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.table import (
@@ -195,7 +195,8 @@ def _trial(config: EvaluateConfig) -> tuple[Trial, int]:
         chosen, left_out = choose_photos(photos, config, least=6)
         return BatchTrial(chosen, batches=config.batches, seed=config.seed), left_out
     chosen, left_out = choose_photos(photos, config, least=2)
-    return GalleryTrial(chosen, draws=config.draws, seed=config.seed), left_out
+    crowd = choose_crowd(photos, config)
+    return GalleryTrial(chosen, draws=config.draws, seed=config.seed, crowd=crowd), left_out
 
 
 def _pairs_trial(config: EvaluateConfig, photos: list[Photo]) -> tuple[PairsTrial, int]:

@@ -11,6 +11,7 @@ from raymask.evaluate import protocol_gallery
 from raymask.evaluate.bootstrap import Ratio, sums_by_person
 from raymask.evaluate.embedding import Embedded
 from raymask.evaluate.measures import Line, Measure, Scored
+from raymask.evaluate.probes import Probe
 from raymask.evaluate.trial import PhotosTrial, Query
 
 CMC_RANKS = 20
@@ -18,30 +19,39 @@ CMC_RANKS = 20
 
 
 class GalleryTrial(PhotosTrial):
-    """One enrolled photo a person."""
+    """One enrolled photo a person.
+
+    Behind the rows of the people, bare and masked, stands the crowd: a row each of people who are enrolled by that
+    photo in every draw, and about whom nobody asks.
+    """
 
     headline = "rank1_masked"
     scores_shown = ("masked probe and its own person", "masked probe and the nearest other")
 
-    def __init__(self, photos: Sequence[Photo], *, draws: int, seed: int) -> None:
+    def __init__(self, photos: Sequence[Photo], *, draws: int, seed: int, crowd: Sequence[Photo] = ()) -> None:
         super().__init__(photos)
         people = len(self.people)
+        self._crowd = len(self.probes) + np.arange(len(crowd))
+        self.probes += [Probe(photo, False) for photo in crowd]
+        self.identities = np.append(self.identities, people + np.arange(len(crowd)))
+        self.masked = np.append(self.masked, np.zeros(len(crowd), dtype=bool))
         self.enrolled = protocol_gallery.draw_enrolled(self.photos_of, draws=draws, seed=seed)
         self.halves = protocol_gallery.draw_halves(people, draws=draws, seed=seed)
-        self.title = f"one bare photo of each of {people:,} people enrolled, all other shots as probes; "
+        asked = f"all other shots{f' of {people:,} of them' if len(crowd) else ''} as probes"
+        self.title = f"one bare photo of each of {people + len(crowd):,} people enrolled, {asked}; "
         self.title += f"the enrolled photo drawn anew {draws} times" if draws > 1 else "one draw"
 
     def is_probe(self, enrolled: np.ndarray) -> np.ndarray:
-        """(2N,) bool: every photo but those enrolled, and but their masked twins, which are the same shots."""
+        """(2N + crowd,) bool: every photo but those enrolled, and but their masked twins, which are the same shots."""
         is_probe = np.ones(len(self.photos), dtype=bool)
         is_probe[enrolled] = False
-        return np.tile(is_probe, 2)
+        return np.append(np.tile(is_probe, 2), np.zeros(len(self._crowd), dtype=bool))
 
     def score(self, answer: Embedded) -> Scored:
         """Rank-1 and rank-5, false accepts and false rejects, for bare and masked probes."""
         tally = _GalleryTally(self.identities, self.masked, len(self.people))
         for draw, (enrolled, half) in enumerate(zip(self.enrolled, self.halves, strict=True)):
-            scores = protocol_gallery.gallery_scores(answer.embeddings, answer.found, enrolled)
+            scores = protocol_gallery.gallery_scores(answer.embeddings, answer.found, self._gallery(enrolled))
             is_probe = self.is_probe(enrolled)
             tally.add_ranks(protocol_gallery.ranks(scores, self.identities), is_probe)
             if len(self.people) >= 4:
@@ -57,6 +67,10 @@ class GalleryTrial(PhotosTrial):
             notes=self._notes(answer, tally.thresholds),
         )
 
+    def _gallery(self, enrolled: np.ndarray) -> np.ndarray:
+        """(people + crowd,) rows of all who are enrolled, `enrolled` being those of the people."""
+        return np.append(enrolled, self._crowd)
+
     def _notes(self, answer: Embedded, thresholds: list[float]) -> list[str]:
         notes = []
         if thresholds:
@@ -64,6 +78,8 @@ class GalleryTrial(PhotosTrial):
                 f"open-set thresholds {min(thresholds):.3f} to {max(thresholds):.3f}, mean {np.mean(thresholds):.3f}"
             )
         lost = sorted({self.people[person] for person in np.nonzero(~answer.found[self.enrolled])[1]})
+        if not answer.found[self._crowd].all():
+            notes.append(f"no face is found in {(~answer.found[self._crowd]).sum():,} of the crowd's photos")
         if lost:
             notes.append(f"never recognised in draws where no face is found in their enrolled photo: {', '.join(lost)}")
         return notes
@@ -71,7 +87,7 @@ class GalleryTrial(PhotosTrial):
     def queries(self) -> list[Query]:
         """The masked probes of the first draw against its gallery."""
         rows = np.flatnonzero(self.is_probe(self.enrolled[0]) & self.masked)
-        return [Query(int(row), self.enrolled[0]) for row in rows]
+        return [Query(int(row), self._gallery(self.enrolled[0])) for row in rows]
 
 
 class _GalleryTally:
@@ -86,7 +102,8 @@ class _GalleryTally:
 
     def _by_person(self, values: np.ndarray) -> np.ndarray:
         states = (~self._masked, self._masked)
-        return np.stack([sums_by_person(values & state, self._identities, self._people) for state in states], axis=1)
+        sums = [sums_by_person(values & state, self._identities, self._people) for state in states]
+        return np.stack(sums, axis=1)[: self._people]  # without the crowd's
 
     def _add(self, key: str, values: np.ndarray) -> None:
         self._sums[key] = self._sums.get(key, 0) + self._by_person(values)

@@ -39,6 +39,8 @@ def test_frozen():
         ({"drawing": "round"}, "drawing 'round' is unknown; choose one of fitted, flat"),
         ({"mask": "one"}, "mask has no effect on protocol gallery"),
         ({"pairs": "pairs.txt"}, "pairs has no effect on protocol gallery"),
+        ({"protocol": "batch", "crowd": 5}, "crowd has no effect on protocol batch"),
+        ({"crowd": -1}, "crowd must be 0 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
         ({"draws": 0}, "draws must be 1 or more"),
         ({"batches": 0}, "batches must be 1 or more"),

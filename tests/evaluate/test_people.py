@@ -7,7 +7,7 @@ import pytest
 from raymask.data.photos import Photo
 from raymask.errors import DataError
 from raymask.evaluate.config import EvaluateConfig
-from raymask.evaluate.people import choose_photos
+from raymask.evaluate.people import choose_crowd, choose_photos
 
 PHOTOS = [
     Photo(name, f"{name}/{number:02}.jpg")
@@ -49,6 +49,31 @@ def test_limits_are_seeded_choices(choose):
     assert len(photos) == 14
     assert photos == choose(splits, limit_people=2, max_photos=7)[0]
     assert any(photos != choose(splits, limit_people=2, max_photos=7, seed=seed)[0] for seed in (1, 2, 3))
+
+
+@pytest.fixture
+def crowd(tmp_path):
+    def chosen(splits, **options):
+        path = tmp_path / "splits.json"
+        path.write_text(json.dumps(splits))
+        given = {"recognisers": ("dlib",), "images": "ROOT", "out": "OUT", "protocol": "gallery"}
+        return choose_crowd(PHOTOS, EvaluateConfig(**given, people=f"{path}:val", **options))
+
+    return chosen
+
+
+def test_a_crowd_has_one_photo_of_people_in_train_or_in_no_split(crowd):
+    assert crowd({"a": "val", "b": "test", "c": "train"}) == []
+    everybody = crowd({"a": "val", "b": "test", "c": "train"}, crowd=3)
+    assert [photo.identity for photo in everybody] == ["c", "d", "e"]
+    two = crowd({"a": "val", "b": "test", "c": "train"}, crowd=2)
+    assert set(two) < set(everybody)
+    assert any(two != crowd({"a": "val", "b": "test", "c": "train"}, crowd=2, seed=seed) for seed in (1, 2, 3))
+
+
+def test_a_crowd_of_more_people_than_there_are(crowd):
+    with pytest.raises(DataError, match="only 3 people under ROOT are in split train or in none"):
+        crowd({"a": "val", "b": "test"}, crowd=4)
 
 
 @pytest.mark.parametrize(

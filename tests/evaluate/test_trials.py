@@ -77,6 +77,40 @@ def test_who_is_enrolled_without_a_face_is_named():
     assert figures(trial, answer)["rank1_masked"] == pytest.approx(5 / 6)
 
 
+CROWD = [Photo(f"q{who}", f"q{who}/0.jpg") for who in range(3)]
+
+
+def test_a_crowd_is_enrolled_and_not_asked_about():
+    """Of whom one looks like p2: its probes are lost, and, known to both halves, it keeps their thresholds high."""
+    trial = GalleryTrial(PHOTOS, draws=3, seed=0, crowd=CROWD)
+    assert [probe.photo for probe in trial.probes[-3:]] == CROWD
+    assert trial.people == [f"p{who}" for who in range(6)]
+    assert len(trial.queries()) == 42 - 6
+    embeddings = np.concatenate([np.eye(6, dtype=np.float32)[np.tile(np.arange(42) // 7, 2)], np.eye(6)[[2, 0, 0]]])
+    embeddings[-2:] = 6**-0.5  # somebody like nobody
+    answer = Embedded(embeddings.astype(np.float32), np.ones(len(embeddings), bool))
+    found = figures(trial, answer)
+    assert found["rank1_bare"] == found["rank1_masked"] == pytest.approx(5 / 6)
+    assert found["rank5_masked"] == 1
+    assert found["fnir_masked"] > 0
+    lost = next(query for query in trial.queries() if trial.probes[query.probe].photo.identity == "p2")
+    nearest = trial.matcher(answer)(lost)[:2]
+    assert {trial.probes[match.probe].photo.identity for match in nearest} == {"p2", "q0"}
+    assert [match.right for match in nearest] == [trial.probes[match.probe].photo.identity == "p2" for match in nearest]
+
+    answer.found[-1] = False
+    assert "no face is found in 1 of the crowd's photos" in trial.score(answer).notes
+
+
+def test_nobody_of_a_crowd_that_looks_like_none_is_found():
+    trial = GalleryTrial(PHOTOS, draws=3, seed=0, crowd=CROWD)
+    embeddings = np.zeros((len(trial.probes), 7), np.float32)
+    embeddings[:-3, :6] = perfect(TRIALS["gallery"]()).embeddings
+    embeddings[-3:, 6] = 1
+    answer = Embedded(embeddings, np.ones(len(embeddings), bool))
+    assert figures(trial, answer) == figures(TRIALS["gallery"](), perfect(TRIALS["gallery"]()))
+
+
 def test_batches_never_hold_a_shot_both_bare_and_masked():
     trial = TRIALS["batch"]()
     for rows in trial.batches:
