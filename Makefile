@@ -44,12 +44,12 @@ lint: setup  ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup out/demo/fused  ## Measure what the README states; JSON on standard output.
+bench: setup out/demo/fused  ## Run all benchmarks that need no photos of real people; JSON on standard output.
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 lock: setup  ## Renew requirements.lock from pyproject.toml: versions and hashes, no address.
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
 
-clean:  ## Remove what demo and the tools made; .venv stays.
+clean:  ## Remove what demo, tools and service made, the gallery in out/ too; .venv stays.
 	rm -rf out .pytest_cache .ruff_cache .mypy_cache build *.egg-info
