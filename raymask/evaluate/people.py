@@ -61,18 +61,18 @@ def choose_crowd(photos: Sequence[Photo], config: EvaluateConfig) -> list[Photo]
     """A photo of each of `config.crowd` people whom nobody is asked about, sorted by path.
 
     Raises:
-        DataError: there are fewer whom the splits name train or not at all.
+        DataError: there are fewer whom the splits name train or not at all, without those to be judged.
     """
     if not config.crowd:
         return []
     assert config.people is not None  # the configuration refuses protocols without
-    splits = read_splits(people_split(config.people)[0])
+    splits, judged = read_splits(people_split(config.people)[0]), people_of_split(config.people)
     photos_of: dict[str, list[Photo]] = {}
     for photo in photos:
-        if splits.get(photo.identity, "train") == "train":
+        if splits.get(photo.identity, "train") == "train" and photo.identity not in judged:
             photos_of.setdefault(photo.identity, []).append(photo)
     if len(photos_of) < config.crowd:
-        raise DataError(f"crowd: only {len(photos_of):,} people under {config.images} are in split train or in none")
+        raise DataError(f"crowd: only {len(photos_of):,} others under {config.images} are in split train or in none")
     chosen = _drawn(photos_of, config.crowd, config.seed)
     return sorted(photo for identity in chosen for photo in _photos(photos_of[identity], 1, config.seed))
 

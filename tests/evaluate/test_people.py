@@ -57,7 +57,8 @@ def crowd(tmp_path):
         path = tmp_path / "splits.json"
         path.write_text(json.dumps(splits))
         given = {"recognisers": ("dlib",), "images": "ROOT", "out": "OUT", "protocol": "gallery"}
-        return choose_crowd(PHOTOS, EvaluateConfig(**given, people=f"{path}:val", **options))
+        people = f"{path}{options.pop('split', ':val')}"
+        return choose_crowd(PHOTOS, EvaluateConfig(**given, people=people, **options))
 
     return chosen
 
@@ -71,8 +72,13 @@ def test_a_crowd_has_one_photo_of_people_in_train_or_in_no_split(crowd):
     assert any(two != crowd({"a": "val", "b": "test", "c": "train"}, crowd=2, seed=seed) for seed in (1, 2, 3))
 
 
+def test_nobody_who_is_asked_about_is_in_the_crowd(crowd):
+    splits = {"a": "train", "b": "train", "c": "test"}
+    assert [photo.identity for photo in crowd(splits, split=":train", crowd=2)] == ["d", "e"]
+
+
 def test_a_crowd_of_more_people_than_there_are(crowd):
-    with pytest.raises(DataError, match="only 3 people under ROOT are in split train or in none"):
+    with pytest.raises(DataError, match="only 3 others under ROOT are in split train or in none"):
         crowd({"a": "val", "b": "test"}, crowd=4)
 
 
