@@ -2,34 +2,38 @@
 
     python benchmarks/ablation.py --data PREPARED --images PHOTOS --teacher onnx:FILE [--minutes 10] [--out FOLDER]
 
-Each row is trained with two seeds, side by side, a thread each, for so many minutes after its teachers were asked, and
-measured on the validation people's whole photos in masks of training: rank-1 in protocol gallery, with a crowd of the
-training people enrolled beside them, since among 20 people alone nearly every photo is found. What is done is kept in
-FOLDER/ablation.json, and the same command goes on from there. JSON on standard output.
+How fast each row learns here is measured first, of all in one go, with two seeds side by side, a thread each. Then
+each is trained with two seeds on as many photos as it would see in so many minutes: what else the machine does then
+makes a training longer and takes nothing from it. In the end all are measured on the validation people's whole photos,
+in masks of training: rank-1 in protocol gallery, with a crowd of the training people enrolled beside them, since among
+20 people alone nearly every photo is found. What is done is kept in FOLDER/ablation.json, and the same command goes on
+from there. JSON on standard output.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from raymask.cli import parse, run
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops, CropStore
 from raymask.data.photos import list_photos
-from raymask.data.sampler import PKSampler
+from raymask.data.prepare import PLAN
 from raymask.data.storage import Folder
 from raymask.errors import ConfigError
 from raymask.evaluate.config import EvaluateConfig
@@ -41,16 +45,18 @@ from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import save_bundle
 from raymask.models.embedder import MaskFaceNet
+from raymask.models.teacher import teacher_digest
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import State
+from raymask.train.claim import changed_settings
 from raymask.train.config import DistilConfig, LoopConfig, LossConfig, SoftmaxConfig, TrainConfig
-from raymask.train.loop import train, with_morphs
+from raymask.train.loop import sampler_of, train, with_morphs
 from raymask.train.targets import Targets, Told
 
 ROOT = Path(__file__).parent.parent
 PEOPLE = str(Path(__file__).parent / "lfw_splits.json")
 _TRIAL_SECONDS = 20.0
-"""Of training, by which is known how many epochs fit into the minutes."""
+"""Of training, by which is known how fast a recipe is."""
 
 Change = Callable[[LoopConfig], LoopConfig]
 
@@ -70,7 +76,7 @@ RECIPES: Mapping[str, Change] = {
     "112 pixels": lambda c: replace(c, model=replace(c.model, input_size=112)),
     "head of Table 1": lambda c: replace(c, model=replace(c.model, head="table1")),
     "resnet50 with the head of Table 1": lambda c: _of_the_paper(c),
-    "with 10,000 morphs": lambda c: replace(c, morphs=MORPHS),
+    "morphs, half of each batch": lambda c: _with_morphs(c),
     "the first try": lambda c: _first_try(c),
 }
 """What is changed, by the row's name."""
@@ -81,8 +87,6 @@ IN_USE: Mapping[str, Mapping[str, Any]] = {
     "best, last weights instead of their mean": {},
 }
 """What is changed in the use of the networks of the row `best`, by the row's name: its model's settings."""
-
-MORPHS = 10_000
 
 
 def _all_alike(config: LoopConfig) -> Any:
@@ -99,6 +103,11 @@ def _untaught(config: LoopConfig, **losses: Any) -> LoopConfig:
     model = replace(config.model, parts=1)
     batch = replace(config.batch, people=16, bare=2, masked=2)
     return replace(config, teachers=(), model=model, batch=batch, **losses)
+
+
+def _with_morphs(config: LoopConfig) -> LoopConfig:
+    """As many faces a batch as without."""
+    return replace(config, morphs=5_000, batch=replace(config.batch, people=18))
 
 
 def _first_try(config: LoopConfig) -> LoopConfig:
@@ -129,7 +138,7 @@ class AblationConfig:
     seeds: tuple[int, ...] = (0, 1)
     """A training each, at the same time."""
     rows: tuple[str, ...] = tuple(RECIPES)
-    """Which of the recipes."""
+    """Which of the recipes to train."""
     max_photos: int = 30
     """Of each validation person, at most."""
     crowd: int = 400
@@ -146,38 +155,115 @@ class AblationConfig:
 
 
 def measure(config: AblationConfig) -> dict[str, Any]:
-    """All rows, by name and seed."""
-    file = Path(config.out) / "ablation.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    done = _done(config, file)
+    """All that was trained, by row and seed: photos seen, minutes, and percent of bare and masked photos found."""
+    kept = _Kept.read(config)
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "targets.pt"
-        torch.save(_targets(config), told)
-        context = multiprocessing.get_context("spawn")
+        if len(kept.steps_per_second) < len(RECIPES) or any(kept.lacking(name) for name in config.rows):
+            torch.save(_targets(config), told)
+        for name in RECIPES:
+            if name not in kept.steps_per_second:
+                rates = [rate for _, rate in _side_by_side(speed, config.seeds, config, name)]
+                kept.steps_per_second[name] = sum(rates) / len(rates)
+                say(f"{name}: {kept.steps_per_second[name]:.2f} steps a second")
+                kept.save()
         for name in config.rows:
-            with ProcessPoolExecutor(len(config.seeds), mp_context=context) as pool:
-                missing = [seed for seed in config.seeds if f"{name}, seed {seed}" not in done]
-                tasks = {seed: pool.submit(one, config, name, seed, str(told)) for seed in missing}
-                for seed, task in tasks.items():
-                    for row, result in task.result().items():
-                        done[f"{row}, seed {seed}"] = result
-                        say(f"{row}, seed {seed}: {result}")
-                    file.write_text(json.dumps({"settings": _settings(config), "done": done}, indent=1) + "\n")
-    return done
+            seconds = kept.steps_per_second[name], str(told)
+            for seed, runs in _side_by_side(one, kept.lacking(name), config, name, *seconds):
+                kept.runs |= runs
+                say(f"{name}, seed {seed}: {runs[_run(name, seed)]}")
+                kept.save()
+    for name, found in rank1(config, kept.unmeasured).items():
+        kept.runs[name] |= found
+    kept.save()
+    return kept.runs
+
+
+def _side_by_side(work: Callable[..., Any], seeds: Sequence[int], config: AblationConfig, *given: Any) -> Iterator[Any]:
+    """(seed, what the work gives) as they are done, each in a process of its own."""
+    if not seeds:
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(seeds), mp_context=context) as pool:
+        tasks = {pool.submit(work, config, seed, *given): seed for seed in seeds}
+        for task in as_completed(tasks):
+            yield tasks[task], task.result()
+
+
+def _run(name: str, seed: int) -> str:
+    return f"{name}, seed {seed}"
+
+
+@dataclass
+class _Kept:
+    """What is done: a file, and beside it a bundle of each run."""
+
+    config: AblationConfig
+    settings: dict[str, Any]
+    """What a result hangs on beside its recipe and seed."""
+    recipes: dict[str, Any]
+    """Settings of each row's training."""
+    steps_per_second: dict[str, float] = field(default_factory=dict)
+    """Of each row, both seeds at once."""
+    runs: dict[str, Any] = field(default_factory=dict)
+    """By row and seed; not measured yet where there is no `masked`."""
+
+    @classmethod
+    def read(cls, config: AblationConfig) -> _Kept:
+        """What the folder holds. Raises ConfigError if it is of other settings or recipes."""
+        kept = cls(config, _settings(config), {name: _recipe(config, name) for name in RECIPES})
+        if not kept.file.is_file():
+            return kept
+        earlier = json.loads(kept.file.read_text())
+        changed = changed_settings(kept.settings, earlier["settings"], free=())
+        for name, recipe in earlier["recipes"].items():
+            changed += [f"{key} of {name}" for key in changed_settings(kept.recipes.get(name, {}), recipe, free=())]
+        if changed:
+            raise ConfigError(f"{kept.file} is of other settings ({', '.join(changed)} changed); choose another --out")
+        kept.steps_per_second, kept.runs = earlier["steps_per_second"], earlier["runs"]
+        return kept
+
+    @property
+    def file(self) -> Path:
+        return Path(self.config.out) / "ablation.json"
+
+    def lacking(self, name: str) -> list[int]:
+        """Seeds with which a row is still to be trained."""
+        wanted = {seed: _run(name, seed) for seed in self.config.seeds}
+        return [
+            seed for seed, own in wanted.items() if "masked" not in self.runs.get(own, {}) and not self._trained(own)
+        ]
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """Runs that have left a bundle and were not measured."""
+        return [name for name, known in self.runs.items() if "masked" not in known and self._trained(name)]
+
+    def _trained(self, name: str) -> bool:
+        return name in self.runs and _bundle_of(self.config, name).is_dir()
+
+    def save(self) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        kept = {entry: value for entry, value in vars(self).items() if entry != "config"}
+        self.file.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def _bundle_of(config: AblationConfig, name: str) -> Path:
+    return Path(config.out) / "bundles" / name
 
 
 def _settings(config: AblationConfig) -> dict[str, Any]:
-    """What a result hangs on beside its row and seed."""
-    return {name: getattr(config, name) for name in ("data", "images", "teacher", "minutes", "max_photos", "crowd")}
+    kept = {name: getattr(config, name) for name in ("minutes", "max_photos", "crowd")}
+    plan = hashlib.sha256(Folder(str(config.data)).read(PLAN)).hexdigest()
+    return kept | {"plan_sha256": plan, "teacher_sha256": teacher_digest(config.teacher)}
 
 
-def _done(config: AblationConfig, file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    kept = json.loads(file.read_text())
-    if kept["settings"] != _settings(config):
-        raise ConfigError(f"{file} holds results of other settings; choose another --out")
-    return dict(kept["done"])
+def _recipe(config: AblationConfig, name: str) -> Any:
+    """A row's settings as JSON has them, without what `settings` says and seeds."""
+    recipe = asdict(RECIPES[name](_base(config, 0)))
+    kinds = [teacher.partition(":")[0] for teacher in recipe["teachers"]]
+    left = {key: value for key, value in recipe.items() if key not in ("data", "seed", "epochs")}
+    return json.loads(json.dumps(left | {"teachers": kinds}))
 
 
 def _base(config: AblationConfig, seed: int) -> LoopConfig:
@@ -194,17 +280,25 @@ def _targets(config: AblationConfig) -> Tensor:
     return asked(np.arange(len(store)))
 
 
-def one(config: AblationConfig, name: str, seed: int, told: str) -> dict[str, dict[str, Any]]:
-    """Train and measure one recipe with one seed; of `best` also what else its networks may do in use."""
-    sys.stdout = sys.stderr  # of this process: the other's standard output is JSON
-    torch.set_num_threads(1)
+def speed(config: AblationConfig, seed: int, name: str) -> float:
+    """Steps a second of a recipe, beside the other seed's."""
+    _alone()
+    chosen = RECIPES[name](_base(config, seed))
+    shape = len(_learned_from(chosen)), chosen.model.embedding_size
+    anything = Targets(normalize(torch.randn(shape), dim=1)) if chosen.teachers else None
+    clock = _Clock(_TRIAL_SECONDS)
+    train(replace(chosen, epochs=10**6), Surroundings(stop=clock), targets=anything)
+    return clock.rate
+
+
+def one(config: AblationConfig, seed: int, name: str, steps_per_second: float, told: str) -> dict[str, dict[str, Any]]:
+    """Train one recipe with one seed and leave its bundle; of `best` also what else its networks may do in use."""
+    _alone()
     base = _base(config, seed)
     chosen = RECIPES[name](base)
     targets = _chosen_targets(base, chosen, torch.load(told, weights_only=True))
-    clock = _Clock(_TRIAL_SECONDS)
-    train(replace(chosen, epochs=10**6), Surroundings(stop=clock), targets=targets)
-    sampler = PKSampler(with_morphs(CropStore(chosen.data, "train"), chosen).identities, chosen.batch, seed=seed)
-    epochs = max(1, round(60 * config.minutes * clock.rate / sampler.steps))
+    sampler = sampler_of(chosen, CropStore(chosen.data, "train"))
+    epochs = max(1, round(60 * config.minutes * steps_per_second / sampler.steps))
     begun, last = time.perf_counter(), MaskFaceNet(chosen.model)
 
     def keep(state: State) -> None:
@@ -212,12 +306,24 @@ def one(config: AblationConfig, name: str, seed: int, told: str) -> dict[str, di
 
     network = train(replace(chosen, epochs=epochs), Surroundings(save=keep), targets=targets).network
     minutes = (time.perf_counter() - begun) / 60
-    measured = {name: rank1(config, network)}
+    networks = {name: network}
     if name == "best":
-        for row, settings in IN_USE.items():
-            measured[row] = rank1(config, _used(network if settings else last, settings))
-    seen = {"photos": sum(sampler.photos(epoch) for epoch in range(epochs)), "minutes": round(minutes, 1)}
-    return {row: dict(zip(("bare", "masked"), found, strict=True)) | seen for row, found in measured.items()}
+        uses = IN_USE.items()
+        networks |= {row: _used(network if settings else last, settings) for row, settings in uses}
+    for row, made in networks.items():
+        save_bundle(_bundle_of(config, _run(row, seed)), made, preprocessing={})
+    photos = sum(sampler.photos(epoch) for epoch in range(epochs))
+    return {_run(row, seed): {"photos": photos, "minutes": round(minutes, 1)} for row in networks}
+
+
+def _alone() -> None:
+    """Make this process one of several, a thread each."""
+    sys.stdout = sys.stderr  # the first's standard output is JSON
+    torch.set_num_threads(1)
+
+
+def _learned_from(config: LoopConfig) -> Crops:
+    return with_morphs(CropStore(config.data, "train"), config)
 
 
 def _chosen_targets(base: LoopConfig, chosen: LoopConfig, rows: Tensor) -> Told | None:
@@ -225,8 +331,7 @@ def _chosen_targets(base: LoopConfig, chosen: LoopConfig, rows: Tensor) -> Told 
     if not chosen.teachers:
         return None
     if chosen.morphs:
-        store = with_morphs(CropStore(chosen.data, "train"), chosen)
-        return Targets.ask(chosen.teachers, store, chosen.model, torch.device("cpu"))
+        return Targets.ask(chosen.teachers, _learned_from(chosen), chosen.model, torch.device("cpu"))
     if len(chosen.teachers) == 1:
         size = chosen.model.embedding_size
         start = base.teachers.index(chosen.teachers[0]) * size
@@ -259,14 +364,14 @@ class _Clock:
         return True
 
 
-def rank1(config: AblationConfig, network: MaskFaceNet) -> tuple[float, float]:
-    """Of bare and masked photos of the validation people, percent."""
-    with tempfile.TemporaryDirectory() as folder:
-        spec = f"bundle:{save_bundle(Path(folder) / 'bundle', network, preprocessing={})}"
-        recogniser = load_recogniser(spec)
+def rank1(config: AblationConfig, runs: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Of bare and masked photos of the validation people, percent, by run; each photo is detected once for all."""
+    if not runs:
+        return {}
+    recognisers = {name: load_recogniser(f"bundle:{_bundle_of(config, name)}") for name in runs}
     asked = EvaluateConfig(
         protocol="gallery",
-        recognisers=(spec,),
+        recognisers=("maskfacenet",),  # of the settings only the people are used
         images=config.images,
         people=f"{PEOPLE}:val",
         out="",
@@ -277,17 +382,19 @@ def rank1(config: AblationConfig, network: MaskFaceNet) -> tuple[float, float]:
     photos, _ = choose_photos(everybody, asked, least=2)
     trial = GalleryTrial(photos, draws=asked.draws, seed=0, crowd=choose_crowd(everybody, asked))
     probes = Probes(Folder(config.images), masks=TRAIN_LOOKS, seed=0)
-    scored = trial.score(embed_probes(trial.probes, probes, {spec: recogniser})[spec])
     alike = np.ones((1, len(trial.people)))
-    found = {one.key: 100 * float(one.statistic(alike)[0]) for one in scored.measures}
-    return round(found["rank1_bare"], 2), round(found["rank1_masked"], 2)
+    found = {}
+    for name, answer in embed_probes(trial.probes, probes, recognisers).items():
+        measured = {one.key: 100 * float(one.statistic(alike)[0]) for one in trial.score(answer).measures}
+        found[name] = {kind: round(measured[f"rank1_{kind}"], 2) for kind in ("bare", "masked")}
+    return found
 
 
-def table(done: Mapping[str, Any], rows: Sequence[str], seeds: Sequence[int]) -> str:
+def table(runs: Mapping[str, Any], seeds: Sequence[int]) -> str:
     """Rows as Markdown: rank-1 of masked and bare photos, each seed."""
     lines = ["| | masked | bare | photos seen |", "|---|---|---|---|"]
-    for name in [*rows, *(IN_USE if "best" in rows else ())]:
-        found = [done[f"{name}, seed {seed}"] for seed in seeds if f"{name}, seed {seed}" in done]
+    for name in [*RECIPES, *IN_USE]:
+        found = [runs[_run(name, seed)] for seed in seeds if _run(name, seed) in runs]
         if not found:
             continue
         cells = [" / ".join(f"{one[key]:.1f}" for one in found) for key in ("masked", "bare")]
@@ -306,9 +413,9 @@ def main() -> None:
         print(json.dumps({"skipped": "ablation needs --data, --images and --teacher: faces of real people"}))
         return
     with redirect_stdout(sys.stderr):  # progress
-        done = measure(config)
-    say(table(done, config.rows, config.seeds))
-    print(json.dumps(done, indent=1))
+        runs = measure(config)
+    say(table(runs, config.seeds))
+    print(json.dumps(runs, indent=1))
 
 
 if __name__ == "__main__":

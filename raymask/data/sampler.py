@@ -57,10 +57,15 @@ class PKSampler:
     behind, so that over the epochs every photo comes about equally often, as far as one group a batch allows. Within
     ceil(groups / places) + 1 epochs every photo has come, `groups` being all that it takes to go through everyone's
     photos; of a person whose own groups outnumber the steps, within ceil(own groups / steps) + 1.
+
+    Morphs take nobody's place: each batch holds as many of them beside the P people as it takes for all to come about
+    once an epoch.
     """
 
-    def __init__(self, identities: Sequence[int] | np.ndarray, config: SamplerConfig, *, seed: int) -> None:
-        """`identities`: (N,) whole numbers, equal for photos of one person."""
+    def __init__(
+        self, identities: Sequence[int] | np.ndarray, config: SamplerConfig, *, seed: int, morphs: int = 0
+    ) -> None:
+        """`identities`: (N,) whole numbers, equal for photos of one person; `morphs`: how many rows follow them."""
         codes = np.asarray(identities)
         self._rows = np.argsort(codes, kind="stable")
         codes = codes[self._rows]
@@ -72,6 +77,8 @@ class PKSampler:
         self._config, self._seed = config, seed
         self._streams: dict[int, _Stream] = {}
         self._current: _Plan | None = None
+        self._morphs_a_step = -(-morphs // self.steps)
+        self._morphs = _Stream(morphs, self._morphs_a_step, (seed, 3, 0)) if morphs else None
 
     @property
     def steps(self) -> int:
@@ -87,19 +94,30 @@ class PKSampler:
         group = np.repeat(np.arange(len(sizes)), sizes)
         rows = self._rows[np.concatenate(places)[np.lexsort((random.random(len(group)), group))]]
         masked = _within(sizes) >= self._bare_of(sizes, random)[group]
-        return [Shot(row, dress) for row, dress in zip(rows.tolist(), masked.tolist(), strict=True)]
+        shots = [Shot(row, dress) for row, dress in zip(rows.tolist(), masked.tolist(), strict=True)]
+        return shots + self._morphs_in(epoch, step)
 
     def photos(self, epoch: int) -> int:
-        """Photos in all batches of an epoch."""
-        return int((self._plan(epoch).counts * self._group_sizes).sum())
+        """Photos and morphs in all batches of an epoch."""
+        return int((self._plan(epoch).counts * self._group_sizes).sum()) + self._morphs_a_step * self.steps
 
     def visited(self, epoch: int) -> int:
-        """How many different photos come in an epoch."""
+        """How many different photos and morphs come in an epoch."""
         plan = self._plan(epoch)
-        return sum(
+        photos = sum(
             self._stream(person).different(int(plan.before[person]), int(plan.counts[person]))
             for person in np.flatnonzero(plan.counts).tolist()
         )
+        return photos + (self._morphs.different(epoch * self.steps, self.steps) if self._morphs else 0)
+
+    def _morphs_in(self, epoch: int, step: int) -> list[Shot]:
+        """A step's morphs, as large a share of them masked as of the photos."""
+        if self._morphs is None:
+            return []
+        rows = len(self._rows) + self._morphs.group(epoch * self.steps + step)
+        random = np.random.default_rng([self._seed, 4, epoch, step])
+        masked = random.permutation(len(rows)) >= self._bare_of(np.array([len(rows)]), random)
+        return [Shot(row, dress) for row, dress in zip(rows.tolist(), masked.tolist(), strict=True)]
 
     def _plan(self, epoch: int) -> _Plan:
         """Who takes part in an epoch and when; the epochs before it are gone through to know how far everyone is."""

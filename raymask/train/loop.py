@@ -150,7 +150,7 @@ class _Loop:
         self.world = World.current()
         photos, quiet = CropStore(config.data, "train"), self.world.rank > 0
         self.store = with_morphs(photos, config, quiet=quiet)
-        self.sampler = PKSampler(self.store.identities, config.batch, seed=config.seed)
+        self.sampler = sampler_of(config, photos)
         morphs = f" and {config.morphs:,} morphs" if config.morphs else ""
         self._say(
             f"training on {len(photos):,} photos of {len(photos.people):,} people{morphs}, "
@@ -270,7 +270,7 @@ class _Loop:
         settle_statistics(self.network, batch.all_chunks)
         self.optimiser.step()
         if self.average is not None:
-            move_average(self.average, self.network, config.optimiser.average)
+            move_average(self.average, self.network, config.optimiser.average, step=overall)
         self.tally.add(lost, batch.photos)
         return result
 
@@ -354,6 +354,11 @@ class _Loop:
 def with_morphs(photos: CropStore, config: LoopConfig, *, quiet: bool = False) -> Crops:
     """What a training of these settings learns from. Raises DataError if landmarks or points cannot be read."""
     return MorphedStore(photos, config.morphs, config.seed, quiet=quiet) if config.morphs else photos
+
+
+def sampler_of(config: LoopConfig, photos: CropStore) -> PKSampler:
+    """The batches of a training of these settings on these photos."""
+    return PKSampler(photos.identities, config.batch, seed=config.seed, morphs=config.morphs)
 
 
 def dressing_of(config: LoopConfig) -> Dressing:

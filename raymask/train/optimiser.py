@@ -32,17 +32,20 @@ def make_optimiser(
 
 
 @torch.no_grad()
-def move_average(average: nn.Module, network: nn.Module, keep: float) -> None:
+def move_average(average: nn.Module, network: nn.Module, keep: float, *, step: int) -> None:
     """Move a running mean of a network's weights and statistics towards what they are now.
 
     Args:
         average: a copy of the network, changed in place.
-        keep: the share of itself that it keeps.
+        keep: the share of itself that it keeps; less in the first steps, so that a short training does not end in
+            the weights that it began with.
+        step: of the whole training, counted from 0.
     """
+    kept = min(keep, (1 + step) / (10 + step))
     now: dict[str, Tensor] = network.state_dict()
     for name, mean in average.state_dict().items():
         if mean.is_floating_point():
-            mean.lerp_(now[name], 1 - keep)
+            mean.lerp_(now[name], 1 - kept)
         else:
             mean.copy_(now[name])
 

@@ -11,7 +11,8 @@ from raymask.models.embedder import MaskFaceNet
 
 
 def begin_with(network: MaskFaceNet, start: str | None) -> MaskFaceNet:
-    """Give the network the weights that `start` names: those of its backbone, and of its last layer as far as they fit.
+    """Give the network the weights that `start` names: those of its backbone, and of its last layer as far as they fit;
+    what does not fit stays at random.
 
     Args:
         network: changed in place.
@@ -75,7 +76,10 @@ def _from_bundle(network: MaskFaceNet, folder: str) -> None:
 
 @torch.no_grad()
 def _give_rows(network: MaskFaceNet, known: nn.Linear) -> None:
-    """The first values of the embedding, as many as both have, are those that they were."""
+    """The first values of the embedding, as many as both have, are those that they were, until a normalisation behind
+    them learns other statistics than 0 and 1."""
     last = network.last
     rows = min(len(last.weight), len(known.weight))
     last.weight[:rows] = known.weight[:rows]
+    if last.bias is not None:
+        last.bias[:rows] = 0 if known.bias is None else known.bias[:rows]

@@ -240,3 +240,27 @@ def test_one_person_cannot_be_trained_on():
 def test_impossible_batches_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         SamplerConfig(**wrong)
+
+
+def test_morphs_come_once_an_epoch_beside_the_same_people():
+    config, photos, morphs = SamplerConfig(people=8, bare=1, masked=2), len(WILD), 1_000
+    alone, beside = PKSampler(WILD, config, seed=0), PKSampler(WILD, config, seed=0, morphs=morphs)
+    assert beside.steps == alone.steps
+    a_step = -(-morphs // beside.steps)
+    for epoch in (0, 1):
+        seen, masked = Counter(), 0
+        for step, batch in enumerate(epoch_of(beside, epoch)):
+            people, own = batch[:-a_step], batch[-a_step:]
+            assert people == alone.batch(epoch, step)
+            assert len({shot.row for shot in own}) == a_step, "none twice in a batch"
+            seen.update(shot.row for shot in own)
+            masked += sum(shot.masked for shot in own)
+        assert photos <= min(seen)
+        assert max(seen) < photos + morphs
+        assert len(seen) > 0.95 * morphs
+        assert masked / seen.total() == pytest.approx(2 / 3, abs=0.01)
+        assert beside.photos(epoch) == alone.photos(epoch) + a_step * alone.steps
+        assert beside.visited(epoch) == alone.visited(epoch) + len(seen)
+    assert PKSampler(WILD, config, seed=0, morphs=morphs).batch(1, 3) == beside.batch(1, 3)
+    few = PKSampler(WILD, config, seed=0, morphs=3)
+    assert all(len(few.batch(0, step)) == len(alone.batch(0, step)) + 1 for step in range(few.steps))

@@ -47,9 +47,21 @@ def test_an_average_follows_weights_and_statistics():
     average, now = networks
     before = {name: value.clone() for name, value in average.state_dict().items()}
     now.head[4].num_batches_tracked += 7
-    move_average(average, now, 0.9)
+    move_average(average, now, 0.9, step=1000)
     for name, value in average.state_dict().items():
         wanted = now.state_dict()[name]
         if value.is_floating_point():
             wanted = 0.9 * before[name] + 0.1 * wanted
         torch.testing.assert_close(value, wanted)
+
+
+def test_an_average_of_a_short_training_has_forgotten_its_start():
+    """Of weights that went from 0 to 1 halfway it holds nearly all of where they came to."""
+    average, now = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    for steps, least in ((20, 0.99), (200, 0.99)):
+        for network in (average, now):
+            torch.nn.init.zeros_(network.weight)
+        for step in range(steps):
+            now.weight.data.fill_(float(step >= steps // 2))
+            move_average(average, now, 0.999, step=step)
+        assert average.weight.item() > least

@@ -32,6 +32,10 @@ def test_a_start_from_dlib_embeds_as_dlib_does():
     assert found[:128].norm() == pytest.approx(1, abs=1e-5)
     assert found[128:].norm() == pytest.approx(1, abs=1e-5)
     assert found[:128].numpy() == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-4)
+    table1 = begin_with(MaskFaceNet(replace(config, head="table1", embedding_size=128, parts=1)), "dlib").eval()
+    with torch.no_grad():
+        embedding = normalize(table1(torch.from_numpy(chip).permute(2, 0, 1)[None]), dim=1)[0]
+    assert embedding.numpy() == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-4)
 
 
 def test_a_start_from_facenet_embeds_as_facenet_does(facenet_state, tmp_path):
@@ -64,6 +68,7 @@ def test_a_start_from_a_bundle_takes_over_what_fits(tmp_path):
     other = begin_with(MaskFaceNet(larger), f"bundle:{bundle}")
     assert torch.equal(other.backbone.conv1.weight, known.backbone.conv1.weight)
     assert torch.equal(other.last.weight[:16], known.last.weight)
+    assert torch.equal(other.last.bias[:16], known.last.bias)
 
 
 def test_a_start_that_does_not_fit_is_refused(tmp_path):
