@@ -76,7 +76,7 @@ RECIPES: Mapping[str, Change] = {
     "112 pixels": lambda c: replace(c, model=replace(c.model, input_size=112)),
     "head of Table 1": lambda c: replace(c, model=replace(c.model, head="table1")),
     "resnet50 with the head of Table 1": lambda c: _of_the_paper(c),
-    "morphs, half of each batch": lambda c: _with_morphs(c),
+    "half of each batch morphs": lambda c: _with_morphs(c),
     "the first try": lambda c: _first_try(c),
 }
 """What is changed, by the row's name."""
