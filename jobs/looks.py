@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from raymask.cli import parse, run
 from raymask.data.storage import folder_and_name
+from raymask.errors import ConfigError
 from raymask.faces.masks import TEST_LOOKS, TRAIN_LOOKS, UNCOVERED_LOOKS
 
 
@@ -17,6 +18,12 @@ class LooksConfig:
     """Masks, each as KIND[:TEXTURE[~STRENGTH]][#RRGGBB[~SHARE]][@below-nose|@chin]."""
     seed: int = 0
     """Decides who wears them, and what a look leaves open."""
+
+    def __post_init__(self) -> None:
+        if not self.masks:
+            raise ConfigError("masks must name at least one mask")
+        if self.seed < 0:
+            raise ConfigError(f"seed must be 0 or more, not {self.seed}")
 
 
 def main() -> None:

@@ -125,7 +125,7 @@ def _whole(point: np.ndarray | list[float]) -> tuple[int, int]:
 
 
 def _skin(photo: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(1, 1, 3) float32: the colour between eyes and cheeks, lighter or darker, as hands are."""
+    """(H, W, 3) float32: the colour between eyes and cheeks, lighter or darker, as hands are, with grain."""
     height, width = photo.shape[:2]
     points = landmarks[[28, 29, 31, 35, 39, 42]].round().astype(int)
     colours = photo[np.clip(points[:, 1], 0, height - 1), np.clip(points[:, 0], 0, width - 1)]
@@ -135,7 +135,7 @@ def _skin(photo: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) ->
 
 
 def _stuff(photo: np.ndarray, rng: np.random.Generator, *, dark: bool) -> np.ndarray:
-    """(H, W, 3) or (1, 1, 3) float32: another part of the photo, or one colour with grain."""
+    """(H, W, 3) float32: another part of the photo, or one colour with grain."""
     if rng.random() < (0.2 if dark else 0.6):
         moved = np.roll(photo, tuple(rng.integers(photo.shape[0] // 3, photo.shape[0], 2)), (0, 1))
         return moved[:, ::-1].astype(np.float32) * np.float32(rng.uniform(0.6, 1.2))
@@ -171,5 +171,6 @@ def photographed(photo: np.ndarray, opaque: np.ndarray, rng: np.random.Generator
         seen = np.clip(seen + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.6:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 96))]
-        seen = cv2.imdecode(cv2.imencode(".jpg", seen, quality)[1], cv2.IMREAD_COLOR)
+        stored = cv2.imencode(".jpg", cv2.cvtColor(seen, cv2.COLOR_RGB2BGR), quality)[1]
+        seen = cv2.cvtColor(cv2.imdecode(stored, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return seen, opaque

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -281,7 +280,7 @@ class PartWorker:
         rows: list[dict[str, Any]] = []
         dropped: list[Dropped] = []
         for photo in part.photos:
-            row = _row(self._work, photo, part.split, partial(self._read, photo.image_id))
+            row = _row(self._work, photo, part.split, partial(self._images.read_patiently, photo.image_id))
             if isinstance(row, Dropped):
                 dropped.append(row)
             else:
@@ -292,17 +291,6 @@ class PartWorker:
             crops = locate_crops(data, rows, part.name)
             self._out.write(part.name, data)
         self._out.write(part.record, _json({"crops": crops, "dropped": dropped}))
-
-    def _read(self, image_id: str) -> bytes:
-        """The photo's bytes; storage that stumbles gets two more tries."""
-        for pause in (1, 5):
-            try:
-                return self._images.read(image_id)
-            except UnreadableError:
-                raise
-            except DataError:
-                time.sleep(pause)
-        return self._images.read(image_id)
 
 
 def _run_parts(parts: Sequence[Part], config: PrepareConfig, repainter: Repainter | None, out: Folder) -> None:

@@ -88,9 +88,7 @@ class Redraw:
             points: (5, 2), the detector's, in pixels of the crop.
             rng: makes every choice.
         """
-        seen = self._size(crop, rng)
-        masked = bool(rng.random() >= self.bare)
-        return self._drawn(self._dressed(crop, landmarks, points, seen, rng, masked=masked), rng)
+        return self.draw(crop, landmarks, points, rng, masked=bool(rng.random() >= self.bare))
 
     def draw(
         self, crop: np.ndarray, landmarks: np.ndarray, points: np.ndarray, rng: np.random.Generator, *, masked: bool
@@ -171,6 +169,12 @@ class Redraw:
         return np.column_stack([linear @ still[:, :2], middle + linear @ (still[:, 2] - centre)])
 
     def _placed(self, image: np.ndarray, matrix: np.ndarray, interpolation: int) -> np.ndarray:
+        side = max(1, round(2 * math.sqrt(abs(np.linalg.det(matrix[:, :2]))) * len(image)))
+        if side < len(image):  # as `align` does, for the resampling that follows would skip pixels
+            scale = len(image) / side
+            image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+            linear = matrix[:, :2] * scale
+            matrix = np.column_stack([linear, matrix[:, 2] + matrix[:, :2].sum(1) * (scale - 1) / 2])
         size = (self.side, self.side)
         return cv2.warpAffine(image, matrix, size, flags=interpolation, borderMode=cv2.BORDER_REFLECT_101)
 

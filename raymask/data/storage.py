@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 _LISTINGS = 20
 """Times that a folder is listed which changes each time."""
+
+_PAUSES = (1, 5)
+"""Seconds before a file is read again that could not be read."""
 
 
 class UnreadableError(DataError):
@@ -96,6 +100,17 @@ class Folder:
             raise UnreadableError(f"{self / name} cannot be read ({_reason(error)})") from None
         except OSError as error:
             raise DataError(f"{self / name} cannot be read ({_reason(error)}); try again") from None
+
+    def read_patiently(self, name: str) -> bytes:
+        """As `read`, for a file among many: storage that stumbles gets two more tries, seconds apart."""
+        for pause in _PAUSES:
+            try:
+                return self.read(name)
+            except UnreadableError:
+                raise
+            except DataError:
+                time.sleep(pause)
+        return self.read(name)
 
     def open(self, name: str) -> RangeReader:
         """The file, to read no more of it than the ranges that are asked for.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raymask.data.photos import Photo
+from raymask.data.storage import UnreadableError
 from raymask.errors import DataError, ImageError, ModelError
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.memory import spared_seconds
@@ -62,7 +63,7 @@ def embed_probes(wanted: Sequence[Probe], probes: Probes, recognisers: Mapping[s
 
     Raises:
         ModelError: a recogniser does not answer as `Recogniser.embed` says.
-        DataError: not one probe could be made.
+        DataError: storage fails, which says nothing of any recogniser; or not one probe could be made.
     """
     rows_of: dict[Photo, list[int]] = {}
     for row, probe in enumerate(wanted):
@@ -95,7 +96,7 @@ def _load(photo: Photo, rows: list[int], wanted: Sequence[Probe], probes: Probes
     """Add the probes of one photo to the chunk; those that cannot be made are returned."""
     try:
         bare = probes.bare(photo)
-    except (ImageError, DataError) as error:
+    except (ImageError, UnreadableError) as error:
         return [Miss(photo.image_id, wanted[row].masked, f"unreadable: {error}") for row in rows]
     missed = []
     for row in rows:

@@ -13,7 +13,7 @@ from typing import Any
 from raymask import __version__
 from raymask.errors import DataError, ModelError
 from raymask.evaluate.fetch import fetched
-from raymask.models.bundle import bundle_config, save_bundle
+from raymask.models.bundle import bundle_config, put_in_place, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.models.parts import SHIPPED_NAMES, MriiParts, resolved
 
@@ -66,9 +66,7 @@ def write_fused(
             )
             if (made / "parts").exists():
                 shutil.move(made / "parts", bundle / "parts")
-            if target.exists():
-                shutil.move(target, Path(folder) / "earlier")
-            os.replace(bundle, target)
+            put_in_place(bundle, target)
     except OSError as error:
         raise _unwritable(target, error) from None
 

@@ -55,7 +55,7 @@ def read_pairs(text: str, name: str, photos: Sequence[Photo], root: str) -> list
 
 def _header(words: list[str]) -> tuple[int, int] | None:
     """Folds and pairs of each sort in a fold, or None if the line is none."""
-    if len(words) > 2 or not all(word.strip().isdigit() for word in words):
+    if len(words) > 2 or not all(word.strip().isdecimal() for word in words):
         return None
     numbers = [int(word) for word in words]
     return (numbers[0], numbers[1]) if len(numbers) == 2 else (1, numbers[0])
@@ -65,7 +65,7 @@ def _names(words: list[str], place: str) -> list[tuple[str, str]]:
     """The two (person, number) of a line."""
     words = [word.strip() for word in words]
     both = [(words[0], words[1]), (words[-2] if len(words) == 4 else words[0], words[-1])] if len(words) > 2 else []
-    if len(words) not in (3, 4) or not all(number.isdigit() for _, number in both):
+    if len(words) not in (3, 4) or not all(number.isdecimal() for _, number in both):
         raise DataError(f"{place} is no pair; a line is `name i j` or `name i name j`, tab-separated")
     return both
 

@@ -36,8 +36,13 @@ class Probes:
         return mask_choice(photo.image_id, self._masks, self._seed)[0]
 
     def bare(self, photo: Photo) -> np.ndarray:
-        """The photo, (H, W, 3) uint8 RGB. Raises ImageError or DataError if it cannot be read."""
-        return decode_photo(self._images.read(photo.image_id), photo.image_id)
+        """The photo, (H, W, 3) uint8 RGB.
+
+        Raises:
+            ImageError, UnreadableError: it is no photo, not there, or may not be read.
+            DataError: storage fails, now and when it is asked again.
+        """
+        return decode_photo(self._images.read_patiently(photo.image_id), photo.image_id)
 
     def masked(self, photo: Photo, bare: np.ndarray) -> np.ndarray | None:
         """The photo `bare` with the mask on its subject; None if no face is found that it would cover."""

@@ -127,7 +127,7 @@ def _verdict(shown: Figure, higher_is_better: bool) -> str:
 def _shown_photos(done: Evaluation, tiles: _Tiles) -> list[dict[str, Any]]:
     """Photos of different people with different masks, each in the states it is probed in."""
     states: dict[Photo, list[Probe]] = {}
-    for probe in done.trial.probes:
+    for probe in done.trial.asked:
         states.setdefault(probe.photo, []).append(probe)
     order = np.random.default_rng(done.config.seed).permutation(len(states))
     photos = list(states)

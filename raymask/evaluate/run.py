@@ -67,9 +67,21 @@ class Evaluation:
 
     def counts(self) -> str:
         """On whom, in a sentence."""
-        photos = len({probe.photo for probe in self.trial.probes})
-        left_out = f" ({self.people_left_out:,} more have too few photos)" if self.people_left_out else ""
-        return f"{len(self.trial.people):,} people{left_out}, {photos:,} photos, {len(self.trial.probes):,} probes"
+        counted = {name: f"{count:,}" for name, count in self._counted().items()}
+        left_out = f" ({counted['people_left_out']} more have too few photos)" if self.people_left_out else ""
+        probes = f"{counted['photos']} photos, {counted['probes']} probes"
+        crowd = f", and one photo of each of {counted['crowd']} people more" if self.trial.crowd else ""
+        return f"{counted['people']} people{left_out}, {probes}{crowd}"
+
+    def _counted(self) -> dict[str, int]:
+        asked = self.trial.asked
+        return {
+            "people": len(self.trial.people),
+            "people_left_out": self.people_left_out,
+            "photos": len({probe.photo for probe in asked}),
+            "probes": len(asked),
+            "crowd": self.trial.crowd,
+        }
 
     def gains(self) -> list[str]:
         """How many of the first recogniser's errors each other avoids, in the figure that matters most."""
@@ -111,12 +123,7 @@ class Evaluation:
             "title": self.trial.title,
             "config": asdict(self.config),
             "versions": versions(),
-            "counts": {
-                "people": len(self.trial.people),
-                "people_left_out": self.people_left_out,
-                "photos": len({probe.photo for probe in self.trial.probes}),
-                "probes": len(self.trial.probes),
-            },
+            "counts": self._counted(),
             "intervals": f"95%, bootstrap over people, {self.config.resamples} resamples",
             "detection_seconds": round(self.detection_seconds, 3),
             "recognisers": {name: self._recogniser(name) for name in self.answers},

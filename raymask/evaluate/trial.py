@@ -52,6 +52,14 @@ class Trial(ABC):
     scores_shown: tuple[str, str]
     """What `Scored.same` and `Scored.different` are."""
 
+    crowd: int = 0
+    """How many of the probes, the last, are of people about whom nobody asks."""
+
+    @property
+    def asked(self) -> list[Probe]:
+        """All but the crowd."""
+        return self.probes[: len(self.probes) - self.crowd]
+
     @abstractmethod
     def score(self, answer: Embedded) -> Scored:
         """A recogniser's figures."""

@@ -31,7 +31,7 @@ class GalleryTrial(PhotosTrial):
     def __init__(self, photos: Sequence[Photo], *, draws: int, seed: int, crowd: Sequence[Photo] = ()) -> None:
         super().__init__(photos)
         people = len(self.people)
-        self._crowd = len(self.probes) + np.arange(len(crowd))
+        self.crowd, self._crowd = len(crowd), len(self.probes) + np.arange(len(crowd))
         self.probes += [Probe(photo, False) for photo in crowd]
         self.identities = np.append(self.identities, people + np.arange(len(crowd)))
         self.masked = np.append(self.masked, np.zeros(len(crowd), dtype=bool))

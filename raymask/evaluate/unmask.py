@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raymask.data.photos import Photo, list_photos
-from raymask.data.storage import Folder
+from raymask.data.storage import Folder, UnreadableError
 from raymask.errors import ConfigError, DataError, ImageError
 from raymask.evaluate.bootstrap import Figure, Ratio, Sampled, draw_weights, sums_by_person
 from raymask.evaluate.config import EvaluateConfig
@@ -232,7 +232,7 @@ class _PhotoJudge:
         """Add a photo to the tally; None if it cannot be judged, which is listed."""
         try:
             bare = self._probes.bare(photo)
-        except (ImageError, DataError) as error:
+        except (ImageError, UnreadableError) as error:
             return self._miss(photo, f"unreadable: {error}")
         try:
             drawn = self._probes.drawn(photo, bare)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -62,6 +61,9 @@ _MAKERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "Fusion": _fusion,
 }
 """How to make the model of each kind from its `config`'s fields."""
+
+_FOLDERS = re.compile(r"(^|[:,])(?:[a-z][a-z0-9+.-]*://(?:[^,]*/)?|/(?:[^:,]*/)?)(?=[^/:,])")
+"""What stands before the last part of an address or an absolute path."""
 
 _TRAINED_BY = {
     "MaskFaceNet": "jobs/train.py",
@@ -127,10 +129,23 @@ def save_bundle(
         folder.mkdir()
         (folder / "model.safetensors").write_bytes(weights)
         (folder / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n")
-        if target.exists():
-            shutil.move(target, Path(made) / "earlier")
-        os.replace(folder, target)
+        put_in_place(folder, target)
     return target
+
+
+def put_in_place(made: Path, target: Path) -> None:
+    """Give a whole folder its name. One that had it before is put beside `made`, and comes back if that fails; where
+    the process is killed in between, it is found there. Raises OSError."""
+    earlier = made.with_name("earlier")
+    replaces = target.exists()
+    if replaces:
+        os.replace(target, earlier)
+    try:
+        os.replace(made, target)
+    except BaseException:
+        if replaces:
+            os.replace(earlier, target)
+        raise
 
 
 def ship_bundle(
@@ -167,12 +182,12 @@ def ship_bundle(
 
 
 def _without_folders(value: Any) -> Any:
-    """Of absolute paths, alone or in a recogniser's name, the last part."""
+    """Of absolute paths and addresses, alone or in a recogniser's name, the last part."""
     if isinstance(value, dict):
         return {key: _without_folders(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_without_folders(part) for part in value]
-    return re.sub(r"(^|[:,])/(?:[^:,]*/)?(?=[^/:,])", r"\1", value) if isinstance(value, str) else value
+    return _FOLDERS.sub(r"\1", value) if isinstance(value, str) else value
 
 
 def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle:

@@ -40,6 +40,16 @@ def claim(
     folder.write(file, (json.dumps(settings, indent=1) + "\n").encode())
 
 
+def check_resumed(settings: Mapping[str, Any], earlier: Mapping[str, Any], *, free: Sequence[str] = ()) -> None:
+    """Raise DataError if a checkpoint of `earlier` settings is no start for these; `free`: those that may change."""
+    changed = changed_settings(settings, earlier, free=free)
+    if changed:
+        raise DataError(
+            f"the run of this name was trained with other settings ({', '.join(changed)} changed); choose another "
+            f"--name, or the settings of before"
+        )
+
+
 def changed_settings(now: Mapping[str, Any], earlier: Mapping[str, Any], *, free: Sequence[str]) -> list[str]:
     """Settings that differ, but for those that may; one that an earlier version did not know does unless it is off."""
     return [key for key in now if key not in free and not _same(now, earlier, key)]

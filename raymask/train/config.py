@@ -238,8 +238,11 @@ class LoopConfig:
             raise ConfigError(
                 f"model.parts must be the number of teachers ({len(self.teachers)}), not {self.model.parts}"
             )
-        if not (self.teachers or self.loss.weight or self.softmax.weight):
-            raise ConfigError("nothing is learned: loss.weight and softmax.weight are 0 and there are no teachers")
+        if not self.losses:
+            raise ConfigError(
+                "nothing is learned: loss.weight and softmax.weight are 0, and there are no teachers, or distil.pull "
+                "and distil.contrast are 0"
+            )
         check_choice("precision", self.precision, get_args(Precision))
         if self.masks is not None and not (self.remask and self.masks):
             raise ConfigError("masks must name at least one mask, for remask to draw")
@@ -257,6 +260,24 @@ class LoopConfig:
             raise ConfigError(f"epochs must be 1 or more, not {self.epochs}")
         if self.validation_photos < 0:
             raise ConfigError(f"validation_photos must be 0 or more, not {self.validation_photos}")
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Settings that may change when a run goes on: how long it is, but not in a cycle, whose rate hangs on its
+        end."""
+        return () if self.optimiser.schedule == "cycle" else ("epochs",)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Of quintuplets, pull, contrast and softmax those that are on."""
+        taught = bool(self.teachers)
+        weights = {
+            "quintuplets": self.loss.weight,
+            "pull": taught * self.distil.pull,
+            "contrast": taught * self.distil.contrast,
+            "softmax": self.softmax.weight,
+        }
+        return tuple(name for name, weight in weights.items() if weight)
 
 
 @dataclass(frozen=True, kw_only=True)

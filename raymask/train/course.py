@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from raymask.data.crops import CropStore
-from raymask.errors import DataError, ModelError
+from raymask.errors import ModelError
 from raymask.models.bundle import bundle_config, load_bundle
 from raymask.progress import Progress
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
+from raymask.train.claim import check_resumed
 from raymask.train.course_config import CourseConfig
 from raymask.train.distributed import World, all_sum, on_any_rank, save_on_first_rank
 from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
@@ -156,8 +157,8 @@ class _Run:
         task = f"{stage.name} ({self.stage + 1}/{len(self.course.stages)})"
         with Progress(task, total=stage.steps * self.course.batch, unit="photos", write=quiet) as progress:
             progress.skip(self.step * self.course.batch)
+            begun = time.monotonic()
             for batch in batches:
-                begun = time.monotonic()
                 losses = self._learn(batch)
                 overall = before + self.step
                 self.step += 1
@@ -172,6 +173,7 @@ class _Run:
                         self._save()
                     if self._any(self.world.rank == 0 and self.around.stop()):
                         return False
+                begun = time.monotonic()  # before the next batch is drawn: its time counts, what was measured does not
         return True
 
     def _learn(self, batch: DrawnBatch) -> dict[str, float]:
@@ -218,13 +220,7 @@ class _Run:
         }
 
     def _restore(self, resume: State) -> None:
-        earlier, now = resume["settings"], dict(self.course.settings)
-        changed = [key for key in now if now[key] != earlier.get(key)]
-        if changed:
-            raise DataError(
-                f"the run of this name was trained with other settings ({', '.join(changed)} changed); choose another "
-                f"--name, or the settings of before"
-            )
+        check_resumed(self.course.settings, resume["settings"])
         for name, network in self.course.networks.items():
             network.load_state_dict(resume["networks"][name])
         self.metrics, self.stage, self.step = dict(resume["metrics"]), resume["epoch"], resume["step"]

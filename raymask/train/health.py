@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from raymask.errors import TrainingError
+from raymask.train.config import OptimiserConfig
 
 PATIENCE = 20
 """Collapsed steps in a row before the training is stopped."""
@@ -16,9 +18,9 @@ NEAR = 0.05
 class Health:
     """Judges each step of a training."""
 
-    def __init__(self, margin: float) -> None:
-        """`margin` of the quintuplet loss, positive."""
-        self._margin = margin
+    def __init__(self, margin: float, optimiser: OptimiserConfig) -> None:
+        """`margin` of the quintuplet loss, positive; `optimiser`: what can be advised depends on its settings."""
+        self._margin, self._optimiser = margin, optimiser
         self._collapsed_steps = 0
         self._spread = math.nan
 
@@ -27,23 +29,26 @@ class Health:
         """Whether the weights are worth keeping."""
         return self._collapsed_steps == 0
 
-    def judge(self, where: str, *, loss: float, active: int, spread: float) -> None:
+    def judge(self, where: str, losses: Mapping[str, float], *, active: int, spread: float) -> None:
         """Take in one step.
 
         Where all faces have become one point every distance is 0, so that each quintuplet's hinge is the margin.
 
         Args:
             where: the step, for the message.
-            loss: mean hinge over the batch's active quintuplets.
+            losses: those that are on, by name; of `quintuplets` the mean hinge over the batch's active ones.
             active: their number.
             spread: mean squared distance between two embeddings of the batch, 0 to 4.
 
         Raises:
-            TrainingError: the loss is no number, or the embeddings have been collapsed for PATIENCE steps.
+            TrainingError: a loss is no number, or the embeddings have been collapsed for PATIENCE steps.
         """
-        if not (math.isfinite(loss) and math.isfinite(spread)):
-            raise runaway(f"the loss became {loss} in {where}")
-        at_margin = abs(loss - self._margin) < NEAR * self._margin
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise self.runaway(f"the loss {name} became {value} in {where}")
+        if not math.isfinite(spread):
+            raise self.runaway(f"the embeddings are no numbers any more in {where}")
+        at_margin = abs(losses.get("quintuplets", math.inf) - self._margin) < NEAR * self._margin
         collapsed = active > 0 and at_margin and spread < NEAR * self._margin
         self._collapsed_steps = self._collapsed_steps + 1 if collapsed else 0
         self._spread = spread
@@ -59,10 +64,14 @@ class Health:
                 f"lower --optimiser.learning-rate, or with --loss.mining semihard or all before the hardest"
             )
 
+    def runaway(self, found: str) -> TrainingError:
+        """The error of this training when its numbers have become too large."""
+        advice = "train under another --name with a lower --optimiser.learning-rate"
+        if self._optimiser.schedule != "cycle":  # which begins low anyway
+            advice += " or more --optimiser.warmup-steps"
+        return runaway(found, advice)
 
-def runaway(
-    found: str,
-    advice: str = "train under another --name with a lower --optimiser.learning-rate or more --optimiser.warmup-steps",
-) -> TrainingError:
+
+def runaway(found: str, advice: str) -> TrainingError:
     """The error of a training whose numbers have become too large."""
     return TrainingError(f"{found}: the weights have run away; {advice}")

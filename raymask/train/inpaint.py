@@ -98,7 +98,7 @@ class InpainterCourse(Course):
         self.stages = [Stage(name, steps) for name, steps in config.stages.chosen().items()]
         torch.manual_seed(config.seed)
         self.inpainter = on_all_ranks(lambda: started(Inpainter(config.model), config.start)).to(device)
-        self.settings = settings_of(config) | {"teacher": _teachers(config)}
+        self.settings = settings_of(config) | {"teacher": teachers_of(config)}
         channels = config.model.channels
         self.edge_judge = Discriminator(taken=2, channels=channels).to(device)
         self.image_judge = Discriminator(taken=3, channels=channels).to(device)
@@ -288,7 +288,7 @@ class InpainterCourse(Course):
         return picture_grid([batch.bare, batch.masked, *made])
 
 
-def _teachers(config: InpaintConfig) -> list[str]:
+def teachers_of(config: InpaintConfig) -> list[str]:
     """SHA-256 of the teacher's weights, and of those that taught the weights it starts with."""
     earlier = bundle_config(config.start, "Inpainter")["training"] if config.start is not None else {}
     return list(dict.fromkeys([teacher_digest(config.teacher), *earlier.get("teachers_sha256", [])]))

@@ -129,7 +129,8 @@ class TrainInpainterConfig(RunConfig, InpaintConfig):
         if not self.smoke:
             return self
         short = StagesConfig(**{entry.name: min(4, getattr(self.stages, entry.name)) for entry in fields(StagesConfig)})
-        return replace(self, stages=short, batch=max(self.workers, min(self.batch, 4)), validation_photos=8)
+        photos, batch = min(self.validation_photos, 8), max(self.workers, min(self.batch, 4))
+        return replace(self, stages=short, batch=batch, validation_photos=photos)
 
 
 def inpaint_config(settings: dict[str, Any]) -> InpaintConfig:

@@ -37,6 +37,7 @@ def leave_bundle(
             metrics=metrics,
             training={"raymask": __version__, **training},
         )
+        target.delete("config.json")  # of an earlier one, which would not fit the new weights
         for name in ("model.safetensors", "config.json"):  # config.json last: without it there is no bundle
             target.write(name, (made / name).read_bytes())
     return target.uri

@@ -16,13 +16,13 @@ from raymask.data.crops import Crops, CropStore
 from raymask.data.morphs import MorphedStore
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import PKSampler
-from raymask.errors import ConfigError, DataError
+from raymask.errors import ConfigError
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
-from raymask.train.claim import changed_settings
+from raymask.train.claim import check_resumed
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import (
     World,
@@ -34,7 +34,7 @@ from raymask.train.distributed import (
     settle_statistics,
     sum_gradients,
 )
-from raymask.train.health import Health, runaway
+from raymask.train.health import Health
 from raymask.train.loader import Batch, batches
 from raymask.train.objective import BatchLoss, Objective
 from raymask.train.optimiser import make_optimiser, move_average
@@ -85,17 +85,13 @@ class Tally:
 
     def means(self, config: LoopConfig) -> Metrics:
         """Of the losses beside the quintuplets', over the epoch's photos; those that are on."""
-        photos, found = max(1, self.photos), Metrics()
-        if config.teachers:
-            found |= {"pull": self.pull / photos, "contrast": self.contrast / photos}
-        if config.softmax.weight:
-            found["softmax"] = self.softmax / photos
-        return found
+        sums = {"pull": self.pull, "contrast": self.contrast, "softmax": self.softmax}
+        return {name: total / max(1, self.photos) for name, total in sums.items() if name in config.losses}
 
     def sentence(self, config: LoopConfig, last: BatchLoss) -> str:
         """How it goes: means of the epoch so far."""
         words = []
-        if config.loss.weight:
+        if "quintuplets" in config.losses:
             words.append(f"loss {self.loss:.4f}, {last.active:,} active quintuplets")
         words += [f"{name} {value:.4f}" for name, value in self.means(config).items()]
         return ", ".join(words)
@@ -171,10 +167,10 @@ class _Loop:
         ).to(device)
         if resume is None:
             on_all_ranks(lambda: begin_with(self.network, config.init))
-        self.tally, self.metrics, self.health = Tally(), Metrics(), Health(config.loss.margin)
+        self.tally, self.metrics, self.health = Tally(), Metrics(), Health(config.loss.margin, config.optimiser)
         self.epoch = self.step = 0
         if resume is not None:
-            _check_settings(config, resume)
+            check_resumed(asdict(config), resume["config"], free=("data", *config.free))
             self.network.load_state_dict(resume["model"])
             self.objective.load_state_dict(resume["objective"])
             self.tally, self.metrics = Tally(**resume["tally"]), dict(resume["metrics"])
@@ -264,7 +260,7 @@ class _Loop:
             precision=torch.bfloat16 if config.precision == "bfloat16" else None,
         )
         lost = result.loss
-        self.health.judge(self._where(), loss=lost.quintuplets, active=lost.active, spread=result.spread)
+        self.health.judge(self._where(), self._losses(lost), active=lost.active, spread=result.spread)
         sum_gradients(self.network)
         sum_gradients(self.objective)
         settle_statistics(self.network, batch.all_chunks)
@@ -274,6 +270,10 @@ class _Loop:
         self.tally.add(lost, batch.photos)
         return result
 
+    def _losses(self, lost: BatchLoss) -> dict[str, float]:
+        """Those that are on."""
+        return {name: getattr(lost, name) for name in self.config.losses}
+
     def _watch(self, result: StepResult) -> None:
         """Show the step just done."""
         watch, overall = self.around.watch, self.epoch * self.sampler.steps + self.step - 1
@@ -281,7 +281,7 @@ class _Loop:
             watch.step(
                 overall,
                 rule=self.config.loss.rule(self.epoch),
-                loss=result.loss.quintuplets,
+                losses=self._losses(result.loss),
                 valid=result.loss.valid,
                 active=result.loss.active,
                 learning_rate=self.optimiser.param_groups[0]["lr"],
@@ -320,7 +320,7 @@ class _Loop:
             return
         broken = not all(bool(value.isfinite().all()) for value in self.network.state_dict().values())
         if self._any(broken):  # after the step, whose loss was still a number
-            raise runaway(f"the weights are no numbers any more at {self._where()}")
+            raise self.health.runaway(f"the weights are no numbers any more at {self._where()}")
         save_on_first_rank(self.around.save, self._state, self.device)
 
     def _state(self) -> State:
@@ -372,14 +372,3 @@ def dressing_of(config: LoopConfig) -> Dressing:
 
 def _has_compiler() -> bool:
     return any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++")))
-
-
-def _check_settings(config: LoopConfig, resume: State) -> None:
-    """Refuse a checkpoint that other settings made; its data may have been moved, and its epochs may be more."""
-    earlier, now = dict(resume["config"]), asdict(config)
-    changed = changed_settings(now, earlier, free=("data", "epochs"))
-    if changed:
-        raise DataError(
-            f"the run of this name was trained with other settings ({', '.join(changed)} changed); choose another "
-            f"--name, or the settings of before"
-        )

@@ -89,7 +89,9 @@ def _run_workers(config: RunConfig, run: Folder) -> None:
     raise_failure(end, run)
     if not end["finished"]:
         run.delete(STOP)
-        raise StoppedError("stopped after a checkpoint; the same command continues from it")
+        if Checkpoints(run).names():
+            raise StoppedError("stopped after a checkpoint; the same command continues from it")
+        raise StoppedError("stopped before there was anything to keep; the same command starts anew")
     print("train: workers are done, making the bundle", flush=True)
 
 
@@ -259,5 +261,5 @@ def _bundle(config: RunConfig, work: Work, run: Folder, state: State) -> str:
         work.model(state),
         preprocessing=work.preprocessing,
         metrics=state["metrics"],
-        training={"settings": settings, **work.weights, **work.learned_from(state)},
+        training={"settings": settings, **work.weights},
     )

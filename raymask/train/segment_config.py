@@ -48,7 +48,7 @@ class TrainSegmenterConfig(RunConfig, SegmentConfig):
         if not self.smoke:
             return self
         batch = max(self.workers, min(self.batch, 8))
-        return replace(self, steps=min(self.steps, 12), batch=batch, validation_photos=16)
+        return replace(self, steps=min(self.steps, 12), batch=batch, validation_photos=min(self.validation_photos, 16))
 
 
 def segment_config(settings: dict[str, Any]) -> SegmentConfig:

@@ -100,23 +100,26 @@ class Watch:
         step: int,
         *,
         rule: str,
-        loss: float,
+        losses: Mapping[str, float],
         valid: int,
         active: int,
         learning_rate: float,
         photos_per_second: float,
     ) -> None:
-        """A training step; call it at every one, those at multiples of `every` become points."""
+        """A training step; call it at every one, those at multiples of `every` become points.
+
+        Args:
+            rule: which quintuplets count; their loss has its name.
+            losses: those that are on.
+            valid, active: quintuplets.
+        """
         self._start(step)
         if step % self._every:
             return
-        values = {
-            f"loss/{rule}": loss,
-            "quintuplets/active_share": active / max(1, valid),
-            "quintuplets/active": active,
-            "rate/learning_rate": learning_rate,
-            "rate/photos_per_second": photos_per_second,
-        }
+        values = {f"loss/{rule if name == 'quintuplets' else name}": value for name, value in losses.items()}
+        if "quintuplets" in losses:
+            values |= {"quintuplets/active_share": active / max(1, valid), "quintuplets/active": active}
+        values |= {"rate/learning_rate": learning_rate, "rate/photos_per_second": photos_per_second}
         self._each(lambda sink: sink.scalars(step, values))
 
     def losses(self, step: int, stage: str, losses: Mapping[str, float], *, photos_per_second: float) -> None:

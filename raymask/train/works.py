@@ -41,8 +41,6 @@ class Work:
     """How crops are made for the model."""
     sentence: Callable[[Metrics], str]
     """An epoch's or a stage's metrics as a line."""
-    learned_from: Callable[[State], dict[str, Any]] = lambda _: {}
-    """What the bundle says of the training of a checkpoint beside its settings."""
     weights: dict[str, Any] = field(default_factory=dict)
     """By which files' digests a run is told from one of the same settings, and what the bundle says of them."""
     free: tuple[str, ...] = ()
@@ -70,17 +68,25 @@ def _embedder(config: TrainConfig) -> Work:
         network.load_state_dict(state["average"] or state["model"])
         return network
 
+    def ended(state: State) -> bool:
+        if state["epoch"] > config.epochs:
+            raise ConfigError(
+                f"epochs {config.epochs}: the run {config.name} has done {state['epoch']} already; give as many or "
+                f"more, or choose another --name"
+            )
+        return bool(state["epoch"] == config.epochs)
+
     taught = {"teachers_sha256": _digests(config.teachers)} if config.teachers else {}
     places = {"data": absolute(config.data), "init": None if config.init is None else _placed(config.init)}
     return Work(
         settings=asdict(config.loop()) | places | {"teachers": tuple(map(_placed, config.teachers))},
         loop=_train_embedder,
-        ended=lambda state: state["epoch"] >= config.epochs,
+        ended=ended,
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
         sentence=_epoch_sentence,
         weights=taught,
-        free=("epochs",),
+        free=config.free,
     )
 
 
@@ -135,6 +141,8 @@ def _aligner(config: TrainAlignerConfig) -> Work:
         model=model,
         preprocessing={"input_size": config.model.input_size},
         sentence=_stage_sentence,
+        weights=_begun_with(config.start),
+        free=("start",),
     )
 
 
@@ -159,6 +167,8 @@ def _segmenter(config: TrainSegmenterConfig) -> Work:
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
         sentence=_stage_sentence,
+        weights=_begun_with(config.start),
+        free=("start",),
     )
 
 
@@ -170,6 +180,11 @@ def _reachable(config: CourseConfig, kind: str) -> dict[str, Any]:
     return asdict(config) | {"data": absolute(config.data), "start": start}
 
 
+def _begun_with(start: str | None) -> dict[str, Any]:
+    """A start by its weights, wherever its bundle lies."""
+    return {"start_sha256": None if start is None else bundle_config(start)["sha256"]}
+
+
 def _train_segmenter(
     settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device
 ) -> bool:
@@ -179,6 +194,8 @@ def _train_segmenter(
 
 
 def _inpainter(config: TrainInpainterConfig) -> Work:
+    from raymask.train.inpaint import teachers_of
+
     def model(state: State) -> nn.Module:
         from raymask.models.inpainter import Inpainter
 
@@ -193,7 +210,8 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
         sentence=_stage_sentence,
-        learned_from=lambda state: {"teachers_sha256": state["settings"]["teacher"]},
+        weights=_begun_with(config.start) | {"teachers_sha256": teachers_of(config)},
+        free=("start", "teacher"),
     )
 
 

@@ -9,7 +9,7 @@ from raymask.data.disguise import photographed, recoloured, with_object
 from raymask.data.redraw import Redraw, row_at
 from raymask.data.sampler import Shot
 from raymask.errors import DataError
-from raymask.faces.alignment import MIRRORED
+from raymask.faces.alignment import MIRRORED, align
 from raymask.faces.masks.draw import draw_mask_layers
 from raymask.faces.masks.looks import TRAIN_LOOKS
 
@@ -103,6 +103,21 @@ def test_the_face_alone_is_that_of_the_whole_drawing(face, strong, masked, align
     for seed in range(6):
         whole = redraw.draw(*face, np.random.default_rng(seed), masked=masked)
         assert np.array_equal(redraw.face(*face, np.random.default_rng(seed), masked=masked), whole.masked)
+
+
+def test_a_small_face_is_as_smooth_as_one_that_is_aligned_in_use(face):
+    crop, landmarks, points = face
+    checks = np.indices((224, 224)).sum(0) % 2 * 255  # a grey that sampling of single pixels turns into black and white
+    fine = np.repeat(checks[..., None], 3, axis=2).astype(np.uint8)
+    for side in (48, 64):
+        steady = {"turn": 0.0, "shift": 0.0, "zoom": 0.0, "mirror": False, "smallest": 224}
+        redraw = Redraw(side=side, looks=TRAIN_LOOKS, alignment="dlib", **steady)
+        inner = slice(side // 4, -side // 4)
+        for given, most in ((fine, 12), (crop, 4)):
+            drawn = redraw.face(given, landmarks, points, np.random.default_rng(0), masked=False)[inner, inner]
+            wanted = align(given, points, "dlib", side)[inner, inner]
+            assert np.abs(drawn.astype(int) - wanted).mean() < most
+        assert redraw.face(fine, landmarks, points, np.random.default_rng(0), masked=False)[inner, inner].std() < 16
 
 
 def test_bare_faces_have_empty_maps(face):

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from raymask.data import storage
 from raymask.data.storage import Folder, UnreadableError, absolute, folder_and_name
 from raymask.errors import DataError
 
@@ -18,6 +19,32 @@ def test_files_come_back(tmp_path, scheme):
     assert folder.exists("two.bin")
     folder.delete_folder("x")
     assert not folder.exists("x/one.bin")
+
+
+class Stumbling(Folder):
+    """A folder whose storage fails so many times in a row; local disks cannot be made to."""
+
+    def __init__(self, uri, times):
+        super().__init__(uri)
+        self.left = times
+
+    def read(self, name):
+        self.left -= 1
+        if self.left >= 0:
+            raise DataError(f"{self / name} cannot be read (timeout); try again")
+        return super().read(name)
+
+
+def test_a_patient_reader_asks_storage_that_stumbles_three_times(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_PAUSES", (0, 0))
+    Folder(tmp_path).write("a", b"1")
+    assert Stumbling(tmp_path, 2).read_patiently("a") == b"1"
+    with pytest.raises(DataError, match="timeout"):
+        Stumbling(tmp_path, 3).read_patiently("a")
+    missing = Stumbling(tmp_path, 0)
+    with pytest.raises(UnreadableError):
+        missing.read_patiently("b")
+    assert missing.left == -1, "what is not there is not asked for again"
 
 
 class Changing:

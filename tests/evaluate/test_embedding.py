@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from raymask.data import storage
 from raymask.data.photos import Photo
 from raymask.data.storage import Folder
-from raymask.errors import ModelError
+from raymask.errors import DataError, ModelError
 from raymask.evaluate import embedding
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.probes import Probe, Probes
@@ -47,6 +48,20 @@ def wanted():
 @pytest.fixture
 def probes(folder):
     return Probes(Folder(folder), masks=TEST_LOOKS, seed=0)
+
+
+def test_storage_that_fails_is_no_face_that_was_missed(probes, wanted, monkeypatch):
+    monkeypatch.setattr(storage, "_PAUSES", ())
+    read = Folder.read
+
+    def fails(folder, name):
+        if name == "p/1.jpg":
+            raise DataError(f"{name} cannot be read (timeout); try again")
+        return read(folder, name)
+
+    monkeypatch.setattr(Folder, "read", fails)
+    with pytest.raises(DataError, match=r"p/1\.jpg cannot be read \(timeout\)"):
+        embed_probes(wanted, probes, {"mean": Mean()})
 
 
 def test_found_and_missed(probes, wanted, capsys):

@@ -84,7 +84,7 @@ def run(out, demo_faces, people, **options):
 
 def test_batch(tmp_path, demo_faces, people):
     done, table = run(tmp_path, demo_faces, people, protocol="batch", batches=50)
-    assert table["counts"] == {"people": 4, "people_left_out": 0, "photos": 32, "probes": 64}
+    assert table["counts"] == {"people": 4, "people_left_out": 0, "photos": 32, "probes": 64, "crowd": 0}
     dlib, noise = table["recognisers"].values()
     assert dlib["metrics"]["accuracy"]["n"] == 50 * 24
     assert dlib["metrics"]["accuracy_masked"]["n"] == 50 * 12

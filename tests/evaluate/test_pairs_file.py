@@ -49,6 +49,8 @@ def test_headers(header, body, folds):
         ("10\t300\n", "holds no pair"),
         (SAME + "Ann_Bee 1 2\n", "pairs.txt:2 is no pair"),
         ("Ann_Bee\tone\t2\n", "pairs.txt:1 is no pair"),
+        ("Ann_Bee\t1\t²\n", "pairs.txt:1 is no pair"),
+        ("²\n" + SAME, "pairs.txt:1 is no pair"),
         ("Ann_Bee\t1\tCy_Dee\n", "pairs.txt:1 is no pair"),
         ("Ann_Bee\t1\t2\t3\t4\n", "pairs.txt:1 is no pair"),
         (SAME + OTHER + "Cy_Dee\t1\t9\n", "pairs.txt:3: there is no photo ROOT/Cy_Dee/Cy_Dee_0009.jpg"),

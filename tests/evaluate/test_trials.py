@@ -84,6 +84,7 @@ def test_a_crowd_is_enrolled_and_not_asked_about():
     """Of whom one looks like p2: its probes are lost, and, known to both halves, it keeps their thresholds high."""
     trial = GalleryTrial(PHOTOS, draws=3, seed=0, crowd=CROWD)
     assert [probe.photo for probe in trial.probes[-3:]] == CROWD
+    assert trial.asked == GalleryTrial(PHOTOS, draws=3, seed=0).probes
     assert trial.people == [f"p{who}" for who in range(6)]
     assert len(trial.queries()) == 42 - 6
     embeddings = np.concatenate([np.eye(6, dtype=np.float32)[np.tile(np.arange(42) // 7, 2)], np.eye(6)[[2, 0, 0]]])

@@ -47,6 +47,8 @@ def test_demo_faces_writes_the_tree_that_prepare_reads(tmp_path):
         ("train", ["--data", "{tmp}", "--storage", "{tmp}", "--name", "a"], "no prepared training faces"),
         ("train", ["--data", "{tmp}", "--storage", "{tmp}", "--name", "a", "--loss.margin", "-1"], "margin"),
         ("train", ["--data", "{tmp}", "--storage", "{tmp}", "--name", "a", "--los.margin", "1"], "--los.margin"),
+        ("looks", ["--out", "{tmp}/looks.png", "--seed", "-1"], "seed must be 0 or more"),
+        ("looks", ["--out", "{tmp}/looks.png", "--masks", "[]"], "masks must name at least one"),
         ("demo", ["--people", "2"], "people must be 8 or more"),
     ],
 )

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -43,9 +44,27 @@ def test_saving_again_replaces_the_bundle_whole(model, bundle):
     assert not (bundle / "left over").exists()
 
 
+def test_what_was_there_comes_back_if_the_new_one_cannot_have_its_name(model, bundle, monkeypatch):
+    rename, renamed = os.replace, []
+
+    def fails_once(source, target):
+        renamed.append(target)
+        if len(renamed) == 2:  # after the earlier one was put aside
+            raise OSError(5, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", fails_once)
+    with pytest.raises(OSError, match="Input/output"):
+        save_bundle(bundle, model, preprocessing={}, metrics={"loss": 0.25})
+    assert load_bundle(bundle).config["metrics"] == {"loss": 0.5}
+    assert [path.name for path in bundle.parent.iterdir()] == ["b"]
+
+
 def test_a_bundle_to_give_away_is_half_as_large_and_names_no_folder(model, tmp_path):
     training = {
         "data": "/faces/prepared",
+        "init": "bundle:s3://host:9000/bucket/runs/first",
+        "storage": "s3://bucket/runs",
         "teachers": ["dlib", "onnx:/nets/a/face.onnx", "mrii:/x/seg,/x/in,bundle:/x/y"],
         "start": None,
         "seed": 3,
@@ -59,6 +78,8 @@ def test_a_bundle_to_give_away_is_half_as_large_and_names_no_folder(model, tmp_p
     loaded = load_bundle(given)
     assert loaded.config["training"] == {
         "data": "prepared",
+        "init": "bundle:first",
+        "storage": "runs",
         "teachers": ["dlib", "onnx:face.onnx", "mrii:seg,in,bundle:y"],
         "start": None,
         "seed": 3,

@@ -95,7 +95,9 @@ def test_maps_come_finest_first_with_mean_square_one(teacher, faces):
     assert [one.shape[-1] for one in maps] == sorted({one.shape[-1] for one in maps}, reverse=True)
     for one in maps:
         seen = one.square().mean(1)
-        assert torch.allclose(seen[seen > 0.5], torch.ones_like(seen[seen > 0.5]), atol=1e-3)
+        alive = seen > 1e-6  # where no channel answers there is nothing to scale
+        assert alive.float().mean() > 0.5
+        assert torch.allclose(seen[alive], torch.ones_like(seen[alive]), atol=1e-2)
 
 
 def test_an_onnx_teacher_sees_what_the_recogniser_sees(faces, tmp_path):

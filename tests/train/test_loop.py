@@ -165,7 +165,9 @@ def test_the_watch_sees_every_step_and_epoch(config):
 
     class Watch:
         def step(self, step, **values):
-            seen["steps"].append((step, values["rule"], values["loss"] > 0, values["active"] <= values["valid"]))
+            seen["steps"].append(
+                (step, values["rule"], values["losses"]["quintuplets"] > 0, values["active"] <= values["valid"])
+            )
 
         def distances(self, step, embeddings, identities, masked, distance):
             seen["distances"].append((step, embeddings.shape[1], len(embeddings) == len(identities) == len(masked)))

@@ -40,7 +40,13 @@ def opened(run, watch=None, *, resume=None, config=CONFIG):
 def steps(watch: Watch, places, *, loss=0.5, rule="semihard"):
     for place in places:
         watch.step(
-            place, rule=rule, loss=loss + place, valid=8, active=2, learning_rate=0.05, photos_per_second=100.0 + place
+            place,
+            rule=rule,
+            losses={"quintuplets": loss + place},
+            valid=8,
+            active=2,
+            learning_rate=0.05,
+            photos_per_second=100.0 + place,
         )
 
 
@@ -81,8 +87,23 @@ def test_curves_have_names_steps_and_values(tmp_path):
 
 def test_a_step_without_quintuplets_has_no_share(tmp_path):
     with opened(Folder(tmp_path)) as watch:
-        watch.step(0, rule="all", loss=0.0, valid=0, active=0, learning_rate=0.05, photos_per_second=9.0)
+        losses = {"quintuplets": 0.0}
+        watch.step(0, rule="all", losses=losses, valid=0, active=0, learning_rate=0.05, photos_per_second=9.0)
     assert curve(read(tmp_path / "tensorboard"), "quintuplets/active_share") == [(0, 0)]
+
+
+def test_a_training_without_quintuplets_shows_the_losses_that_it_has(tmp_path):
+    with opened(Folder(tmp_path)) as watch:
+        losses = {"pull": 1.5, "contrast": 4.0}
+        watch.step(0, rule="hardest", losses=losses, valid=0, active=0, learning_rate=0.05, photos_per_second=9.0)
+    events = read(tmp_path / "tensorboard")
+    assert sorted(events.Tags()["scalars"]) == [
+        "loss/contrast",
+        "loss/pull",
+        "rate/learning_rate",
+        "rate/photos_per_second",
+    ]
+    assert curve(events, "loss/pull") == [(0, 1.5)]
 
 
 def test_histograms_count_every_distance_where_it_lies(tmp_path):

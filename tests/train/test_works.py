@@ -1,0 +1,72 @@
+"""What of a training's settings may change between two sessions, and what its bundle says that it learned from."""
+
+from dataclasses import replace
+
+import pytest
+
+from raymask.data.storage import Folder
+from raymask.errors import ConfigError, DataError
+from raymask.models.bundle import bundle_config, save_bundle
+from raymask.models.config import InpainterConfig, SegmenterConfig
+from raymask.models.inpainter import Inpainter
+from raymask.models.segmenter import MaskSegmenter
+from raymask.models.teacher import teacher_digest
+from raymask.train.claim import claim
+from raymask.train.config import OptimiserConfig, TrainConfig
+from raymask.train.inpaint_config import TrainInpainterConfig
+from raymask.train.segment_config import TrainSegmenterConfig
+from raymask.train.works import work_of
+
+CYCLE = OptimiserConfig(schedule="cycle")
+SMALL = SegmenterConfig(channels=8)
+
+
+@pytest.fixture
+def where(prepared, tmp_path):
+    return {"data": str(prepared), "storage": str(tmp_path / "runs"), "name": "one"}
+
+
+def begin(config, tmp_path):
+    """Keep a run's settings, or refuse them, as training does."""
+    work = work_of(config)
+    claim(
+        Folder(tmp_path / "run"), "settings.json", work.settings | work.weights, kind="run", begun=True, free=work.free
+    )
+
+
+def test_a_run_may_be_made_longer_but_not_in_a_cycle(where, tmp_path):
+    config = TrainConfig(**where, epochs=4)
+    begin(config, tmp_path)
+    begin(replace(config, epochs=6), tmp_path)
+    begin(replace(config, epochs=6, optimiser=CYCLE, name="other"), tmp_path / "other")
+    with pytest.raises(DataError, match=r"other settings \(epochs changed\)"):
+        begin(replace(config, epochs=8, optimiser=CYCLE, name="other"), tmp_path / "other")
+
+
+def test_fewer_epochs_than_were_done_are_refused(where):
+    ended = work_of(TrainConfig(**where, epochs=4)).ended
+    assert [ended({"epoch": epoch}) for epoch in (3, 4)] == [False, True]
+    with pytest.raises(ConfigError, match="epochs 4: the run one has done 5 already"):
+        ended({"epoch": 5})
+
+
+def test_a_start_may_be_moved_but_not_exchanged(where, tmp_path):
+    first, moved, other = (tmp_path / name for name in ("first", "moved", "other"))
+    network = MaskSegmenter(SMALL)
+    for folder in (first, moved):
+        save_bundle(folder, network, preprocessing={})
+    save_bundle(other, MaskSegmenter(SMALL), preprocessing={})
+    config = TrainSegmenterConfig(**where, model=SMALL, start=str(first))
+    begin(config, tmp_path)
+    begin(replace(config, start=str(moved)), tmp_path)
+    for start in (str(other), None):
+        with pytest.raises(DataError, match=r"other settings \(start_sha256 changed\)"):
+            begin(replace(config, start=start), tmp_path)
+    assert work_of(config).weights == {"start_sha256": bundle_config(first)["sha256"]}
+
+
+def test_an_inpainter_learned_from_its_starts_teachers_too(where, tmp_path):
+    training = {"teachers_sha256": ["of another"]}
+    start = save_bundle(tmp_path / "start", Inpainter(InpainterConfig()), preprocessing={}, training=training)
+    work = work_of(TrainInpainterConfig(**where, start=str(start)))
+    assert work.weights["teachers_sha256"] == [teacher_digest("dlib"), "of another"]
