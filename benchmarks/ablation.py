@@ -3,11 +3,11 @@
     python benchmarks/ablation.py --data PREPARED --images PHOTOS --teacher onnx:FILE [--minutes 10] [--out FOLDER]
 
 How fast each row learns here is measured first, of all in one go, with two seeds side by side, a thread each. Then
-each is trained with two seeds on as many photos as it would see in so many minutes: what else the machine does then
-makes a training longer and takes nothing from it. In the end all are measured on the validation people's whole photos,
-in masks of training: rank-1 in protocol gallery, with a crowd of the training people enrolled beside them, since among
-20 people alone nearly every photo is found. What is done is kept in FOLDER/ablation.json, and the same command goes on
-from there. JSON on standard output.
+each is trained with two seeds for the whole epochs that come nearest to so many minutes: what else the machine does
+then makes a training longer and takes nothing from it. In the end all are measured on the validation people's whole
+photos, in masks of training: rank-1 in protocol gallery, with a crowd of the training people enrolled beside them,
+since among 20 people alone nearly every photo is found. What is done is kept in FOLDER/ablation.json, and the same
+command goes on from there. JSON on standard output.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from raymask.data.crops import Crops, CropStore
 from raymask.data.photos import list_photos
 from raymask.data.prepare import PLAN
 from raymask.data.storage import Folder
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, TrainingError
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.people import choose_crowd, choose_photos
@@ -48,7 +48,6 @@ from raymask.models.embedder import MaskFaceNet
 from raymask.models.teacher import teacher_digest
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import State
-from raymask.train.claim import changed_settings
 from raymask.train.config import DistilConfig, LoopConfig, LossConfig, SoftmaxConfig, TrainConfig
 from raymask.train.loop import sampler_of, train, with_morphs
 from raymask.train.targets import Targets, Told
@@ -157,21 +156,21 @@ class AblationConfig:
 def measure(config: AblationConfig) -> dict[str, Any]:
     """All that was trained, by row and seed: photos seen, minutes, and percent of bare and masked photos found."""
     kept = _Kept.read(config)
+    unknown = [name for name in RECIPES if name not in kept.steps_per_second]
+    for name in [*unknown, *unknown]:  # two rounds, of which the better counts: a machine is slow by turns
+        rates = [rate for _, rate in _side_by_side(speed, config.seeds, config, name)]
+        kept.steps_per_second[name] = max(kept.steps_per_second.get(name, 0), sum(rates) / len(rates))
+        say(f"{name}: {kept.steps_per_second[name]:.2f} steps a second")
+    kept.save()
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "targets.pt"
-        if len(kept.steps_per_second) < len(RECIPES) or any(kept.lacking(name) for name in config.rows):
+        if any(kept.lacking(name) for name in config.rows):
             torch.save(_targets(config), told)
-        for name in RECIPES:
-            if name not in kept.steps_per_second:
-                rates = [rate for _, rate in _side_by_side(speed, config.seeds, config, name)]
-                kept.steps_per_second[name] = sum(rates) / len(rates)
-                say(f"{name}: {kept.steps_per_second[name]:.2f} steps a second")
-                kept.save()
         for name in config.rows:
             seconds = kept.steps_per_second[name], str(told)
             for seed, runs in _side_by_side(one, kept.lacking(name), config, name, *seconds):
                 kept.runs |= runs
-                say(f"{name}, seed {seed}: {runs[_run(name, seed)]}")
+                say(f"{_run(name, seed)}: {runs[_run(name, seed)]}")
                 kept.save()
     for name, found in rank1(config, kept.unmeasured).items():
         kept.runs[name] |= found
@@ -202,11 +201,11 @@ class _Kept:
     settings: dict[str, Any]
     """What a result hangs on beside its recipe and seed."""
     recipes: dict[str, Any]
-    """Settings of each row's training."""
+    """Settings of each row's training; of rows that there are no more, too."""
     steps_per_second: dict[str, float] = field(default_factory=dict)
     """Of each row, both seeds at once."""
     runs: dict[str, Any] = field(default_factory=dict)
-    """By row and seed; not measured yet where there is no `masked`."""
+    """By row and seed; not measured yet where there is no `masked`, and never where it `failed`."""
 
     @classmethod
     def read(cls, config: AblationConfig) -> _Kept:
@@ -215,11 +214,13 @@ class _Kept:
         if not kept.file.is_file():
             return kept
         earlier = json.loads(kept.file.read_text())
-        changed = changed_settings(kept.settings, earlier["settings"], free=())
-        for name, recipe in earlier["recipes"].items():
-            changed += [f"{key} of {name}" for key in changed_settings(kept.recipes.get(name, {}), recipe, free=())]
+        changed = _changed(kept.settings, earlier["settings"])
+        recipes = earlier.get("recipes", {})
+        for name in recipes.keys() & kept.recipes.keys():
+            changed += [f"{key} of {name}" for key in _changed(kept.recipes[name], recipes[name])]
         if changed:
             raise ConfigError(f"{kept.file} is of other settings ({', '.join(changed)} changed); choose another --out")
+        kept.recipes = recipes | kept.recipes
         kept.steps_per_second, kept.runs = earlier["steps_per_second"], earlier["runs"]
         return kept
 
@@ -228,11 +229,12 @@ class _Kept:
         return Path(self.config.out) / "ablation.json"
 
     def lacking(self, name: str) -> list[int]:
-        """Seeds with which a row is still to be trained."""
-        wanted = {seed: _run(name, seed) for seed in self.config.seeds}
-        return [
-            seed for seed, own in wanted.items() if "masked" not in self.runs.get(own, {}) and not self._trained(own)
-        ]
+        """Seeds with which a row is still to be trained, or those that are measured with it."""
+        rows = [name, *IN_USE] if name == "best" else [name]
+        return [seed for seed in self.config.seeds if not all(self._done(_run(row, seed)) for row in rows)]
+
+    def _done(self, name: str) -> bool:
+        return bool({"masked", "failed"} & self.runs.get(name, {}).keys()) or self._trained(name)
 
     @property
     def unmeasured(self) -> list[str]:
@@ -243,9 +245,8 @@ class _Kept:
         return name in self.runs and _bundle_of(self.config, name).is_dir()
 
     def save(self) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         kept = {entry: value for entry, value in vars(self).items() if entry != "config"}
-        self.file.write_text(json.dumps(kept, indent=1) + "\n")
+        Folder(self.config.out).write(self.file.name, (json.dumps(kept, indent=1) + "\n").encode())
 
 
 def _bundle_of(config: AblationConfig, name: str) -> Path:
@@ -254,8 +255,27 @@ def _bundle_of(config: AblationConfig, name: str) -> Path:
 
 def _settings(config: AblationConfig) -> dict[str, Any]:
     kept = {name: getattr(config, name) for name in ("minutes", "max_photos", "crowd")}
-    plan = hashlib.sha256(Folder(str(config.data)).read(PLAN)).hexdigest()
-    return kept | {"plan_sha256": plan, "teacher_sha256": teacher_digest(config.teacher)}
+    names = "\n".join(photo.image_id for photo in list_photos(Folder(config.images))[0])
+    return kept | {
+        "plan_sha256": _digest(Folder(str(config.data)).read(PLAN)),
+        "photos_sha256": _digest(names.encode()),
+        "people_sha256": _digest(Path(PEOPLE).read_bytes()),
+        "teacher_sha256": teacher_digest(config.teacher),
+    }
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _code() -> str:
+    """Of raymask's own code, by which rows of different versions are told apart."""
+    files = sorted((ROOT / "raymask").rglob("*.py"))
+    return _digest(b"".join(file.read_bytes() for file in files))[:12]
+
+
+def _changed(now: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
+    return sorted(key for key in now.keys() | earlier.keys() if now.get(key) != earlier.get(key))
 
 
 def _recipe(config: AblationConfig, name: str) -> Any:
@@ -304,7 +324,10 @@ def one(config: AblationConfig, seed: int, name: str, steps_per_second: float, t
     def keep(state: State) -> None:
         last.load_state_dict(state["model"])
 
-    network = train(replace(chosen, epochs=epochs), Surroundings(save=keep), targets=targets).network
+    try:
+        network = train(replace(chosen, epochs=epochs), Surroundings(save=keep), targets=targets).network
+    except TrainingError as error:  # which is a result, too
+        return {_run(name, seed): {"failed": str(error), "code": _code()}}
     minutes = (time.perf_counter() - begun) / 60
     networks = {name: network}
     if name == "best":
@@ -313,7 +336,8 @@ def one(config: AblationConfig, seed: int, name: str, steps_per_second: float, t
     for row, made in networks.items():
         save_bundle(_bundle_of(config, _run(row, seed)), made, preprocessing={})
     photos = sum(sampler.photos(epoch) for epoch in range(epochs))
-    return {_run(row, seed): {"photos": photos, "minutes": round(minutes, 1)} for row in networks}
+    code = _code()
+    return {_run(row, seed): {"photos": photos, "minutes": round(minutes, 1), "code": code} for row in networks}
 
 
 def _alone() -> None:
@@ -391,15 +415,17 @@ def rank1(config: AblationConfig, runs: Sequence[str]) -> dict[str, dict[str, fl
 
 
 def table(runs: Mapping[str, Any], seeds: Sequence[int]) -> str:
-    """Rows as Markdown: rank-1 of masked and bare photos, each seed."""
+    """Rows as Markdown: rank-1 of masked and bare photos, each seed; below them what to know of them."""
     lines = ["| | masked | bare | photos seen |", "|---|---|---|---|"]
     for name in [*RECIPES, *IN_USE]:
-        found = [runs[_run(name, seed)] for seed in seeds if _run(name, seed) in runs]
+        found = [runs[_run(name, seed)] for seed in seeds if "masked" in runs.get(_run(name, seed), {})]
         if not found:
             continue
         cells = [" / ".join(f"{one[key]:.1f}" for one in found) for key in ("masked", "bare")]
         lines.append(f"| {name} | {cells[0]} | {cells[1]} | {sum(one['photos'] for one in found) // len(found):,} |")
-    return "\n".join(lines)
+    lines += [f"{name} failed: {known['failed']}" for name, known in runs.items() if "failed" in known]
+    versions = {known["code"] for known in runs.values()}
+    return "\n".join([*lines, *(["the rows are of different versions of raymask"] if len(versions) > 1 else [])])
 
 
 def say(text: str) -> None:

@@ -26,7 +26,12 @@ USES: dict[str, set[str]] = {
 def imported_modules(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    return names | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) if node.module}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "raymask":
+            names |= {f"raymask.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
 
 
 @pytest.mark.parametrize("folder", USES)

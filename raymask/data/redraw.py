@@ -79,7 +79,15 @@ class Redraw:
     stray: float = 0.0
     """How far each of the five points strays before, standard deviation as a share of the distance of the eyes."""
 
-    def __call__(self, crop: np.ndarray, landmarks: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> Drawn:
+    def __call__(
+        self,
+        crop: np.ndarray,
+        landmarks: np.ndarray,
+        points: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        masked: bool | None = None,
+    ) -> Drawn:
         """Draw once, a bare face or a masked one.
 
         Args:
@@ -87,19 +95,17 @@ class Redraw:
             landmarks: (68, 2) in pixels of the crop.
             points: (5, 2), the detector's, in pixels of the crop.
             rng: makes every choice.
+            masked: whether it wears a mask; None: as often as `bare` says.
         """
-        return self.draw(crop, landmarks, points, rng, masked=bool(rng.random() >= self.bare))
-
-    def draw(
-        self, crop: np.ndarray, landmarks: np.ndarray, points: np.ndarray, rng: np.random.Generator, *, masked: bool
-    ) -> Drawn:
-        """As a call, masked or bare as the caller says; what is masked already is drawn as if it were bare."""
-        return self._drawn(self._dressed(crop, landmarks, points, self._size(crop, rng), rng, masked=masked), rng)
+        seen = self._size(crop, rng)
+        if masked is None:
+            masked = bool(rng.random() >= self.bare)
+        return self._drawn(self._dressed(crop, landmarks, points, seen, rng, masked=masked), rng)
 
     def face(
         self, crop: np.ndarray, landmarks: np.ndarray, points: np.ndarray, rng: np.random.Generator, *, masked: bool
     ) -> np.ndarray:
-        """The `masked` picture of `draw` alone, for half of the work."""
+        """The `masked` picture of a call alone, for half of the work."""
         dressed = self._dressed(crop, landmarks, points, self._size(crop, rng), rng, masked=masked)
         face = self._placed(dressed.masked, self._placement(dressed.points, len(dressed.bare), rng), cv2.INTER_CUBIC)
         return photographed(face, dressed.opaque, rng)[0] if self.strong else face

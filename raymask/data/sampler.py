@@ -101,14 +101,18 @@ class PKSampler:
         """Photos and morphs in all batches of an epoch."""
         return int((self._plan(epoch).counts * self._group_sizes).sum()) + self._morphs_a_step * self.steps
 
+    @property
+    def photos_in_all(self) -> int:
+        """Photos that there are, without morphs."""
+        return len(self._rows)
+
     def visited(self, epoch: int) -> int:
-        """How many different photos and morphs come in an epoch."""
+        """How many different photos come in an epoch, without morphs."""
         plan = self._plan(epoch)
-        photos = sum(
+        return sum(
             self._stream(person).different(int(plan.before[person]), int(plan.counts[person]))
             for person in np.flatnonzero(plan.counts).tolist()
         )
-        return photos + (self._morphs.different(epoch * self.steps, self.steps) if self._morphs else 0)
 
     def _morphs_in(self, epoch: int, step: int) -> list[Shot]:
         """A step's morphs, as large a share of them masked as of the photos."""

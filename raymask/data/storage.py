@@ -99,6 +99,8 @@ class Folder:
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise UnreadableError(f"{self / name} cannot be read ({_reason(error)})") from None
         except OSError as error:
+            if "ACCESS_DENIED" in str(error):  # how pyarrow says it of object stores
+                raise UnreadableError(f"{self / name} cannot be read ({_reason(error)})") from None
             raise DataError(f"{self / name} cannot be read ({_reason(error)}); try again") from None
 
     def read_patiently(self, name: str) -> bytes:

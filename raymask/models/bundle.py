@@ -62,8 +62,11 @@ _MAKERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
 }
 """How to make the model of each kind from its `config`'s fields."""
 
-_FOLDERS = re.compile(r"(^|[:,])(?:[a-z][a-z0-9+.-]*://(?:[^,]*/)?|/(?:[^:,]*/)?)(?=[^/:,])")
-"""What stands before the last part of an address or an absolute path."""
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^,?]*[/@])?([^,?/@]+)/?(?:\?[^,]*)?")
+"""Of a URI, whose last part is the group: before it stand hosts, folders and maybe a key, behind it options."""
+
+_FOLDERS = re.compile(r"(^|[:,])/(?:[^:,]*/)?(?=[^/:,])")
+"""What stands before the last part of an absolute path."""
 
 _TRAINED_BY = {
     "MaskFaceNet": "jobs/train.py",
@@ -136,14 +139,13 @@ def save_bundle(
 def put_in_place(made: Path, target: Path) -> None:
     """Give a whole folder its name. One that had it before is put beside `made`, and comes back if that fails; where
     the process is killed in between, it is found there. Raises OSError."""
-    earlier = made.with_name("earlier")
-    replaces = target.exists()
-    if replaces:
-        os.replace(target, earlier)
+    earlier = made.with_name(f"{made.name}.earlier")
     try:
+        if target.exists():
+            os.replace(target, earlier)
         os.replace(made, target)
     except BaseException:
-        if replaces:
+        if earlier.exists() and not target.exists():
             os.replace(earlier, target)
         raise
 
@@ -187,7 +189,7 @@ def _without_folders(value: Any) -> Any:
         return {key: _without_folders(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_without_folders(part) for part in value]
-    return _FOLDERS.sub(r"\1", value) if isinstance(value, str) else value
+    return _FOLDERS.sub(r"\1", _ADDRESS.sub(r"\1", value)) if isinstance(value, str) else value
 
 
 def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle:

@@ -31,7 +31,10 @@ def claim(
     settings = json.loads(json.dumps(settings | {"data": plan}))
     if begun and folder.exists(file):
         earlier = json.loads(folder.read(file))
-        changed = changed_settings(settings, earlier, free=free)
+        unknown = [
+            key for key in settings if key.endswith("_sha256") and key not in earlier
+        ]  # of an older version's run
+        changed = changed_settings(settings, earlier, free=[*free, *unknown])
         if changed:
             raise DataError(
                 f"{folder.uri} is a {kind} with other settings ({', '.join(changed)} changed); choose another --name "

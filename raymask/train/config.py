@@ -123,8 +123,8 @@ class OptimiserConfig:
     warmup_steps: int = 0
     """Steps over which the learning rate rises from 0; 0: off."""
     average: float = 0.0
-    """What is measured and kept is a running mean of the weights, which at each step keeps this share of itself, less
-    in the first, 0 to under 1; 0: the last weights."""
+    """What is measured and kept is a running mean of the weights, which at each step keeps this share of itself, 0 to
+    under 1, but at most (1 + step) / (10 + step), so that a short training forgets its start; 0: the last weights."""
     momentum: float = 0.0
     """Of sgd, 0 to under 1; 0: off, for the paper names none."""
     weight_decay: float = 0.0
@@ -195,8 +195,8 @@ class LoopConfig:
     masks: tuple[str, ...] | None = None
     """Masks that remask draws, as jobs/prepare.py takes them; null: those that it draws by itself."""
     morphs: int = 0
-    """Faces blended of two people's each, a person each, of which every batch holds some beside the photos, so that all
-    come once an epoch; with remask. 0: off."""
+    """Faces blended of two people's each, a person each, of which every batch holds some beside its people's photos, so
+    that all come about once an epoch; with remask. 0: off."""
     alter: bool = False
     """Alter each face at each visit as cameras, editors and detectors do: its size, place, light, colour and sharpness;
     fresh masks take colours and prints that no look has."""

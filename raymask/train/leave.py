@@ -37,7 +37,8 @@ def leave_bundle(
             metrics=metrics,
             training={"raymask": __version__, **training},
         )
-        target.delete("config.json")  # of an earlier one, which would not fit the new weights
+        if target.exists("config.json") and target.read("config.json") != (made / "config.json").read_bytes():
+            target.delete("config.json")  # which would not fit the new weights
         for name in ("model.safetensors", "config.json"):  # config.json last: without it there is no bundle
             target.write(name, (made / name).read_bytes())
     return target.uri

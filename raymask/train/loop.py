@@ -16,7 +16,7 @@ from raymask.data.crops import Crops, CropStore
 from raymask.data.morphs import MorphedStore
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import PKSampler
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, DataError
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
@@ -123,7 +123,8 @@ def train(
         targets: what the teachers make of the photos, if they were asked already.
 
     Raises:
-        ConfigError: nothing there to compile with.
+        ConfigError: nothing there to compile with, or a start or teachers that do not fit the network.
+        ModelError: a start or a teacher cannot be had.
         DataError: no prepared faces, or a state that was trained with other settings.
         TrainingError: loss or weights are no longer numbers, or the embeddings have collapsed.
         UnsavedError: a checkpoint cannot be kept.
@@ -171,6 +172,8 @@ class _Loop:
         self.epoch = self.step = 0
         if resume is not None:
             check_resumed(asdict(config), resume["config"], free=("data", *config.free))
+            if resume.get("steps", None if config.morphs else self.sampler.steps) != self.sampler.steps:
+                raise DataError("the run of this name has batches of another version of raymask; choose another --name")
             self.network.load_state_dict(resume["model"])
             self.objective.load_state_dict(resume["objective"])
             self.tally, self.metrics = Tally(**resume["tally"]), dict(resume["metrics"])
@@ -304,7 +307,7 @@ class _Loop:
             "empty_steps": self.tally.empty_steps if self.config.loss.weight else 0,
             **self.tally.means(self.config),
             "visited": visited,
-            "unvisited": len(self.store) - visited,
+            "unvisited": self.sampler.photos_in_all - visited,
             "photos_per_second": self.tally.photos / max(self.tally.seconds, 1e-9),
             **validation_accuracy(self.config, self.result, self.world, self.device),
         }
@@ -328,6 +331,7 @@ class _Loop:
             "config": asdict(self.config),
             "epoch": self.epoch,
             "step": self.step,
+            "steps": self.sampler.steps,
             "tally": asdict(self.tally),
             "metrics": self.metrics,
             "model": self.network.state_dict(),

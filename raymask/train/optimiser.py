@@ -37,8 +37,8 @@ def move_average(average: nn.Module, network: nn.Module, keep: float, *, step: i
 
     Args:
         average: a copy of the network, changed in place.
-        keep: the share of itself that it keeps; less in the first steps, so that a short training does not end in
-            the weights that it began with.
+        keep: the share of itself that it keeps; less until about step 9 / (1 - keep), so that a short training does
+            not end in the weights that it began with.
         step: of the whole training, counted from 0.
     """
     kept = min(keep, (1 + step) / (10 + step))

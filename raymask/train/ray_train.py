@@ -51,9 +51,9 @@ def train_on_ray(config: RunConfig) -> tuple[str, Metrics]:
 
     Raises:
         DataError: no data, other settings under the same name, a cluster too small, or a run that failed.
-        ConfigError, ModelError: what it learns from cannot be had.
+        ConfigError, ModelError: what it learns from cannot be had, or it is to end earlier than it has come already.
         TrainingError: the settings cannot be trained with.
-        StoppedError: the process was told to end (SIGTERM) and did so after a checkpoint.
+        StoppedError: the process was told to end (SIGTERM) and did so, after a checkpoint if it had begun to learn.
     """
     run = Folder(f"{absolute(config.storage)}/{config.name}")
     work = work_of(config)

@@ -69,9 +69,10 @@ def _embedder(config: TrainConfig) -> Work:
         return network
 
     def ended(state: State) -> bool:
-        if state["epoch"] > config.epochs:
+        done = state["epoch"] + (state["step"] > 0)
+        if done > config.epochs:
             raise ConfigError(
-                f"epochs {config.epochs}: the run {config.name} has done {state['epoch']} already; give as many or "
+                f"epochs {config.epochs}: the run {config.name} has begun or done {done} already; give as many or "
                 f"more, or choose another --name"
             )
         return bool(state["epoch"] == config.epochs)

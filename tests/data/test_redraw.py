@@ -101,7 +101,7 @@ def test_the_same_generator_draws_the_same_and_another_differs(face):
 def test_the_face_alone_is_that_of_the_whole_drawing(face, strong, masked, alignment):
     redraw = Redraw(side=100, looks=TRAIN_LOOKS, strong=strong, alignment=alignment, stray=0.02)
     for seed in range(6):
-        whole = redraw.draw(*face, np.random.default_rng(seed), masked=masked)
+        whole = redraw(*face, np.random.default_rng(seed), masked=masked)
         assert np.array_equal(redraw.face(*face, np.random.default_rng(seed), masked=masked), whole.masked)
 
 

@@ -60,6 +60,20 @@ class Changing:
         return self._real.get_file_info(selector)
 
 
+class Forbidding:
+    """A file system that answers as pyarrow's does for an object in S3 that may not be read."""
+
+    def open_input_stream(self, path, compression):
+        raise OSError(f"When reading information for key '{path}': AWS Error ACCESS_DENIED during HeadObject operation")
+
+
+def test_an_object_that_may_not_be_read_is_not_asked_for_again(tmp_path):
+    folder = Folder(tmp_path)
+    folder._fs = Forbidding()
+    with pytest.raises(UnreadableError, match="ACCESS_DENIED"):
+        folder.read_patiently("a")
+
+
 def test_a_folder_that_changes_while_it_is_listed_is_listed_again(tmp_path):
     folder = Folder(tmp_path)
     folder.write("stays", b"1")

@@ -44,6 +44,12 @@ def test_saving_again_replaces_the_bundle_whole(model, bundle):
     assert not (bundle / "left over").exists()
 
 
+def test_a_bundle_of_any_name_is_replaced(model, tmp_path):
+    for loss in (0.5, 0.25, 0.1):
+        bundle = save_bundle(tmp_path / "earlier", model, preprocessing={}, metrics={"loss": loss})
+        assert load_bundle(bundle).config["metrics"] == {"loss": loss}
+
+
 def test_what_was_there_comes_back_if_the_new_one_cannot_have_its_name(model, bundle, monkeypatch):
     rename, renamed = os.replace, []
 
@@ -64,7 +70,8 @@ def test_a_bundle_to_give_away_is_half_as_large_and_names_no_folder(model, tmp_p
     training = {
         "data": "/faces/prepared",
         "init": "bundle:s3://host:9000/bucket/runs/first",
-        "storage": "s3://bucket/runs",
+        "storage": "s3://bucket/runs?scheme=http&endpoint_override=10.0.0.3:9000",
+        "tracked": "s3://KEY:SECRET@bucket",
         "teachers": ["dlib", "onnx:/nets/a/face.onnx", "mrii:/x/seg,/x/in,bundle:/x/y"],
         "start": None,
         "seed": 3,
@@ -80,6 +87,7 @@ def test_a_bundle_to_give_away_is_half_as_large_and_names_no_folder(model, tmp_p
         "data": "prepared",
         "init": "bundle:first",
         "storage": "runs",
+        "tracked": "bucket",
         "teachers": ["dlib", "onnx:face.onnx", "mrii:seg,in,bundle:y"],
         "start": None,
         "seed": 3,

@@ -64,5 +64,5 @@ def test_every_loss_that_is_on_is_judged_by_name_and_advised_what_its_schedule_t
         health_of(schedule="cycle").judge("epoch 1, step 1", losses, active=0, spread=1.0)
     health = health_of()
     for _ in range(2 * PATIENCE):
-        health.judge("epoch 1, step 1", {"pull": 0.2}, active=0, spread=0.0)
+        health.judge("epoch 1, step 1", {"pull": 0.2}, active=9, spread=0.0)
     assert health.good, "what teachers are to be told by does not collapse to a margin"

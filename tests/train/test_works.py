@@ -45,9 +45,10 @@ def test_a_run_may_be_made_longer_but_not_in_a_cycle(where, tmp_path):
 
 def test_fewer_epochs_than_were_done_are_refused(where):
     ended = work_of(TrainConfig(**where, epochs=4)).ended
-    assert [ended({"epoch": epoch}) for epoch in (3, 4)] == [False, True]
-    with pytest.raises(ConfigError, match="epochs 4: the run one has done 5 already"):
-        ended({"epoch": 5})
+    assert [ended({"epoch": epoch, "step": step}) for epoch, step in ((3, 0), (3, 7), (4, 0))] == [False, False, True]
+    for epoch, step in ((4, 1), (5, 0)):
+        with pytest.raises(ConfigError, match="epochs 4: the run one has begun or done 5 already"):
+            ended({"epoch": epoch, "step": step})
 
 
 def test_a_start_may_be_moved_but_not_exchanged(where, tmp_path):
@@ -63,6 +64,15 @@ def test_a_start_may_be_moved_but_not_exchanged(where, tmp_path):
         with pytest.raises(DataError, match=r"other settings \(start_sha256 changed\)"):
             begin(replace(config, start=start), tmp_path)
     assert work_of(config).weights == {"start_sha256": bundle_config(first)["sha256"]}
+
+
+def test_a_run_of_before_digests_were_kept_goes_on(where, tmp_path):
+    start = save_bundle(tmp_path / "start", Inpainter(InpainterConfig()), preprocessing={})
+    config = TrainInpainterConfig(**where, start=str(start))
+    earlier = work_of(config).settings
+    claim(Folder(tmp_path / "run"), "settings.json", earlier, kind="run", begun=False)
+    begin(config, tmp_path)
+    assert "teachers_sha256" in (tmp_path / "run" / "settings.json").read_text()
 
 
 def test_an_inpainter_learned_from_its_starts_teachers_too(where, tmp_path):
