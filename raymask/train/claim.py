@@ -31,9 +31,8 @@ def claim(
     settings = json.loads(json.dumps(settings | {"data": plan}))
     if begun and folder.exists(file):
         earlier = json.loads(folder.read(file))
-        unknown = [
-            key for key in settings if key.endswith("_sha256") and key not in earlier
-        ]  # of an older version's run
+        # Runs of before digests were kept have none; of what they began with their checkpoints hold it.
+        unknown = [key for key in settings if key.endswith("_sha256") and key not in earlier]
         changed = changed_settings(settings, earlier, free=[*free, *unknown])
         if changed:
             raise DataError(
