@@ -1,6 +1,7 @@
 """The table on real people: raymask's recognisers beside networks for bare faces; JSON on standard output.
 
-    python benchmarks/real_people.py --images PHOTOS [--baseline onnx:FILE]        (make evaluate IMAGES=PHOTOS)
+    python benchmarks/real_people.py --images PHOTOS [--baseline onnx:FILE] [--fusion DIR]
+    make evaluate IMAGES=PHOTOS [BASELINE=onnx:FILE] [FUSION=DIR]
 
 PHOTOS is the folder of Labeled Faces in the Wild, ROOT/IDENTITY/photo.jpg; the people are the 100 of whom no training
 has seen a photo, with eight photos each at most, in masks that no training has drawn. Each probe is searched for faces
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -31,6 +32,7 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.drawn_pairs import draw_pairs
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.onnx import OnnxRecogniser
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probe, Probes
@@ -47,10 +49,9 @@ from raymask.faces.masks.looks import parse_look
 from raymask.models.aligner import shipped_point_finder
 from raymask.models.bundle import SHIPPED, load_bundle
 from raymask.models.fusion import Fusion
+from raymask.models.parts import SHIPPED_NAMES
 
 PEOPLE = str(Path(__file__).parent / "lfw_splits.json")
-PARTS = ("maskfacenet", "mrii")
-"""Of the fusion that comes with raymask."""
 FACES = (80, 60, 40)
 """Pixels of the longer side of the face's box, to which photos are shrunk in the table of sizes."""
 
@@ -69,6 +70,8 @@ class RealPeopleConfig:
     baseline: str | None = None
     """Another recogniser to compare with, such as onnx:FILE, which is measured on the aligner's points, too: how much
     of the difference is alignment?"""
+    fusion: str | None = None
+    """Folder of another fusion, made by jobs/fuse.py, to measure beside that which comes along."""
     max_photos: int = 8
     """Photos of a person at most, drawn by seed."""
     pairs: int = 3000
@@ -104,7 +107,9 @@ class Smaller(Probes):
 
 def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
     """All tables."""
-    specs = ["dlib", *([config.baseline] if config.baseline else []), *PARTS]
+    fusions = fusions_of(config)
+    parts = dict.fromkeys(part for fusion in fusions.values() for part in fusion.parts)
+    specs = ["dlib", *([config.baseline] if config.baseline else []), *parts]
     recognisers = {spec: load_recogniser(spec) for spec in specs}
     if config.baseline is not None and config.baseline.startswith("onnx:"):
         recognisers[f"{config.baseline} by our aligner"] = OnnxByAligner(config.baseline.removeprefix("onnx:"))
@@ -124,13 +129,18 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
         return Smaller(Folder(images), masks=asked.masks, seed=0, face=face)
 
     trial = GalleryTrial(photos, draws=asked.draws, seed=0)
+    masked = trial.probes[len(photos) :]
     say(f"{len(trial.people)} people, {len(photos):,} photos, each bare and masked")
     pairs = {
         "pairs, one masked": PairsTrial(draw_pairs(photos, config.pairs, ordered=True, seed=0), mask="one"),
         "pairs, bare": PairsTrial(draw_pairs(photos, min(config.pairs, 2000), ordered=False, seed=0), mask="none"),
     }
-    answers = embed(trial.probes, fitted, recognisers)
-    flatly = masked_by(answers, embed(trial.probes[len(photos) :], flat, recognisers))
+
+    def embed(wanted: Sequence[Probe], probes: Probes) -> dict[str, Embedded]:
+        return with_fusions(embed_probes(wanted, probes, recognisers), fusions)
+
+    answers = embed(trial.probes, fitted)
+    flatly = masked_by(answers, embed(masked, flat))
     many = [photo for photo in photos if sum(one.identity == photo.identity for one in photos) >= 6]
     tables = {
         "gallery": scored(trial, answers),
@@ -143,24 +153,46 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
         "photos": len(photos),
         "tables": tables,
         "rank1_masked_by_kind": by_kind(trial, answers, fitted),
-        "rank1_by_face_size": by_size(trial, answers, small, recognisers) if config.sizes else {},
+        "rank1_by_face_size": by_size(trial, answers, lambda face: embed(masked, small(face))) if config.sizes else {},
         "not_found": {name: misses(answer, trial) for name, answer in answers.items()},
         "milliseconds_a_probe": {
             name: round(1e3 * answer.seconds / len(trial.probes), 1) for name, answer in answers.items()
         },
-        "milliseconds_an_identify_on_one_core": on_one_core(load_recogniser("fused"), fitted, photos),
+        "milliseconds_an_identify_on_one_core": {
+            name: on_one_core(load_recogniser(name), fitted, photos) for name in fusions
+        },
     }
 
 
-def embed(wanted: Sequence[Probe], probes: Probes, recognisers: Mapping[str, Recogniser]) -> dict[str, Embedded]:
-    """All answers, and the fusion's, which is made of its parts' without asking them again."""
-    answers = embed_probes(wanted, probes, recognisers)
-    fusion = load_bundle(SHIPPED / "fused", "Fusion").model
-    assert isinstance(fusion, Fusion)
-    assert fusion.config.parts == PARTS
-    parts = [answers[name] for name in PARTS]
-    rows = fusion([torch.from_numpy(part.embeddings) for part in parts]).numpy()
-    return answers | {"fused": Embedded(rows, parts[0].found | parts[1].found, seconds=sum(p.seconds for p in parts))}
+class Fused(NamedTuple):
+    """A fusion."""
+
+    network: Fusion
+    parts: tuple[str, ...]
+    """Its recognisers' names."""
+
+
+def fusions_of(config: RealPeopleConfig) -> dict[str, Fused]:
+    """That which comes along and the one that is named, as recognisers are."""
+    places = {"fused": SHIPPED / "fused"} | ({} if config.fusion is None else {f"fused:{config.fusion}": config.fusion})
+    fusions = {}
+    for name, place in places.items():
+        network = load_bundle(place, "Fusion").model
+        assert isinstance(network, Fusion)
+        parts = (part if part in SHIPPED_NAMES else moved(part, Path(place)) for part in network.config.parts)
+        fusions[name] = Fused(network, tuple(parts))
+    return fusions
+
+
+def with_fusions(answers: dict[str, Embedded], fusions: Mapping[str, Fused]) -> dict[str, Embedded]:
+    """All answers, and the fusions', which are made of their parts' without asking them again."""
+    made = {}
+    for name, fusion in fusions.items():
+        parts = [answers[part] for part in fusion.parts]
+        rows = fusion.network([torch.from_numpy(part.embeddings) for part in parts]).numpy()
+        found = np.any([part.found for part in parts], axis=0)
+        made[name] = Embedded(rows, found, seconds=sum(part.seconds for part in parts))
+    return answers | made
 
 
 def scored(trial: Trial, answers: Answers) -> dict[str, Any]:
@@ -205,13 +237,12 @@ def by_kind(trial: GalleryTrial, answers: Answers, probes: Probes) -> dict[str, 
     return shares(trial, answers, kinds)
 
 
-def by_size(
-    trial: GalleryTrial, answers: Answers, small: Callable[[int], Probes], recognisers: Mapping[str, Recogniser]
-) -> dict[str, Any]:
-    """Rank-1 of masked probes whose faces are small, against photos of full size."""
+def by_size(trial: GalleryTrial, answers: Answers, embed_small: Callable[[int], Answers]) -> dict[str, Any]:
+    """Rank-1 of masked probes whose faces are small, against photos of full size; `embed_small`: asks about faces of
+    so many pixels."""
     tables = {}
     for face in FACES:
-        shrunk = embed(trial.probes[len(trial.photos) :], small(face), recognisers)
+        shrunk = embed_small(face)
         tables[f"{face} pixels"] = shares(trial, masked_by(answers, shrunk), {f"masked, {face} pixels": trial.masked})
     return tables
 
