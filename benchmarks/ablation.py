@@ -189,6 +189,11 @@ def _side_by_side(work: Callable[..., Any], seeds: Sequence[int], config: Ablati
             yield tasks[task], task.result()
 
 
+def _rows_of(name: str) -> list[str]:
+    """What a training of this row is measured as."""
+    return [name, *IN_USE] if name == "best" else [name]
+
+
 def _run(name: str, seed: int) -> str:
     return f"{name}, seed {seed}"
 
@@ -230,8 +235,7 @@ class _Kept:
 
     def lacking(self, name: str) -> list[int]:
         """Seeds with which a row is still to be trained, or those that are measured with it."""
-        rows = [name, *IN_USE] if name == "best" else [name]
-        return [seed for seed in self.config.seeds if not all(self._done(_run(row, seed)) for row in rows)]
+        return [seed for seed in self.config.seeds if not all(self._done(_run(row, seed)) for row in _rows_of(name))]
 
     def _done(self, name: str) -> bool:
         return bool({"masked", "failed"} & self.runs.get(name, {}).keys()) or self._trained(name)
@@ -327,7 +331,7 @@ def one(config: AblationConfig, seed: int, name: str, steps_per_second: float, t
     try:
         network = train(replace(chosen, epochs=epochs), Surroundings(save=keep), targets=targets).network
     except TrainingError as error:  # which is a result, too
-        return {_run(name, seed): {"failed": str(error), "code": _code()}}
+        return {_run(row, seed): {"failed": str(error), "code": _code()} for row in _rows_of(name)}
     minutes = (time.perf_counter() - begun) / 60
     networks = {name: network}
     if name == "best":
