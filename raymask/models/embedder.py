@@ -52,11 +52,19 @@ class MaskFaceNet(nn.Module):
     def forward(self, crop_B3SS: Tensor) -> Tensor:
         """(B, 3, S, S) uint8 RGB crops of side `config.input_size` to (B, D) float embeddings, not normalised but for
         the parts of one that has several, whose lengths are 1."""
-        scaled = (crop_B3SS.to(self.mean.dtype) - self.mean) / self.std
+        scaled = self._scaled(crop_B3SS)
         made = self.head(self.backbone(scaled)) if self.training else self._in_use(scaled)
         if self.config.parts == 1:
             return made
         return normalize(made.unflatten(1, (self.config.parts, -1)), dim=2).flatten(1)
+
+    def pooled(self, crop_B3SS: Tensor) -> Tensor:
+        """What the last layer is given of such crops, each looked at once: (B, C)."""
+        pooled: Tensor = self.head[1:3](self.backbone(self._scaled(crop_B3SS)))
+        return pooled
+
+    def _scaled(self, crop_B3SS: Tensor) -> Tensor:
+        return (crop_B3SS.to(self.mean.dtype) - self.mean) / self.std
 
     def _in_use(self, face: Tensor) -> Tensor:
         """The sum of what it makes of all views, (B, D)."""

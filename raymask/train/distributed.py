@@ -115,6 +115,13 @@ def all_sum(value: Tensor) -> Tensor:
     return total
 
 
+def from_first_rank(value: Tensor) -> Tensor:
+    """The first rank's, so that what each has computed by itself is the same to the last digit."""
+    if World.current().size > 1:
+        dist.broadcast(value, 0)
+    return value
+
+
 def global_quintuplet_loss(
     embeddings: Tensor, identities: Tensor, masked: Tensor, *, margin: float, mining: Mining, distance: Distance
 ) -> tuple[Tensor, QuintupletResult]:

@@ -57,20 +57,21 @@ def batches(
     *,
     epoch: int,
     start: int,
+    steps: int | None = None,
     world: World,
     device: torch.device,
     faces: FreshFaces | None = None,
     targets: Told | None = None,
 ) -> Iterator[Batch]:
-    """This rank's part of each batch of an epoch from step `start` on; `faces`: makes what the network sees, None: the
-    crops as they were prepared; `targets`: of the teachers, if there are any."""
+    """This rank's part of each batch of an epoch from step `start` on; `steps`: how many at most; `faces`: makes what
+    the network sees, None: the crops as they were prepared; `targets`: of the teachers, if there are any."""
     threads = torch.get_num_threads() if device.type == "cuda" else 1  # a CPU that trains has none to spare
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="crops") as pool:
-        steps = range(start, sampler.steps)
-        waiting = [_submit(pool, config, store, sampler, epoch, step, world, device, faces) for step in steps[:_AHEAD]]
-        for step in steps:
+        todo = range(start, sampler.steps)[:steps]
+        waiting = [_submit(pool, config, store, sampler, epoch, step, world, device, faces) for step in todo[:_AHEAD]]
+        for step in todo:
             batch, pieces = waiting.pop(0)
-            if step + _AHEAD < sampler.steps:
+            if step + _AHEAD < todo.stop:
                 waiting.append(_submit(pool, config, store, sampler, epoch, step + _AHEAD, world, device, faces))
             for piece in pieces:
                 piece.result()

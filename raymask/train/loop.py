@@ -6,6 +6,7 @@ import copy
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import NamedTuple
@@ -34,6 +35,7 @@ from raymask.train.distributed import (
     settle_statistics,
     sum_gradients,
 )
+from raymask.train.fit_start import FIRST_BATCHES, fit_last, fit_statistics
 from raymask.train.health import Health
 from raymask.train.loader import Batch, batches
 from raymask.train.objective import BatchLoss, Objective
@@ -145,6 +147,7 @@ class _Loop:
     ) -> None:
         self.config, self.around, self.device = config, around, device
         self.world = World.current()
+        self.precision = torch.bfloat16 if config.precision == "bfloat16" else None
         photos, quiet = CropStore(config.data, "train"), self.world.rank > 0
         self.store = with_morphs(photos, config, quiet=quiet)
         self.sampler = sampler_of(config, photos)
@@ -174,6 +177,10 @@ class _Loop:
             check_resumed(asdict(config), resume["config"], free=("data", *config.free))
             if resume.get("steps", None if config.morphs else self.sampler.steps) != self.sampler.steps:
                 raise DataError("the run of this name has batches of another version of raymask; choose another --name")
+            if resume["model"].keys() != self.network.state_dict().keys():
+                raise DataError(
+                    "the run of this name has the network of another version of raymask; choose another --name"
+                )
             self.network.load_state_dict(resume["model"])
             self.objective.load_state_dict(resume["objective"])
             self.tally, self.metrics = Tally(**resume["tally"]), dict(resume["metrics"])
@@ -202,6 +209,8 @@ class _Loop:
             if asked is None:
                 return Trained(self.result, finished=False)
             self.targets = asked
+        if self.config.init is not None and not self.epoch and not self.step:
+            self._fit_start()
         while self.epoch < self.config.epochs:
             if not self._epoch():
                 self.health.end(self._where())
@@ -216,26 +225,29 @@ class _Loop:
         """What is measured and kept."""
         return self.network if self.average is None else self.average
 
+    def _fit_start(self) -> None:
+        """What can be computed of the weights that it begins with need not be learned."""
+        count = min(FIRST_BATCHES, self.sampler.steps)
+        fit_statistics(self.network, next(self._batches(steps=1)), self.device)
+        known = (self.config.init or "").startswith("bundle:")
+        if self.config.teachers and self.config.model.head == "linear" and not known:
+            first = range(count)
+            photos = sum(len(self.sampler.batch(0, step)) for step in first)
+            fit_last(
+                self.network, self._batches(steps=count), photos=photos, device=self.device, precision=self.precision
+            )
+        if self.average is not None:
+            self.average.load_state_dict(self.network.state_dict())
+
     def _epoch(self) -> bool:
         """What is left of the current epoch; whether it was done to its end."""
         self.network.train()
         begun = time.monotonic() - self.tally.seconds
         quiet = (lambda line: None) if self.world.rank else None
         task = f"epoch {self.epoch + 1}/{self.config.epochs}"
-        loaded = batches(
-            self.config,
-            self.store,
-            self.sampler,
-            epoch=self.epoch,
-            start=self.step,
-            world=self.world,
-            device=self.device,
-            faces=self.faces,
-            targets=self.targets,
-        )
         with Progress(task, total=self.sampler.photos(self.epoch), unit="photos", write=quiet) as progress:
             progress.skip(self.tally.photos)
-            for batch in loaded:
+            for batch in self._batches():
                 result = self._learn(batch)
                 self.step += 1
                 self.tally.seconds = time.monotonic() - begun
@@ -246,6 +258,21 @@ class _Loop:
                 if self._stops():
                     return self.step == self.sampler.steps
         return True
+
+    def _batches(self, steps: int | None = None) -> Iterator[Batch]:
+        """What is left of the current epoch, or its next few steps."""
+        return batches(
+            self.config,
+            self.store,
+            self.sampler,
+            epoch=self.epoch,
+            start=self.step,
+            steps=steps,
+            world=self.world,
+            device=self.device,
+            faces=self.faces,
+            targets=self.targets,
+        )
 
     def _learn(self, batch: Batch) -> StepResult:
         """One step: all ranks' gradients of the whole batch's loss, and the optimiser's move."""
@@ -260,7 +287,7 @@ class _Loop:
             partial(self.objective, epoch=self.epoch),
             seed=(config.seed, overall),
             device=self.device,
-            precision=torch.bfloat16 if config.precision == "bfloat16" else None,
+            precision=self.precision,
         )
         lost = result.loss
         self.health.judge(self._where(), self._losses(lost), active=lost.active, spread=result.spread)

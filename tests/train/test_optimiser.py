@@ -30,8 +30,8 @@ def test_each_kind_of_weights_has_its_share_of_the_rate(kind, made):
     assert isinstance(optimiser, made)
     share_of = {id(weight): group["share"] for group in optimiser.param_groups for weight in group["params"]}
     assert share_of[id(network.backbone.stem.convolution.weight)] == 0.01
-    assert share_of[id(network.backbone.stem.scale)] == 0.3
-    assert share_of[id(network.backbone.stem.shift)] == 0.3
+    assert share_of[id(network.backbone.stem.norm.weight)] == 0.3
+    assert share_of[id(network.backbone.stem.norm.bias)] == 0.3
     assert share_of[id(network.last.weight)] == 1
     assert len(share_of) == len(list(network.parameters()))
 
