@@ -55,8 +55,9 @@ class MaskFaceNetConfig:
             raise ConfigError(f"parts must divide embedding_size ({self.embedding_size}), not {self.parts}")
         if not 32 <= self.input_size <= 224:
             raise ConfigError(f"input_size must be 32 to 224, not {self.input_size}")
-        if self.backbone == "facenet" and self.input_size < 75:
-            raise ConfigError(f"input_size must be 75 or more for facenet, not {self.input_size}")
+        least = {"facenet": 75, "dlib": 103}.get(self.backbone, 32)
+        if self.input_size < least:
+            raise ConfigError(f"input_size must be {least} or more for {self.backbone}, not {self.input_size}")
 
 
 @dataclass(frozen=True, kw_only=True)

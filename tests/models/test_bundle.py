@@ -76,6 +76,7 @@ def test_a_bundle_to_give_away_is_half_as_large_and_names_no_folder(model, tmp_p
         "start": None,
         "seed": 3,
     }
+    model.backbone.bn1.running_var[:] = 1e6  # more than half precision holds
     bundle = save_bundle(
         tmp_path / "b", model, preprocessing={"input_size": 64}, thresholds={"t": 0.5}, training=training
     )
@@ -96,6 +97,7 @@ def test_a_bundle_to_give_away_is_half_as_large_and_names_no_folder(model, tmp_p
     crops = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     similar = torch.nn.functional.cosine_similarity(load_bundle(bundle).model(crops), loaded.model(crops))
     assert similar.min() > 0.9999
+    assert torch.equal(loaded.model.backbone.bn1.running_var, load_bundle(bundle).model.backbone.bn1.running_var)
     assert all(value.dtype != torch.float16 for value in loaded.model.state_dict().values())
 
 

@@ -99,6 +99,7 @@ def test_the_backbone_is_torchvisions_own():
         ({"dropout": 1.0}, "dropout must be"),
         ({"tilted": 90}, "tilted must be"),
         ({"backbone": "facenet", "input_size": 64}, "input_size must be 75 or more for facenet"),
+        ({"backbone": "dlib", "input_size": 102}, "input_size must be 103 or more for dlib"),
         ({"input_size": 16}, "input_size must be"),
         ({"embedding_size": 0}, "embedding_size must be"),
     ],

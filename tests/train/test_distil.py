@@ -12,13 +12,16 @@ from torch.nn.functional import normalize
 
 from raymask.data.crops import CropStore
 from raymask.data.sampler import SamplerConfig, Shot
-from raymask.errors import ConfigError, ModelError
+from raymask.errors import ConfigError, DataError, ModelError
 from raymask.faces.alignment import mirrored
+from raymask.models import save_bundle
 from raymask.models.config import MaskFaceNetConfig
+from raymask.models.embedder import MaskFaceNet
 from raymask.models.teacher import load_teacher
 from raymask.train.around import Surroundings
 from raymask.train.config import DistilConfig, LoopConfig, LossConfig, OptimiserConfig, SoftmaxConfig
 from raymask.train.loop import train
+from raymask.train.starts import begin_with
 from raymask.train.targets import Targets, _School
 
 CPU = torch.device("cpu")
@@ -98,6 +101,30 @@ def test_workers_share_the_asking_and_know_all_the_answers(store, prepared, tmp_
     alone = Targets.ask(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)(np.arange(32))
     for rank in range(3):
         torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_last_layer_begins_with_what_the_teacher_says_but_not_a_known_one(config, tmp_path):
+    """dlib's network is its own teacher here: on its own last layer it differs by masks and alterations alone."""
+    still = replace(config, epochs=1, optimiser=replace(config.optimiser, learning_rate=1e-9, average=0.5))
+    begun = train(still).network
+    random = begin_with(MaskFaceNet(config.model), None)
+    bundle = save_bundle(tmp_path / "random", random, preprocessing={})
+    known = train(replace(still, init=f"bundle:{bundle}")).network
+    assert torch.allclose(known.last.weight, random.last.weight, atol=1e-5)
+    pulls = []
+    for network in (begun, begin_with(MaskFaceNet(config.model), "dlib")):
+        bundle = save_bundle(tmp_path / "start", network, preprocessing={})
+        report = Surroundings(report=lambda metrics: pulls.append(metrics["pull"]))
+        train(replace(still, init=f"bundle:{bundle}"), report)
+    assert pulls[0] < 0.8 * pulls[1]
+
+
+def test_a_run_of_an_earlier_network_does_not_go_on(config):
+    states = []
+    train(replace(config, epochs=1), Surroundings(save=states.append))
+    earlier = {name.replace("norm.weight", "scale"): value for name, value in states[-1]["model"].items()}
+    with pytest.raises(DataError, match="has the network of another version of raymask; choose another --name"):
+        train(replace(config, epochs=1), resume={**states[-1], "model": earlier})
 
 
 def test_the_network_comes_nearer_to_its_teacher(config):
