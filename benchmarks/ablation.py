@@ -110,11 +110,12 @@ def _with_morphs(config: LoopConfig) -> LoopConfig:
 
 
 def _first_try(config: LoopConfig) -> LoopConfig:
-    """As a first try of 24 minutes did, as far as this training can: plain masks in any colour, nothing averaged, each
-    face seen once in use. It contrasted mobilefacenet's part alone."""
+    """As a first try of 24 minutes did, as far as this training can: plain masks in any colour, low rates, nothing
+    averaged, each face seen once in use. It contrasted mobilefacenet's part alone, and normalised nothing."""
     model = replace(config.model, mirrored=False, tilted=0.0)
     plain = ("cloth:plain", "surgical:spunbond")
-    return replace(config, masks=plain, model=model, optimiser=replace(config.optimiser, average=0.0))
+    rates = replace(config.optimiser, learning_rate=3e-3, convolutions=0.01, affine=0.3, average=0.0)
+    return replace(config, masks=plain, model=model, optimiser=rates)
 
 
 def _of_the_paper(config: LoopConfig) -> LoopConfig:

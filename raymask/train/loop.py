@@ -227,15 +227,13 @@ class _Loop:
 
     def _fit_start(self) -> None:
         """What can be computed of the weights that it begins with need not be learned."""
-        count = min(FIRST_BATCHES, self.sampler.steps)
-        fit_statistics(self.network, next(self._batches(steps=1)), self.device)
-        known = (self.config.init or "").startswith("bundle:")
-        if self.config.teachers and self.config.model.head == "linear" and not known:
-            first = range(count)
-            photos = sum(len(self.sampler.batch(0, step)) for step in first)
-            fit_last(
-                self.network, self._batches(steps=count), photos=photos, device=self.device, precision=self.precision
-            )
+        config, steps = self.config, min(FIRST_BATCHES, self.sampler.steps)
+        with torch.compiler.set_stance("force_eager"):  # what looks into layers must not be compiled into them
+            fit_statistics(self.network, next(self._batches(steps=1)), self.device)
+            if config.teachers and config.model.head == "linear" and not str(config.init).startswith("bundle:"):
+                photos = sum(len(self.sampler.batch(0, step)) for step in range(steps))
+                first = self._batches(steps=steps)
+                fit_last(self.network, first, photos=photos, device=self.device, precision=self.precision)
         if self.average is not None:
             self.average.load_state_dict(self.network.state_dict())
 
