@@ -47,7 +47,9 @@ def fit_statistics(network: MaskFaceNet, batch: Batch, device: torch.device) -> 
     layers = [layer for layer in network.backbone.modules() if isinstance(layer, _BatchNorm)]
     hooks = [layer.register_forward_pre_hook(adopt) for layer in layers]
     network.eval()
-    network.pooled(torch.cat([chunk.crops for chunk in batch.chunks]).to(device))
+    size = network.config.input_size
+    nobody = torch.zeros(0, 3, size, size, dtype=torch.uint8)  # a rank without photos adds nothing, and adds it too
+    network.pooled(torch.cat([nobody, *(chunk.crops for chunk in batch.chunks)]).to(device))
     for hook in hooks:
         hook.remove()
 
