@@ -302,7 +302,7 @@ def _targets(config: AblationConfig) -> Tensor:
     base, store = _base(config, 0), CropStore(str(config.data), "train")
     asked = Targets.ask(base.teachers, store, base.model, torch.device("cpu"))
     assert asked is not None  # nobody stops it
-    return asked(np.arange(len(store)))
+    return asked(np.arange(len(store)), torch.zeros(len(store), dtype=torch.bool))
 
 
 def speed(config: AblationConfig, seed: int, name: str) -> float:

@@ -70,8 +70,11 @@ class LossConfig:
 class DistilConfig:
     """What is learned from teachers, networks that know bare faces."""
 
+    as_prepared: bool = False
+    """Teachers embed masked crops as they were prepared, painted faces as they were painted, so that a network becomes
+    a copy of its teacher; off: they embed the bare photo of each."""
     pull: float = 1.0
-    """Weight of the squared distance of each part of an embedding to its teacher's of the bare photo; 0: off."""
+    """Weight of the squared distance of each part of an embedding to its teacher's; 0: off."""
     contrast: float = 0.0
     """Weight of the cross-entropy of telling the teacher's embedding of one's own photo among the batch's; 0: off."""
     temperature: float = 0.05
@@ -242,6 +245,10 @@ class LoopConfig:
             raise ConfigError(
                 "nothing is learned: loss.weight and softmax.weight are 0, and there are no teachers, or distil.pull "
                 "and distil.contrast are 0"
+            )
+        if self.remask and self.distil.as_prepared:
+            raise ConfigError(
+                "distil.as_prepared has no effect on masks that remask draws afresh; leave one of them out"
             )
         check_choice("precision", self.precision, get_args(Precision))
         if self.masks is not None and not (self.remask and self.masks):

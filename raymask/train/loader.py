@@ -81,7 +81,7 @@ def batches(
 def _taught(batch: Batch, targets: Told) -> Batch:
     """With what the teachers make of its photos."""
     pairs = zip(batch.chunks, batch.rows, strict=True)
-    chunks = [chunk._replace(targets=targets(rows)) for chunk, rows in pairs]
+    chunks = [chunk._replace(targets=targets(rows, chunk.masked)) for chunk, rows in pairs]
     return batch._replace(chunks=chunks)
 
 

@@ -205,7 +205,14 @@ class _Loop:
     def run(self) -> Trained:
         """All epochs that are left; before, the teachers are asked."""
         if self.config.teachers and self.targets is None:
-            asked = Targets.ask(self.config.teachers, self.store, self.config.model, self.device, stop=self._stops)
+            asked = Targets.ask(
+                self.config.teachers,
+                self.store,
+                self.config.model,
+                self.device,
+                as_prepared=self.config.distil.as_prepared,
+                stop=self._stops,
+            )
             if asked is None:
                 return Trained(self.result, finished=False)
             self.targets = asked

@@ -64,8 +64,8 @@ class Objective(nn.Module):
             embeddings: (B, D) of this rank, with gradient.
             identities: (B,) int64.
             masked: (B,) bool.
-            targets: (B, D), what the teachers make of the photos without their masks, each part of length 1; None
-                without teachers, and without photos.
+            targets: (B, D), what the teachers make of the photos, each part of length 1; None without teachers, and
+                without photos.
             epoch: counted from 0.
 
         Returns:

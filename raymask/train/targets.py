@@ -1,4 +1,4 @@
-"""What teachers make of the bare faces that a network learns from; each face is shown to them once.
+"""What teachers make of the faces that a network learns from; each is shown to them once.
 
 Shapes: N photos of the store, B of a chunk, D values of all teachers' embeddings together.
 """
@@ -22,23 +22,29 @@ from raymask.models.teacher import load_teacher
 from raymask.progress import Progress
 from raymask.train.distributed import World, gather, on_all_ranks
 
-Told = Callable[[np.ndarray], Tensor]
-"""(B,) rows of the store to (B, D) float32: what the teachers make of these photos."""
+Told = Callable[[np.ndarray, Tensor], Tensor]
+"""(B,) rows of the store, and (B,) bool whether it is their masked crops that are learned from, to (B, D) float32: what
+the teachers make of these photos."""
 
 _TOGETHER = 32
 """Faces that a teacher sees at a time."""
 
 
 class Targets:
-    """The teachers' embeddings of a store's photos; 4 D bytes a photo."""
+    """The teachers' embeddings of a store's photos; 4 D bytes a crop."""
 
-    def __init__(self, rows: Tensor) -> None:
-        """`rows`: (N, D) float32, each teacher's part of length 1."""
-        self._rows = rows
+    def __init__(self, bare: Tensor, masked: Tensor | None = None) -> None:
+        """
+        Args:
+            bare: (N, D) float32, each teacher's part of length 1; of the bare crops.
+            masked: as `bare`, of the masked ones; None: these, too, are learned from the bare ones' embeddings.
+        """
+        self._of = (bare, bare if masked is None else masked)
 
-    def __call__(self, rows: np.ndarray) -> Tensor:
-        """(B,) rows of the store to (B, D)."""
-        return self._rows[rows]
+    def __call__(self, rows: np.ndarray, masked: Tensor) -> Tensor:
+        """(B,) rows of the store and (B,) bool which of their crops to (B, D)."""
+        bare, wearing = self._of
+        return torch.where(masked.cpu()[:, None], wearing[rows], bare[rows])
 
     @classmethod
     def ask(
@@ -48,6 +54,7 @@ class Targets:
         model: MaskFaceNetConfig,
         device: torch.device,
         *,
+        as_prepared: bool = False,
         stop: Callable[[], bool] = lambda: False,
     ) -> Targets | None:
         """Show the teachers all photos, each rank its share; None if it was asked to stop.
@@ -55,6 +62,7 @@ class Targets:
         Args:
             teachers: as `load_teacher` takes them.
             model: of the network that is to follow them, a part of its embedding each.
+            as_prepared: show them the masked crops, too.
             stop: asked on all ranks alike, and answered so.
 
         Raises:
@@ -63,27 +71,41 @@ class Targets:
             ModelError: a teacher cannot be had.
         """
         school = on_all_ranks(lambda: _School(teachers, store, device))
-        sizes = [part.shape[1] for part in school.taught(np.zeros(1, dtype=np.int64))]
+        sizes = [part.shape[1] for part in school.taught(np.zeros(1, dtype=np.int64), masked=False)]
         if sizes != [model.embedding_size // model.parts] * model.parts:
             raise ConfigError(
                 f"the teachers' embeddings have {' and '.join(map(str, sizes))} values; set model.parts to "
                 f"{len(sizes)} and model.embedding-size to {sum(sizes)}, with teachers of equal sizes"
             )
-        world = World.current()
-        own = np.array_split(np.arange(len(store)), world.size)[world.rank]
-        quiet = (lambda line: None) if world.rank else None
-        parts = [torch.zeros(0, sum(sizes), device=device)]
-        with Progress("teachers", total=len(store), unit="photos", write=quiet) as progress:
-            for start in range(
-                0, -(-len(store) // world.size), _TOGETHER
-            ):  # as often on each rank: `stop` is collective
-                rows = own[start : start + _TOGETHER]
-                if len(rows):
-                    parts.append(torch.cat(school.taught(rows), dim=1))
-                progress.add(min(len(rows) * world.size, len(store) - start * world.size))  # others are about as far
-                if stop():
+        shown = []
+        with Progress("teachers", total=len(store) * (1 + as_prepared), unit="photos", write=_quiet()) as progress:
+            for masked in (False, True)[: 1 + as_prepared]:
+                own = _shown(school, len(store), masked=masked, progress=progress, stop=stop)
+                if own is None:
                     return None
-        return cls(gather(torch.cat(parts))[0].cpu())
+                shown.append(gather(torch.cat([torch.zeros(0, sum(sizes), device=device), *own]))[0].cpu())
+        return cls(*shown)
+
+
+def _quiet() -> Callable[[str], None] | None:
+    """One rank tells how it goes."""
+    return (lambda line: None) if World.current().rank else None
+
+
+def _shown(
+    school: _School, photos: int, *, masked: bool, progress: Progress, stop: Callable[[], bool]
+) -> list[Tensor] | None:
+    """What the teachers make of this rank's share of the photos, in pieces of (b, D); None if it was asked to stop."""
+    world = World.current()
+    own, parts = np.array_split(np.arange(photos), world.size)[world.rank], []
+    for start in range(0, -(-photos // world.size), _TOGETHER):  # as often on each rank: `stop` is collective
+        rows = own[start : start + _TOGETHER]
+        if len(rows):
+            parts.append(torch.cat(school.taught(rows, masked=masked), dim=1))
+        progress.add(min(len(rows) * world.size, photos - start * world.size))  # others are about as far
+        if stop():
+            return None
+    return parts
 
 
 class _School:
@@ -94,9 +116,9 @@ class _School:
         self._store, self._points, self._device = store, store.points(quiet=World.current().rank > 0), device
 
     @torch.no_grad()
-    def taught(self, rows: np.ndarray) -> list[Tensor]:
+    def taught(self, rows: np.ndarray, *, masked: bool) -> list[Tensor]:
         """Of each teacher, the sum of what it makes of the faces and of their mirror images."""
-        crops = self._store.pixels([Shot(int(row), masked=False) for row in rows], CROP_SIZE)
+        crops = self._store.pixels([Shot(int(row), masked) for row in rows], CROP_SIZE)
         faces = torch.from_numpy(crops).to(self._device).float() / 255
         points = self._points[rows].astype(np.float32)
         upright, flipped = torch.from_numpy(points), torch.from_numpy(mirrored(points, CROP_SIZE))

@@ -53,27 +53,50 @@ def store(prepared) -> CropStore:
     return CropStore(str(prepared), "train")
 
 
-def test_targets_are_what_the_teacher_makes_of_the_bare_face_and_its_mirror_image(store):
-    targets = Targets.ask(("dlib", "dlib"), store, MaskFaceNetConfig(embedding_size=256, parts=2), CPU)
-    found = targets(np.array([5, 2, 5]))
-    assert torch.equal(found[0], found[2])
-    assert torch.equal(found[:, :128], found[:, 128:])
+def _bare(count: int) -> torch.Tensor:
+    return torch.zeros(count, dtype=torch.bool)
+
+
+def _told(store, row: int, *, masked: bool) -> torch.Tensor:
+    """What dlib's network makes of a crop and its mirror image."""
     teacher = load_teacher("dlib")
-    crop = torch.from_numpy(store.pixels([Shot(2, masked=False)], 224)).float() / 255
-    points = store.points(quiet=True)[2:3].astype(np.float32)
+    crop = torch.from_numpy(store.pixels([Shot(row, masked)], 224)).float() / 255
+    points = store.points(quiet=True)[row : row + 1].astype(np.float32)
     seen_mirrored = torch.from_numpy(mirrored(points, 224))
     with torch.no_grad():
         both = teacher(crop, torch.from_numpy(points)).embedding + teacher(crop.flip(3), seen_mirrored).embedding
-    torch.testing.assert_close(found[1:2, :128], normalize(both, dim=1), rtol=1e-4, atol=1e-5)
+    return normalize(both, dim=1)
+
+
+def test_targets_are_what_the_teacher_makes_of_the_bare_face_and_its_mirror_image(store):
+    targets = Targets.ask(("dlib", "dlib"), store, MaskFaceNetConfig(embedding_size=256, parts=2), CPU)
+    found = targets(np.array([5, 2, 5]), torch.tensor([False, True, True]))
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[:, :128], found[:, 128:])
+    torch.testing.assert_close(found[1:2, :128], _told(store, 2, masked=False), rtol=1e-4, atol=1e-5)
+
+
+def test_a_copy_of_the_teacher_learns_what_it_makes_of_masked_crops_as_they_were_prepared(store):
+    targets = Targets.ask(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU, as_prepared=True)
+    found = targets(np.array([2, 2]), torch.tensor([False, True]))
+    for own, masked in zip(found, (False, True), strict=True):
+        torch.testing.assert_close(own[None], _told(store, 2, masked=masked), rtol=1e-4, atol=1e-5)
+    assert (found[0] - found[1]).norm() > 0.1
 
 
 def test_each_face_is_shown_to_the_teacher_once_and_before_the_training(store, monkeypatch):
     shown = []
     taught = _School.taught
-    monkeypatch.setattr(_School, "taught", lambda self, rows: shown.extend(rows.tolist()) or taught(self, rows))
+
+    def noted(self, rows, *, masked):
+        shown.extend((row, masked) for row in rows.tolist())
+        return taught(self, rows, masked=masked)
+
+    monkeypatch.setattr(_School, "taught", noted)
     targets = Targets.ask(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)
-    targets(np.array([3, 1, 3]))
-    assert shown == [0, *range(len(store))]  # one before, to learn the embedding's size
+    targets(np.array([3, 1, 3]), _bare(3))
+    # one before, to learn the embedding's size
+    assert shown == [(0, False), *((row, False) for row in range(len(store)))]
 
 
 def test_who_asks_the_teachers_can_be_stopped(config, monkeypatch):
@@ -89,7 +112,7 @@ def _asked_by_one_of_three(rank: int, port: int, data: str, folder: str) -> None
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=3)
     targets = Targets.ask(("dlib",), CropStore(data, "train"), MaskFaceNetConfig(embedding_size=128), CPU)
-    torch.save(targets(np.arange(32)), f"{folder}/{rank}.pt")
+    torch.save(targets(np.arange(32), _bare(32)), f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -98,7 +121,7 @@ def test_workers_share_the_asking_and_know_all_the_answers(store, prepared, tmp_
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     mp.spawn(_asked_by_one_of_three, args=(port, str(prepared), str(tmp_path)), nprocs=3)
-    alone = Targets.ask(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)(np.arange(32))
+    alone = Targets.ask(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)(np.arange(32), _bare(32))
     for rank in range(3):
         torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), alone, rtol=1e-4, atol=1e-5)
 
@@ -176,5 +199,7 @@ def test_teachers_that_do_not_fit_are_refused(config, tmp_path):
         train(replace(config, model=replace(config.model, embedding_size=64)))
     with pytest.raises(ModelError, match="there is no such file"):
         train(replace(config, teachers=(f"onnx:{tmp_path}/none.onnx",)))
+    with pytest.raises(ConfigError, match="as_prepared has no effect on masks that remask draws"):
+        replace(config, distil=DistilConfig(as_prepared=True))
     with pytest.raises(ConfigError, match="nothing is learned"):
         replace(config, teachers=())
