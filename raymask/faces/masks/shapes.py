@@ -5,9 +5,11 @@ A hand over the mouth is drawn the same way: as limbs, each a line with a thickn
 
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 
 import cv2
 import numpy as np
+from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
@@ -43,6 +45,9 @@ _OUTLINES = {
     ],
 }  # fmt: skip
 _OUTLINES["n95valve"] = [(x, y if y < 1 else 1 + 1.04 * (y - 1)) for x, y in _OUTLINES["n95"]]
+
+_KEPT = 192 * 2**20
+"""Bytes of drawn patterns: all of them for faces of up to 570 pixels across, or a dozen of larger ones."""
 
 Limb = tuple[float, float, float, float, float]  # from X, Y to X, Y, and half its width
 
@@ -88,6 +93,12 @@ class Pattern:
     slope_y: Array
     shade: Array
     metal: Array | None
+
+    @property
+    def nbytes(self) -> int:
+        """Of memory."""
+        maps = (self.alpha, self.slope_x, self.slope_y, self.shade, self.metal)
+        return sum(drawn.nbytes for drawn in maps if drawn is not None)
 
 
 @lru_cache(maxsize=16)
@@ -312,7 +323,7 @@ _DETAILS = {
 }
 
 
-@lru_cache(maxsize=48)
+@cached(LRUCache(_KEPT, getsizeof=lambda drawn: drawn.nbytes), lock=Lock())
 def pattern(kind: str, creases: int, ppu: int) -> Pattern:
     """The flat drawing of `kind` with wrinkles number `creases`, at `ppu` pixels for half a face."""
     x, y = plane(ppu)

@@ -3,10 +3,11 @@
 import math
 import zlib
 from collections.abc import Callable
-from functools import lru_cache
+from threading import Lock
 
 import cv2
 import numpy as np
+from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from raymask.faces.masks.shapes import FILTERS, plane
@@ -14,6 +15,9 @@ from raymask.faces.masks.shapes import FILTERS, plane
 Array = NDArray[np.floating]
 # (X, Y, rng, pixel size) -> first pattern colour's share, second's share, brightness factor; X and Y in half faces
 Painter = Callable[[Array, Array, np.random.Generator, float], tuple[Array, Array, Array]]
+
+_KEPT = 96 * 2**20
+"""Bytes of painted fabrics: all of them for faces of up to 570 pixels across, or 40 of larger ones."""
 
 
 def _step(distance: Array, pixel: float) -> Array:
@@ -282,7 +286,11 @@ PAINTERS: dict[str, Painter] = {
 EVEN = 128  # brightness of threads that neither darken nor brighten the fabric
 
 
-@lru_cache(maxsize=128)
+def _bytes(maps: tuple[NDArray[np.uint8], ...]) -> int:
+    return sum(drawn.nbytes for drawn in maps)
+
+
+@cached(LRUCache(_KEPT, getsizeof=_bytes), lock=Lock())
 def paint(texture: str, variant: int, ppu: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """The fabric `texture`, drawing number `variant`, at `ppu` pixels for half a face, over `shapes.plane(ppu)`.
 
