@@ -59,7 +59,7 @@ class MorphedStore:
         return self._with_morphs(self._points)
 
     def pixels(self, shots: Sequence[Shot], size: int) -> np.ndarray:
-        """As `Crops.pixels`. Raises ValueError for a morph in a mask: none was prepared."""
+        """As `Crops.pixels`; a masked morph is blended of what its two people's masked crops were prepared as."""
         rows = np.array([shot.row for shot in shots])
         is_morph = rows >= len(self._store)
         plain, morphs = np.flatnonzero(~is_morph).tolist(), np.flatnonzero(is_morph).tolist()
@@ -67,9 +67,7 @@ class MorphedStore:
         if plain:
             crops[plain] = self._store.pixels([shots[place] for place in plain], size)
         if morphs:
-            if any(shots[place].masked for place in morphs):
-                raise ValueError("morphs wear no mask until one is drawn")
-            crops[morphs] = self._morphs(rows[morphs] - len(self._store), size)
+            crops[morphs] = self._morphs([shots[place] for place in morphs], size)
         return crops
 
     def _with_morphs(self, points: np.ndarray) -> np.ndarray:
@@ -77,11 +75,13 @@ class MorphedStore:
         share = self._shares[:, None, None]
         return np.concatenate([points, ((1 - share) * first + share * second).astype(points.dtype)])
 
-    def _morphs(self, numbers: np.ndarray, size: int) -> np.ndarray:
-        """(M,) morphs as (M, 3, size, size) uint8 RGB."""
+    def _morphs(self, shots: Sequence[Shot], size: int) -> np.ndarray:
+        """M morphs as (M, 3, size, size) uint8 RGB."""
+        numbers = np.array([shot.row for shot in shots]) - len(self._store)
         pairs = self._pairs[numbers]
-        parents = self._store.pixels([Shot(int(row), masked=False) for row in pairs.ravel()], CROP_SIZE)
-        made = np.empty((len(numbers), size, size, 3), dtype=np.uint8)
+        both = [Shot(int(row), shot.masked) for shot, rows in zip(shots, pairs, strict=True) for row in rows]
+        parents = self._store.pixels(both, CROP_SIZE)
+        made = np.empty((len(shots), size, size, 3), dtype=np.uint8)
         for place, (number, rows) in enumerate(zip(numbers, pairs, strict=True)):
             share, marks = float(self._shares[number]), self._landmarks[rows].astype(np.float64)
             meeting = (1 - share) * marks[0] + share * marks[1]

@@ -199,7 +199,7 @@ class LoopConfig:
     """Masks that remask draws, as jobs/prepare.py takes them; null: those that it draws by itself."""
     morphs: int = 0
     """Faces blended of two people's each, a person each, of which every batch holds some beside its people's photos, so
-    that all come about once an epoch; with remask. 0: off."""
+    that all come about once an epoch; with remask, or of faces as they were painted with distil.as_prepared. 0: off."""
     alter: bool = False
     """Alter each face at each visit as cameras, editors and detectors do: its size, place, light, colour and sharpness;
     fresh masks take colours and prints that no look has."""
@@ -255,8 +255,11 @@ class LoopConfig:
             raise ConfigError("masks must name at least one mask, for remask to draw")
         for look in self.masks or ():
             parse_look(look)
-        if self.morphs < 0 or (self.morphs and not self.remask):
-            raise ConfigError("morphs must be 0 or more, and wear only masks that remask draws: set it too")
+        if self.morphs < 0 or (self.morphs and not (self.remask or self.distil.as_prepared)):
+            raise ConfigError(
+                "morphs must be 0 or more, and wear only masks that remask draws, or painted faces that teachers embed "
+                "as prepared: set remask or distil.as_prepared too"
+            )
         if self.seed < 0:
             raise ConfigError(f"seed must be 0 or more, not {self.seed}")
         if self.chunk is not None and self.chunk < LEAST_CHUNK:

@@ -21,8 +21,8 @@ def morphed(store) -> MorphedStore:
     return MorphedStore(store, COUNT, 7, quiet=True)
 
 
-def shots(rows):
-    return [Shot(row, masked=False) for row in rows]
+def shots(rows, masked=False):
+    return [Shot(row, masked) for row in rows]
 
 
 def test_photos_come_first_and_each_morph_is_a_person(store, morphed):
@@ -39,7 +39,9 @@ def test_photos_come_first_and_each_morph_is_a_person(store, morphed):
         assert len(found) == len(morphed)
 
 
-def test_a_morph_lies_between_two_people(store, morphed):
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_morph_lies_between_two_people(store, morphed, masked):
+    """Of bare faces, or of what their masked crops were prepared as."""
     count, marks = len(store), morphed.landmarks().astype(float)
     for number in range(COUNT):
         first, second = morphed._pairs[number]
@@ -47,10 +49,10 @@ def test_a_morph_lies_between_two_people(store, morphed):
         assert 0.3 <= morphed._shares[number] <= 0.7
         low, high = (edge(marks[[first, second]], axis=0) for edge in (np.min, np.max))
         assert ((marks[count + number] >= low - 0.1) & (marks[count + number] <= high + 0.1)).all()
-    made = morphed.pixels(shots(range(count, count + 8)), 224).astype(float)
+    made = morphed.pixels(shots(range(count, count + 8), masked), 224).astype(float)
     for number, face in enumerate(made):
         rows, share = morphed._pairs[number].tolist(), float(morphed._shares[number])
-        crops = [np.ascontiguousarray(crop.transpose(1, 2, 0)) for crop in store.pixels(shots(rows), 224)]
+        crops = [np.ascontiguousarray(crop.transpose(1, 2, 0)) for crop in store.pixels(shots(rows, masked), 224)]
         bent = [bend(crop, marks[row], marks[count + number]) for crop, row in zip(crops, rows, strict=True)]
         wanted = (1 - share) * bent[0] + share * bent[1].astype(float)
         assert np.abs(face.transpose(1, 2, 0) - wanted).mean() < 1, "as much of each as the share says"
@@ -74,11 +76,6 @@ def test_the_seed_decides(store, morphed):
     wanted = shots(range(len(store), len(store) + 5))
     assert np.array_equal(morphed.pixels(wanted, 64), again.pixels(wanted, 64))
     assert not np.array_equal(morphed.pixels(wanted, 64), other.pixels(wanted, 64))
-
-
-def test_a_morph_has_no_mask_that_was_prepared(store, morphed):
-    with pytest.raises(ValueError, match="no mask"):
-        morphed.pixels([Shot(len(store), masked=True)], 64)
 
 
 def test_bending_brings_landmarks_where_they_should_lie(store):

@@ -84,6 +84,13 @@ def test_a_copy_of_the_teacher_learns_what_it_makes_of_masked_crops_as_they_were
     assert (found[0] - found[1]).norm() > 0.1
 
 
+def test_a_copy_learns_from_painted_morphs_too(config):
+    metrics = []
+    copied = replace(config, epochs=1, remask=False, morphs=6, distil=DistilConfig(as_prepared=True))
+    train(copied, Surroundings(report=metrics.append))
+    assert 0 < metrics[0]["pull"] < 2
+
+
 def test_each_face_is_shown_to_the_teacher_once_and_before_the_training(store, monkeypatch):
     shown = []
     taught = _School.taught
@@ -199,6 +206,8 @@ def test_teachers_that_do_not_fit_are_refused(config, tmp_path):
         train(replace(config, model=replace(config.model, embedding_size=64)))
     with pytest.raises(ModelError, match="there is no such file"):
         train(replace(config, teachers=(f"onnx:{tmp_path}/none.onnx",)))
+    with pytest.raises(ConfigError, match=r"set remask or distil\.as_prepared too"):
+        replace(config, remask=False, morphs=5)
     with pytest.raises(ConfigError, match="as_prepared has no effect on masks that remask draws"):
         replace(config, distil=DistilConfig(as_prepared=True))
     with pytest.raises(ConfigError, match="nothing is learned"):
