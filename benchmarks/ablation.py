@@ -162,7 +162,7 @@ def measure(config: AblationConfig) -> dict[str, Any]:
         rates = [rate for _, rate in _side_by_side(speed, config.seeds, config, name)]
         kept.steps_per_second[name] = max(kept.steps_per_second.get(name, 0), sum(rates) / len(rates))
         say(f"{name}: {kept.steps_per_second[name]:.2f} steps a second")
-        kept.save()
+    kept.save()
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "targets.pt"
         if any(kept.lacking(name) for name in config.rows):
@@ -306,7 +306,7 @@ def _targets(config: AblationConfig) -> Tensor:
 
 
 def speed(config: AblationConfig, seed: int, name: str) -> float:
-    """Steps a second of a recipe, beside the other seed's; from random weights, which are as fast and need no fit."""
+    """Steps a second of a recipe, beside the other seed's; of random weights: the same arithmetic, and no fit first."""
     _alone()
     chosen = replace(RECIPES[name](_base(config, seed)), init=None)
     shape = len(_learned_from(chosen)), chosen.model.embedding_size

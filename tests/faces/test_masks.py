@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from raymask.errors import ConfigError, ImageError
 from raymask.faces.masks import KINDS, TEST_LOOKS, TRAIN_LOOKS, UNCOVERED_LOOKS, draw_mask, parse_look
-from raymask.faces.masks.looks import choose, palettes
+from raymask.faces.masks.looks import VARIANTS, choose, palettes
+from raymask.faces.masks.shapes import pattern
+from raymask.faces.masks.textures import PAINTERS, paint
 
 Photo = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -396,3 +398,11 @@ def test_bad_landmarks_and_seeds() -> None:
     for seed in (-1, 1.5, True):
         with pytest.raises(ConfigError, match="seed"):
             draw_mask(photo, landmarks(), "surgical", seed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("draw", "names"), [(pattern, KINDS), (paint, PAINTERS)])
+def test_what_ordinary_faces_wear_is_drawn_once(draw, names):
+    """In all variants, in the sizes for faces of up to 570 pixels."""
+    wanted = [(name, variant, size) for name in names for variant in range(VARIANTS) for size in (25, 50, 100, 200)]
+    drawn = [draw(*key) for key in wanted]
+    assert all(draw(*key) is kept for key, kept in zip(wanted, drawn, strict=True))
