@@ -8,17 +8,49 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "120"
 os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"  # starts and ends of trainings are seen sooner than by 2
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` runs two lanes: what needs Ray in one, a test at a time on one cluster; all else in the other, first
+    what can do without the faces that the other lane prepares. A module's tests stay together."""
+
+    def needs(item: pytest.Item, fixture: str) -> bool:
+        return fixture in getattr(item, "fixturenames", ())
+
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            lane = "ray" if needs(item, "ray_cluster") else item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group(lane))
+    late = {item.path for item in items if needs(item, "prepared")}
+    items.sort(key=lambda item: (item.get_closest_marker("xdist_group").args != ("ray",), item.path in late))
 
 
 @pytest.fixture(scope="session")
-def demo_faces(tmp_path_factory) -> Path:
+def made_once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder of this name as the first lane that asks for it makes it, for both to read."""
+    root = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        with FileLock(root / f"{name}.lock"):
+            if not (root / f"{name}.made").is_file():
+                make(root / name)
+                (root / f"{name}.made").touch()
+        return root / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_faces(made_once) -> Path:
     """ROOT/IDENTITY/*.jpg of 8 invented people, 8 photos each."""
     from raymask.data.demo_faces import write_demo_faces
 
-    return write_demo_faces(tmp_path_factory.mktemp("demo_faces"), people=8, photos=8, seed=0)
+    return made_once("demo_faces", lambda folder: write_demo_faces(folder, people=8, photos=8, seed=0))
 
 
 @pytest.fixture(scope="session")
@@ -32,15 +64,17 @@ def ray_cluster():
 
 
 @pytest.fixture(scope="session")
-def prepared(demo_faces, ray_cluster, tmp_path_factory) -> Path:
+def prepared(demo_faces, made_once, request) -> Path:
     """The demo faces as `prepare` writes them: 4 people to train, 2 to validate, 2 to test."""
     from raymask.data.prepare import PrepareConfig, prepare
     from raymask.data.splits import SplitConfig
 
-    out = tmp_path_factory.mktemp("prepared") / "out"
-    split = SplitConfig(least_photos=4)
-    prepare(PrepareConfig(images=str(demo_faces), out=str(out), split=split, photos_per_file=20, workers=2))
-    return out
+    def make(out: Path) -> None:
+        request.getfixturevalue("ray_cluster")
+        split = SplitConfig(least_photos=4)
+        prepare(PrepareConfig(images=str(demo_faces), out=str(out), split=split, photos_per_file=20, workers=2))
+
+    return made_once("prepared", make)
 
 
 @pytest.fixture(scope="session")

@@ -103,10 +103,18 @@ class Redraw:
         return self._drawn(self._dressed(crop, landmarks, points, seen, rng, masked=masked), rng)
 
     def face(
-        self, crop: np.ndarray, landmarks: np.ndarray, points: np.ndarray, rng: np.random.Generator, *, masked: bool
+        self,
+        crop: np.ndarray,
+        landmarks: np.ndarray,
+        points: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        masked: bool,
+        things: bool = True,
     ) -> np.ndarray:
-        """The `masked` picture of a call alone, for half of the work."""
-        dressed = self._dressed(crop, landmarks, points, self._size(crop, rng), rng, masked=masked)
+        """The `masked` picture of a call alone, for half of the work; `things`: whether what gets no mask is a bare
+        face, before which things may come, and not one that wears a mask or was painted."""
+        dressed = self._dressed(crop, landmarks, points, self._size(crop, rng), rng, masked=masked, things=things)
         face = self._placed(dressed.masked, self._placement(dressed.points, len(dressed.bare), rng), cv2.INTER_CUBIC)
         return photographed(face, dressed.opaque, rng)[0] if self.strong else face
 
@@ -122,6 +130,7 @@ class Redraw:
         rng: np.random.Generator,
         *,
         masked: bool,
+        things: bool = True,
     ) -> _Dressed:
         """`seen`: pixels of the crop that cameras saw."""
         small = cv2.resize(crop, (seen, seen), interpolation=cv2.INTER_AREA)
@@ -134,7 +143,7 @@ class Redraw:
             dressed, covered, opaque = draw_mask_layers(small, points, look, seed)
             if self.strong:
                 dressed = recoloured(dressed, opaque, rng)
-        elif self.strong:
+        elif self.strong and things:
             dressed = with_object(dressed, points, rng)
         if seen > self.side and self.alignment is None:  # the resampling that follows would skip pixels
             size = (self.side, self.side)

@@ -36,8 +36,8 @@ class Dressing:
     alignment: Alignment | None = None
     """Where the five points come to lie; None: crops as they are."""
     altered: bool = False
-    """Whether size, light, colours and sharpness change, masks take colours and prints that no look has, and the
-    points stray."""
+    """Whether size, light, colours and sharpness change, masks take colours and prints that no look has, hands and
+    things come before bare faces, and the points stray."""
 
     @property
     def plain(self) -> bool:
@@ -67,19 +67,21 @@ class FreshFaces:
         crops = self._store.pixels(read, CROP_SIZE).transpose(0, 2, 3, 1)
         faces = np.empty((len(shots), size, size, 3), dtype=np.uint8)
         for place, (shot, draw) in enumerate(zip(shots, draws.tolist(), strict=True)):
-            make = self._altered if self._dressing.altered else self._drawn
-            faces[place] = make(crops[place], shot.row, size, draw, draws_mask=shot.masked and fresh)
+            if self._dressing.altered:
+                faces[place] = self._altered(crops[place], shot, size, draw)
+            else:
+                faces[place] = self._drawn(crops[place], shot, size, draw)
         return faces.transpose(0, 3, 1, 2)
 
-    def _drawn(self, crop: np.ndarray, row: int, size: int, draw: int, *, draws_mask: bool) -> np.ndarray:
-        if draws_mask:
-            looks = self._dressing.looks or ()
-            crop, _ = draw_mask(crop, self._landmarks[row].astype(np.float64), looks[draw % len(looks)], draw)
+    def _drawn(self, crop: np.ndarray, shot: Shot, size: int, draw: int) -> np.ndarray:
+        if shot.masked and self._dressing.looks is not None:
+            looks = self._dressing.looks
+            crop, _ = draw_mask(crop, self._landmarks[shot.row].astype(np.float64), looks[draw % len(looks)], draw)
         if self._dressing.alignment is None:
             return resize_crop(crop, size)
-        return align(crop, self._points[row].astype(np.float64), self._dressing.alignment, size)
+        return align(crop, self._points[shot.row].astype(np.float64), self._dressing.alignment, size)
 
-    def _altered(self, crop: np.ndarray, row: int, size: int, draw: int, *, draws_mask: bool) -> np.ndarray:
+    def _altered(self, crop: np.ndarray, shot: Shot, size: int, draw: int) -> np.ndarray:
         redraw = Redraw(
             side=size,
             looks=self._dressing.looks or (),
@@ -90,4 +92,7 @@ class FreshFaces:
             **(_STRAY_OF_BOX if self._dressing.alignment is None else _STRAY),
         )
         crop, rng = np.ascontiguousarray(crop), np.random.default_rng(draw)
-        return redraw.face(crop, self._landmarks[row], self._points[row], rng, masked=draws_mask)
+        draws_mask = shot.masked and self._dressing.looks is not None
+        return redraw.face(
+            crop, self._landmarks[shot.row], self._points[shot.row], rng, masked=draws_mask, things=not shot.masked
+        )

@@ -66,20 +66,17 @@ class Sampled:
 
 @dataclass(frozen=True, eq=False)
 class Ratio:
-    """Hits over trials, both summed over people; with folds, the mean of the folds' ratios."""
+    """Hits over trials, both summed over people."""
 
     hits: np.ndarray
-    """(P,) or (P, F): a person's hits (in each fold)."""
+    """(P,): a person's hits."""
     trials: np.ndarray
-    """Of the same shape: a person's trials."""
+    """(P,): a person's trials."""
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """(R, P) weights to (R,) ratios; NaN where there is no trial."""
-        hits, trials = (weights @ part.reshape(len(part), -1).astype(np.float64) for part in (self.hits, self.trials))
-        ratios = np.divide(hits, trials, out=np.full_like(hits, np.nan), where=trials > 0)
-        counted = np.isfinite(ratios)
-        total = np.where(counted, ratios, 0).sum(axis=1)
-        return np.divide(total, counted.sum(axis=1), out=np.full(len(total), np.nan), where=counted.any(axis=1))
+        hits, trials = (weights @ part.astype(np.float64) for part in (self.hits, self.trials))
+        return np.divide(hits, trials, out=np.full_like(hits, np.nan), where=trials > 0)
 
 
 def sums_by_person(values: np.ndarray, person: np.ndarray, people: int) -> np.ndarray:

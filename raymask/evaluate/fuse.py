@@ -29,7 +29,7 @@ from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.protocol_gallery import ranks
 from raymask.evaluate.recognisers import load_recogniser
-from raymask.evaluate.space import NAMED, embedding_digest
+from raymask.evaluate.space import NAMED, calibration_digest
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.models.parts import SHIPPED_NAMES
@@ -90,7 +90,7 @@ def fuse(config: FuseConfig) -> Fused:
         thresholds=_thresholds(trial, together),
         rank1={name: _rank1(trial, answer) for name, answer in [*answers.items(), ("fused", together)]},
     )
-    ranked = {f"part {place}": list(values) for place, values in enumerate(done.rank1.values())}
+    ranked = {f"part {place}": list(done.rank1[name]) for place, name in enumerate(answers)}
     write_fused(
         done.folder,
         fusion,
@@ -105,7 +105,7 @@ def fuse(config: FuseConfig) -> Fused:
             "masks": list(config.masks),
             "seed": config.seed,
             "draws": config.draws,
-            NAMED: {part: embedding_digest(part) for part in config.recognisers if part in SHIPPED_NAMES},
+            NAMED: {part: calibration_digest(part) for part in config.recognisers if part in SHIPPED_NAMES},
         },
     )
     return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,28 +46,72 @@ def judge_folds(scores: np.ndarray, same: np.ndarray, folds: np.ndarray) -> np.n
     return right
 
 
+def pair_weights(weights: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """How often pairs count where people are drawn: one of the same person as often as that person, one of two as often
+    as both together, the product, for either's photos may be what is hard about it.
+
+    Args:
+        weights: (R, P): how often each person is drawn.
+        people: (N, 2) int: whom the two photos show.
+
+    Returns:
+        (R, N).
+    """
+    first, second = people.T
+    return np.where(first == second, weights[:, first], weights[:, first] * weights[:, second])
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """The mean over folds of the share of pairs that are judged rightly."""
+
+    right: np.ndarray
+    """(N,) bool."""
+    folds: np.ndarray
+    """(N,) int."""
+    people: np.ndarray
+    """(N, 2) int: whom the two photos show."""
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """(R, P) weights to (R,) values; NaN where there is no pair."""
+        in_fold = (self.folds[:, None] == np.unique(self.folds)).astype(np.float32)  # (N, F)
+        return in_chunks(lambda some: self._of(some, in_fold), weights, len(self.right))
+
+    def _of(self, weights: np.ndarray, in_fold: np.ndarray) -> np.ndarray:
+        counts = pair_weights(weights.astype(np.float32), self.people)
+        hits, trials = (counts * self.right) @ in_fold, counts @ in_fold
+        ratios = np.divide(hits, trials, out=np.full_like(hits, np.nan), where=trials > 0)
+        counted = np.isfinite(ratios)
+        total = np.where(counted, ratios, 0).sum(axis=1)
+        return np.divide(total, counted.sum(axis=1), out=np.full_like(total, np.nan), where=counted.any(axis=1))
+
+
+def in_chunks(act: Callable[[np.ndarray], np.ndarray], weights: np.ndarray, pairs: int) -> np.ndarray:
+    """What `act` makes of resamples (R, P), a bounded number of them at a time."""
+    step = max(1, CHUNK // pairs)
+    return np.concatenate([act(weights[start : start + step]) for start in range(0, len(weights), step)])
+
+
 @dataclass(frozen=True, eq=False)
 class Roc:
-    """A figure of the ROC curve of pairs, each of which counts as often as its person was drawn."""
+    """A figure of the ROC curve of pairs, which count by `pair_weights`."""
 
     scores: np.ndarray
     """(N,) float."""
     same: np.ndarray
     """(N,) bool."""
-    person: np.ndarray
-    """(N,) int: whom the pair belongs to."""
+    people: np.ndarray
+    """(N, 2) int: whom the two photos show."""
     figure: float | Literal["eer"]
     """`eer`: the equal error rate; a number: the share of same pairs accepted at that share of false accepts."""
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """(R, P) weights to (R,) values; NaN where there are no pairs of both sorts."""
-        step = max(1, CHUNK // len(self.scores))
-        parts = [self._of(weights[start : start + step]) for start in range(0, len(weights), step)]
-        return np.concatenate(parts)
+        return in_chunks(self._of, weights, len(self.scores))
 
     def _of(self, weights: np.ndarray) -> np.ndarray:
         drawn = weights.astype(np.float32)  # whole numbers, and so are their sums: exact, and half the memory
-        far, tar = roc_curve(self.scores, self.same, drawn[:, self.person])
+        far, tar = roc_curve(self.scores, self.same, pair_weights(drawn, self.people))
         if self.figure == "eer":
             crossed = far >= 1 - tar
             crossed[:, -1] = True  # with many misses the curve ends before the rates are equal

@@ -13,7 +13,7 @@ from raymask.evaluate.baselines import DlibRecogniser
 from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.onnx import OnnxRecogniser
 from raymask.models.bundle import SHIPPED, bundle_config
-from raymask.models.parts import MriiParts, resolved
+from raymask.models.parts import MriiParts, UnmaskerParts, resolved
 from raymask.models.teacher import teacher_digest
 
 NAMED = "named_sha256"
@@ -45,6 +45,16 @@ def embedding_digest(spec: str) -> str:
     return _mixed(digest, *changes) if changes else digest
 
 
+def calibration_digest(spec: str) -> str:
+    """As `embedding_digest`, and of segmenter and inpainter too: by what a fusion's scales and thresholds are known to
+    hold."""
+    digest = embedding_digest(spec)
+    if resolved(spec).partition(":")[0] != "mrii":
+        return digest
+    parts = MriiParts.of(spec)
+    return _mixed(digest, *UnmaskerParts(parts.segmenter, parts.inpainter).digests)
+
+
 def _changes(arguments: Mapping[str, Any]) -> list[str]:
     """What makes other embeddings of a bundle's weights: the aligner, and how a face is looked at in use."""
     found = []
@@ -62,7 +72,7 @@ def check_named(fusion: str | Path) -> None:
     """Raise ModelError if a fusion was calibrated on other networks of raymask than those of now."""
     config = bundle_config(fusion, "Fusion")
     for name, digest in config["training"].get(NAMED, {}).items():
-        if embedding_digest(name) != digest:
+        if calibration_digest(name) != digest:
             raise ModelError(
                 f"{fusion} was calibrated for another {name} than the one that comes with this raymask; make it again "
                 f"with jobs/fuse.py"

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 
 from raymask.evaluate import protocol_pairs
-from raymask.evaluate.bootstrap import Ratio, sums_by_person
 from raymask.evaluate.config import PairMask
 from raymask.evaluate.embedding import Embedded
 from raymask.evaluate.measures import Line, Measure, Scored
@@ -35,8 +34,10 @@ class PairsTrial(Trial):
         self.rows = np.array([[row_of[first], row_of[second]] for first, second in asked])
         self.same = np.array([pair.same for pair in pairs])
         self.folds = np.array([pair.fold for pair in pairs])
-        names, self.person = np.unique([pair.first.identity for pair in pairs], return_inverse=True)
+        shown = [[pair.first.identity, pair.second.identity] for pair in pairs]
+        names, places = np.unique(shown, return_inverse=True)
         self.people = [str(name) for name in names]
+        self.shown = places.reshape(-1, 2)
         state = {"none": "both bare", "one": "the second masked", "both": "both masked"}[mask]
         folds = len(np.unique(self.folds))
         within = f"{folds} folds" if folds > 1 else "one fold"
@@ -50,7 +51,7 @@ class PairsTrial(Trial):
     def score(self, answer: Embedded) -> Scored:
         """Accuracy over folds, EER, TAR at two FAR."""
         scores = self._scores(answer)
-        roc = partial(protocol_pairs.Roc, scores, self.same, self.person)
+        roc = partial(protocol_pairs.Roc, scores, self.same, self.shown)
         measures = [
             Measure(key="eer", title="EER", statistic=roc("eer"), n=len(scores), higher_is_better=False),
             Measure(key="tar_1e-2", title="TAR at FAR 1e-2", statistic=roc(1e-2), n=len(scores)),
@@ -69,12 +70,8 @@ class PairsTrial(Trial):
 
     def _accuracy(self, scores: np.ndarray) -> Measure:
         right = protocol_pairs.judge_folds(scores, self.same, self.folds)
-        columns = np.unique(self.folds)[:, None] == self.folds
-        hits, trials = (
-            np.stack([sums_by_person(part & column, self.person, len(self.people)) for column in columns], axis=1)
-            for part in (right, np.ones_like(right))
-        )
-        return Measure(key="accuracy", title="accuracy", statistic=Ratio(hits, trials), n=len(scores))
+        accuracy = protocol_pairs.Accuracy(right, self.folds, self.shown)
+        return Measure(key="accuracy", title="accuracy", statistic=accuracy, n=len(scores))
 
     def queries(self) -> list[Query]:
         """Each pair, its second photo against its first."""

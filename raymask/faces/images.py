@@ -14,7 +14,7 @@ MIN_SIDE = 24
 """Pixels; photos with a shorter side are refused, for no face in them could be told from another."""
 
 MAX_PIXELS = 64_000_000
-"""Pixels; larger photos are refused before they are decoded, so that no file can exhaust a worker's memory."""
+"""Pixels; larger photos are refused before they are decoded, for a small file can claim any size."""
 
 
 def decode_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:

@@ -32,6 +32,7 @@ from raymask.gallery.index import (
 from raymask.gallery.rows import Enrolment, as_table, gallery_schema
 from raymask.gallery.table import (
     FAILURES,
+    TABLE,
     Space,
     check_space,
     first_line,
@@ -262,22 +263,31 @@ class GalleryStore:
         )
 
     def _reopen(self) -> None:
-        """The last version that is on disk; leftovers of later ones are dropped."""
+        """The last version that is on disk; leftovers of later ones are dropped.
+
+        Raises DataError if what was acknowledged is not all there, before anything is written.
+        """
         import lance
 
         local = self.folder.is_local
         table = Path(table_uri(self.folder))
         self._durability = Durability(self.folder, table) if local else None
+        noted = None
         if self._durability:
             self._dropped = max(self._dropped, self._durability.dropped())
-            if self._durability.noted() is None and not any(table.glob("data/*")):
+            noted = self._durability.noted()
+            if noted is None and not any(table.glob("data/*")):
                 shutil.rmtree(table, ignore_errors=True)  # it was being made
         if self._exists():
             dataset = open_table(self.folder)
+            if noted is not None and dataset.version < noted:
+                raise self._lost(f"version {noted}, the last that was acknowledged")
             while dataset.version <= self._dropped:
                 dataset.restore()
                 dataset = open_table(self.folder)
         else:
+            if noted is not None or any(name.startswith(f"{TABLE}/data/") for name in self.folder.names()):
+                raise self._lost("the list of its versions")
             dataset = lance.write_dataset(gallery_schema(self.space.size).empty_table(), table_uri(self.folder))
         if self._durability:
             self._durability.sync(dataset.version)
@@ -285,6 +295,9 @@ class GalleryStore:
             forget_versions(dataset, older_than=timedelta(0))
         self._keys: set[bytes] = set(dataset.to_table(columns=["photo"])["photo"].to_pylist())
         self._dataset = dataset
+
+    def _lost(self, what: str) -> DataError:
+        return DataError(f"{self.folder.uri} is damaged: it lacks {what}; restore it from a backup into another folder")
 
     def _exists(self) -> bool:
         import lance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,11 @@ def load_facenet(weights: str) -> InceptionResnetV1:
         reason = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
         raise ModelError(f"{path} does not hold the weights of an InceptionResnetV1 ({reason[:200]})") from None
     return network
+
+
+def facenet_digest(weights: str) -> str:
+    """SHA-256 of the file that `load_facenet` reads. Raises ModelError if it is missing."""
+    return hashlib.sha256(_file(weights).read_bytes()).hexdigest()
 
 
 def _file(weights: str) -> Path:

@@ -89,5 +89,5 @@ def check_movable(spec: str) -> None:
 def check_teacher(spec: str) -> None:
     """Raise ConfigError for what cannot teach an inpainter."""
     kind, _, rest = spec.partition(":")
-    if kind not in ("dlib", "onnx", "bundle") or bool(rest) == (kind == "dlib"):
+    if spec != "dlib" and not (kind in ("onnx", "bundle") and rest):
         raise ConfigError(f"teacher {spec!r} is unknown; it takes one of {', '.join(TEACHERS)}")

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -26,7 +27,7 @@ from raymask.gallery.rows import MAX_IDENTITY, check_identity
 from raymask.serve import answers
 from raymask.serve.guard import Guard, log
 from raymask.serve.keys import Key
-from raymask.serve.problems import problem, problem_of, status_of
+from raymask.serve.problems import WITHHELD, problem, problem_of, status_of
 from raymask.serve.service import Service
 
 PAGE = Path(__file__).parent / "page"
@@ -56,7 +57,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _WITH_MASKS = (
     "Enrol it with masks drawn on it, too. Masked strangers resemble these, so that the fusion's thresholds for masked "
-    "faces do not hold; give others (README, Serving)."
+    "faces do not hold; give others (README, Masks drawn on enrolled photos)."
 )
 _SEES = _problems(408, 413, 422, 429, 500, 503)
 
@@ -80,6 +81,9 @@ async def two_photos(request: Request) -> tuple[bytes, bytes]:
 
 
 async def _form_photos(request: Request, *fields: str) -> list[bytes]:
+    _, options = parse_options_header(request.headers["content-type"])
+    if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"us-ascii"):
+        raise ImageError("the form's text must be UTF-8")  # others decode for minutes (punycode), or not at all
     try:
         async with request.form(max_files=len(fields), max_fields=8) as form:
             files = {field: form[field] for field in fields if isinstance(form.get(field), UploadFile)}
@@ -184,7 +188,9 @@ def _people_routes(app: FastAPI, service: Service) -> None:
         identity: str,
         photo: OnePhoto,
         with_masks: Annotated[bool, Query(description=_WITH_MASKS)] = False,
-        keep: Annotated[bool, Query(description="Keep the photo itself in the gallery.")] = False,
+        keep: Annotated[
+            bool, Query(description="Keep the photo itself, too: in column `picture` of the gallery's table.")
+        ] = False,
         idempotency_key: Annotated[
             str | None,
             Header(min_length=1, max_length=200, description="By which the photo is known; by default its bytes."),
@@ -223,7 +229,9 @@ def _people_routes(app: FastAPI, service: Service) -> None:
 
 def _other_routes(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
+    async def page(request: Request) -> Response:
+        if not request.url.path.endswith("/"):  # a prefix; addresses in the page begin where it lies
+            return RedirectResponse(f"{request.url.path}/")
         return FileResponse(PAGE / "index.html")
 
     @app.get("/docs", include_in_schema=False)
@@ -264,7 +272,7 @@ def _audited(request: Request, event: str, identity: str) -> Iterator[dict[str, 
 
 
 async def _problem_handler(request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, RaymaskError) and status_of(error)[0] == 500:  # others come to Guard
+    if isinstance(error, RaymaskError) and status_of(error)[0] in WITHHELD:  # others come to Guard
         log.error("request %s met a fault: %s", request.state.request_id, error)
     return problem_of(error)
 

@@ -186,7 +186,7 @@ class EnrolWorker:
         return {"enrolments": enrolments, "known": known, "dropped": json.dumps(dropped), "error": ""}
 
     def _photo(self, identity: str, image_id: str) -> tuple[str, Callable[[], Found]]:
-        return image_id, lambda: Found(identity, image_id, self._images.read(image_id), None)
+        return image_id, lambda: Found(identity, image_id, self._images.read_patiently(image_id), None)
 
     async def _enrolment(self, found: Found, identity: str, key: bytes) -> Enrolment:
         pixels = decode_photo(found.data, found.image_id)

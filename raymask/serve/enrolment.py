@@ -12,6 +12,9 @@ from raymask.serve.pipeline import Pipeline, Seen, side_by_side, timed
 
 ENROLLED_LOOKS = ("surgical", "kn95", "cloth:plain")
 """Masks drawn on a photo that is enrolled with masks."""
+_DRAWN_ON = 512
+"""Pixels of the longer side of a face that a mask is drawn on, at most: twice what networks see, where a mask on a
+close-up of 25 megapixels would take gigabytes."""
 
 
 async def subject_of(pipeline: Pipeline, pixels: np.ndarray) -> tuple[Seen, int]:
@@ -50,10 +53,13 @@ async def enrolment_of(
 
 async def _with_masks(pipeline: Pipeline, pixels: np.ndarray, face: Face) -> list[tuple[str, np.ndarray]]:
     """The photo's embedding with each look drawn on it; without those under which no face is found."""
+    scale = min(1.0, _DRAWN_ON / float((face.box[2:] - face.box[:2]).max()))
+    photo = await asyncio.to_thread(_scaled, pixels, scale)
+    box, landmarks = face.box * scale, face.landmarks * scale
 
     async def one(seed: int, look: str) -> tuple[str, np.ndarray] | None:
-        masked, drawn = await asyncio.to_thread(draw_mask, pixels, face.landmarks, look, seed)
-        seen = await pipeline.see_again(await pipeline.put(masked), face.box) if drawn.any() else None
+        masked, drawn = await asyncio.to_thread(draw_mask, photo, landmarks, look, seed)
+        seen = await pipeline.see_again(await pipeline.put(masked), box) if drawn.any() else None
         if seen is None:
             return None
         assert seen.embeddings is not None
@@ -61,3 +67,12 @@ async def _with_masks(pipeline: Pipeline, pixels: np.ndarray, face: Face) -> lis
 
     made = await side_by_side(*(one(seed, look) for seed, look in enumerate(ENROLLED_LOOKS)))
     return [pair for pair in made if pair is not None]
+
+
+def _scaled(pixels: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1:
+        return pixels
+    import cv2
+
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

@@ -22,6 +22,8 @@ from raymask.serve.measured import Measured
 
 FRESH = 0.25
 """Seconds after which a search has seen what was written."""
+_STALE = 60
+"""Seconds for which a search goes on with what it has read, while the gallery cannot be read again."""
 _PATIENCE = 60
 """Seconds that a replica waits for another to let go of the gallery, or to make it."""
 
@@ -86,6 +88,7 @@ class GallerySearchReplica:
         self._name = GalleryName(uri, space.digest)
         self._log = logging.getLogger("ray.serve")
         self._measured = Measured()
+        self._read_at = time.monotonic()
         self._following = threading.Thread(target=self._follow, name="gallery-follow", daemon=True)
         self._following.start()
 
@@ -94,7 +97,8 @@ class GallerySearchReplica:
             time.sleep(FRESH)
             try:
                 self._reader.refresh()
-            except Exception as error:  # searches go on with what was read before
+                self._read_at = time.monotonic()
+            except Exception as error:  # searches go on with what was read before, for a while
                 self._log.warning("the gallery could not be read again: %s", first_line(error))
 
     async def search(self, gallery: GalleryName, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
@@ -115,12 +119,16 @@ class GallerySearchReplica:
 
     async def ping(self) -> bool:
         """Whether it hears, and follows what is written."""
-        return self._following.is_alive()
+        return self._follows()
 
     def check_health(self) -> None:
         """For Serve, which replaces the replica if this raises."""
-        if not self._following.is_alive():
+        if not self._follows():
             raise RuntimeError("the gallery is not followed any more")
+
+    def _follows(self) -> bool:
+        """A replica that cannot read the gallery again does not know who was erased meanwhile."""
+        return self._following.is_alive() and time.monotonic() - self._read_at < _STALE
 
 
 def _reader(uri: str, space: Space) -> GalleryReader:

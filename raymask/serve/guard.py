@@ -10,7 +10,7 @@ import logging
 import re
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -43,8 +43,9 @@ _ROLES: tuple[tuple[str, str, Role | None], ...] = (
 )
 """Role that a request needs, None for none; the first row that fits counts."""
 _ARRIVING = 4
-"""Requests whose bodies are on their way at most, times those that may be worked on: who uploads slowly keeps nobody
-from being answered."""
+"""Requests whose bodies are on their way at most, times those that may be worked on."""
+_ARRIVING_OF_KEY = 2
+"""The same of one key: who uploads slowly keeps nobody else from being answered."""
 _GONE = 499
 """Status in the log where there is nobody left to answer."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -75,7 +76,8 @@ class Guard:
         """
         self._app, self._keys, self._policy = app, keys, policy
         self._request_id = request_id or (lambda: "")
-        self._arriving = 0
+        self._arriving: Counter[str] = Counter()
+        """Bodies on their way, by key."""
         self._working = 0
         self._asked: dict[str, deque[float]] = {}
 
@@ -119,7 +121,7 @@ class Guard:
         policy = self._policy()
         self._count(key.name if key else "-", policy)
         self._check_capacity(policy)
-        body = await self._arrived(headers, receive, policy) if method in ("POST", "PUT", "PATCH") else b""
+        body = await self._arrived(key, headers, receive, policy) if method in ("POST", "PUT", "PATCH") else b""
         self._check_capacity(policy)
         self._working += 1
         try:
@@ -131,17 +133,20 @@ class Guard:
         if self._working >= policy.in_flight:
             raise BusyError(f"{policy.in_flight} requests are being worked on; ask again in a moment")
 
-    async def _arrived(self, headers: dict[str, str], receive: Any, policy: Policy) -> bytes:
+    async def _arrived(self, key: Key | None, headers: dict[str, str], receive: Any, policy: Policy) -> bytes:
         """The body of a request, which is not worked on until it is whole."""
         if int(headers.get("content-length") or 0) > policy.body_bytes:
             raise TooLargeError(f"the request is over the limit of {policy.body_bytes:,} bytes; send a smaller photo")
-        if self._arriving >= _ARRIVING * policy.in_flight:
-            raise BusyError(f"{self._arriving} requests are on their way; ask again in a moment")
-        self._arriving += 1
+        all_of_them, name = self._arriving.total(), key.name if key else "-"
+        if all_of_them >= _ARRIVING * policy.in_flight:
+            raise BusyError(f"{all_of_them} requests are on their way; ask again in a moment")
+        if key and self._arriving[name] >= _ARRIVING_OF_KEY * policy.in_flight:
+            raise BusyError(f"{self._arriving[name]} requests with this key are on their way; ask again in a moment")
+        self._arriving[name] += 1
         try:
             return await whole_body(receive, most=policy.body_bytes, seconds=policy.body_seconds)
         finally:
-            self._arriving -= 1
+            self._arriving[name] -= 1
 
     def _key(self, headers: dict[str, str], scope: Any, role: Role | None) -> Key | None:
         if self._keys is None:

@@ -80,10 +80,14 @@ class KeyFile:
         self._keys = read_keys(file)
 
     def __call__(self) -> tuple[Key, ...]:
-        """The keys; if the file cannot be read any more, those of before."""
+        """The keys; none if the file is gone, and those of before if it cannot be read any more."""
         stamp = self._stamp()
         if stamp != self._seen:
             self._seen = stamp
+            if not stamp:
+                log.warning("%s is gone: all keys are refused", self._file)
+                self._keys = ()
+                return self._keys
             try:
                 self._keys = read_keys(self._file)
             except DataError as error:
@@ -117,7 +121,9 @@ def change_keys(config: KeysConfig) -> str | None:
         if len(left) == len(keys):
             raise DataError(f"{config.file} has no key of {config.name}")
         if not left:
-            raise DataError(f"{config.name} has the last key; make another first, or delete {config.file}")
+            raise DataError(
+                f"{config.name} has the last key; make another first, or delete {config.file}: then nobody is answered"
+            )
         keys = left
     else:
         made = f"raymask_{secrets.token_urlsafe(32)}"

@@ -25,6 +25,12 @@ STATUS: dict[type[errors.RaymaskError], tuple[int, str]] = {
 }
 """By type of error; what is in none is a fault of the service."""
 
+WITHHELD = {
+    500: "the request met a fault of the service; its log says which",
+    507: "the gallery cannot be written; the service's log says why, often because its disk has no free space",
+}
+"""What clients are told in place of the error's own words, by status."""
+
 
 def status_of(error: BaseException) -> tuple[int, str]:
     """Status and title of an error, by the nearest of its types."""
@@ -43,9 +49,10 @@ def problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
 
 
 def problem_of(error: BaseException) -> JSONResponse:
-    """The response to an error. What a fault is about is for the log, not for the client."""
+    """The response to an error. What a fault is about is for the log, not for the client; nor are this machine's
+    folders."""
     status, title = status_of(error)
-    detail = str(error) if status != 500 else "the request met a fault of the service; its log says which"
+    detail = WITHHELD.get(status, str(error))
     response = problem(status, title, detail)
     if isinstance(error, errors.BusyError):
         response.headers["Retry-After"] = str(error.retry_after)

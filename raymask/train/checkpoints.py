@@ -26,9 +26,11 @@ class Checkpoints:
 
     def __init__(self, run: Folder) -> None:
         self._run = run
+        self._damaged: set[str] = set()
+        """Names that `newest` passed over."""
 
     def save(self, state: State) -> str:
-        """Write a checkpoint and delete all but the newest; returns its address.
+        """Write a checkpoint and delete all but the newest, and those known to be damaged; returns its address.
 
         Raises:
             DataError: it cannot be written (rights, disk full); the earlier ones stay.
@@ -39,8 +41,11 @@ class Checkpoints:
         torch.save(state, buffer)
         name = f"{FOLDER}/epoch-{state['epoch']:03}-step-{state['step']:06}.pt"
         self._run.write(name, buffer.getvalue())
-        for old in self.names()[:-KEPT]:
+        self._damaged.discard(name)
+        good = [one for one in self.names() if one not in self._damaged]
+        for old in [*self._damaged, *good[:-KEPT]]:
             self._run.delete(old)
+        self._damaged.clear()
         return self._run / name
 
     def names(self) -> list[str]:
@@ -56,6 +61,7 @@ class Checkpoints:
             except DataError:
                 raise
             except Exception as error:  # whatever reading a damaged file comes to
+                self._damaged.add(name)
                 print(f"checkpoint {self._run / name} is damaged ({type(error).__name__}), going back one", flush=True)
         return None
 

@@ -29,7 +29,7 @@ LEAST_CHUNK = 8
 def check_start(spec: str) -> None:
     """Raise ConfigError for what no training can begin with."""
     kind, _, rest = spec.partition(":")
-    fits = {"dlib": not rest, "bundle": bool(rest), "facenet": not spec.endswith(":")}
+    fits = {"dlib": spec == "dlib", "bundle": bool(rest), "facenet": not spec.endswith(":")}
     if not fits.get(kind):
         raise ConfigError(f"init {spec!r} is unknown; it takes dlib, facenet[:WEIGHTS] or bundle:DIR")
 
@@ -131,7 +131,7 @@ class OptimiserConfig:
     momentum: float = 0.0
     """Of sgd, 0 to under 1; 0: off, for the paper names none."""
     weight_decay: float = 0.0
-    """L2 penalty; 0: off."""
+    """L2 penalty under sgd; under adam, AdamW's decay by the rate of each part of the network; 0: off."""
 
     def __post_init__(self) -> None:
         check_choice("optimiser.kind", self.kind, get_args(Kind))
@@ -199,10 +199,10 @@ class LoopConfig:
     """Masks that remask draws, as jobs/prepare.py takes them; null: those that it draws by itself."""
     morphs: int = 0
     """Faces blended of two people's each, a person each, of which every batch holds some beside its people's photos, so
-    that all come about once an epoch; with remask, or of faces as they were painted with distil.as_prepared. 0: off."""
+    that all come about once an epoch; with remask, or, as they were painted, with --distil.as-prepared. 0: off."""
     alter: bool = False
     """Alter each face at each visit as cameras, editors and detectors do: its size, place, light, colour and sharpness;
-    fresh masks take colours and prints that no look has."""
+    fresh masks take colours and prints that no look has, and hands and things come before bare faces."""
     init: str | None = None
     """Weights to begin with: dlib or facenet[:WEIGHTS] (for a backbone of that name; WEIGHTS is vggface2, casia-webface
     or a file) or bundle:DIR; null: random ones."""
@@ -250,6 +250,8 @@ class LoopConfig:
             raise ConfigError(
                 "distil.as_prepared has no effect on masks that remask draws afresh; leave one of them out"
             )
+        if self.distil.as_prepared and not self.teachers:
+            raise ConfigError("distil.as_prepared has no effect without teachers; leave it out")
         check_choice("precision", self.precision, get_args(Precision))
         if self.masks is not None and not (self.remask and self.masks):
             raise ConfigError("masks must name at least one mask, for remask to draw")

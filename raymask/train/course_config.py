@@ -17,7 +17,7 @@ class CourseConfig:
     data: str
     """Folder (or URI) made by jobs/prepare.py; every worker must reach it."""
     start: str | None = None
-    """Bundle of an earlier training whose weights this one begins with; none: random ones."""
+    """Bundle of an earlier training whose weights this one begins with; null: random ones."""
     batch: int
     """Photos in a batch, over all workers."""
     learning_rate: float

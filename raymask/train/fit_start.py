@@ -24,14 +24,17 @@ from raymask.train.loader import Batch
 FIRST_BATCHES = 32
 """That a last layer is fitted to."""
 
+_STATISTICS = 256
+"""Photos of all ranks that give a normalisation its first statistics, at most; they go through the network at once."""
+
 _RIDGE = 0.01
 """Penalty of its weights, in mean squares of a channel."""
 
 
 @torch.no_grad()
 def fit_statistics(network: MaskFaceNet, batch: Batch, device: torch.device) -> None:
-    """Express each of the backbone's normalisations by the statistics of a batch of all ranks; in use it stays the
-    function that it was."""
+    """Express each of the backbone's normalisations by the statistics of a batch of all ranks, of some of each chunk if
+    it is large; in use it stays the function that it was."""
 
     def adopt(layer: nn.Module, given: tuple[Any, ...]) -> None:
         assert isinstance(layer, _BatchNorm)
@@ -49,7 +52,8 @@ def fit_statistics(network: MaskFaceNet, batch: Batch, device: torch.device) -> 
     network.eval()
     size = network.config.input_size
     nobody = torch.zeros(0, 3, size, size, dtype=torch.uint8)  # a rank without photos adds nothing, and adds it too
-    network.pooled(torch.cat([nobody, *(chunk.crops for chunk in batch.chunks)]).to(device))
+    most = max(1, _STATISTICS // batch.all_chunks)
+    network.pooled(torch.cat([nobody, *(chunk.crops[:most] for chunk in batch.chunks)]).to(device))
     for hook in hooks:
         hook.remove()
 

@@ -24,6 +24,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from raymask.data.crops import CropStore
 from raymask.data.redraw import Drawn, Redraw
+from raymask.data.storage import absolute
 from raymask.faces.edges import draw_edges, grey
 from raymask.losses.adversarial import adversarial_loss, discriminator_loss, feature_matching_loss
 from raymask.losses.identity import identity_loss
@@ -98,7 +99,7 @@ class InpainterCourse(Course):
         self.stages = [Stage(name, steps) for name, steps in config.stages.chosen().items()]
         torch.manual_seed(config.seed)
         self.inpainter = on_all_ranks(lambda: started(Inpainter(config.model), config.start)).to(device)
-        self.settings = settings_of(config) | {"teacher": teachers_of(config)}
+        self.settings = settings_of(config) | {"teacher": on_all_ranks(lambda: teachers_of(config))}
         channels = config.model.channels
         self.edge_judge = Discriminator(taken=2, channels=channels).to(device)
         self.image_judge = Discriminator(taken=3, channels=channels).to(device)
@@ -290,7 +291,7 @@ class InpainterCourse(Course):
 
 def teachers_of(config: InpaintConfig) -> list[str]:
     """SHA-256 of the teacher's weights, and of those that taught the weights it starts with."""
-    earlier = bundle_config(config.start, "Inpainter")["training"] if config.start is not None else {}
+    earlier = bundle_config(absolute(config.start), "Inpainter")["training"] if config.start is not None else {}
     return list(dict.fromkeys([teacher_digest(config.teacher), *earlier.get("teachers_sha256", [])]))
 
 

@@ -66,7 +66,8 @@ def batches(
     """This rank's part of each batch of an epoch from step `start` on; `steps`: how many at most; `faces`: makes what
     the network sees, None: the crops as they were prepared; `targets`: of the teachers, if there are any."""
     threads = torch.get_num_threads() if device.type == "cuda" else 1  # a CPU that trains has none to spare
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="crops") as pool:
+    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="crops")
+    try:
         todo = range(start, sampler.steps)[:steps]
         waiting = [_submit(pool, config, store, sampler, epoch, step, world, device, faces) for step in todo[:_AHEAD]]
         for step in todo:
@@ -76,6 +77,8 @@ def batches(
             for piece in pieces:
                 piece.result()
             yield batch if targets is None else _taught(batch, targets)
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever leaves in the middle waits for no faces that nobody will see
 
 
 def _taught(batch: Batch, targets: Told) -> Batch:

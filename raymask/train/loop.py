@@ -174,7 +174,7 @@ class _Loop:
         self.tally, self.metrics, self.health = Tally(), Metrics(), Health(config.loss.margin, config.optimiser)
         self.epoch = self.step = 0
         if resume is not None:
-            check_resumed(asdict(config), resume["config"], free=("data", *config.free))
+            check_resumed(asdict(config), resume["config"], free=("data", "init", *config.free))
             if resume.get("steps", None if config.morphs else self.sampler.steps) != self.sampler.steps:
                 raise DataError("the run of this name has batches of another version of raymask; choose another --name")
             if resume["model"].keys() != self.network.state_dict().keys():

@@ -104,7 +104,7 @@ def raise_failure(end: dict[str, Any], run: Folder) -> None:
     """
     if "failed" not in end:
         return
-    newest = Checkpoints(run).names()[-1:]
+    newest = Checkpoints(run).newest()
     kept = f"; the last good checkpoint is {run / newest[0]}" if newest else ""
     raise (DataError if end["unsaved"] else TrainingError)(end["failed"] + kept)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,17 +77,17 @@ def _embedder(config: TrainConfig) -> Work:
             )
         return bool(state["epoch"] == config.epochs)
 
-    taught = {"teachers_sha256": _digests(config.teachers)} if config.teachers else {}
-    places = {"data": absolute(config.data), "init": None if config.init is None else _placed(config.init)}
+    init, teachers = config.init and _placed(config.init), tuple(map(_placed, config.teachers))
+    taught = {"teachers_sha256": _digests(teachers)} if teachers else {}
     return Work(
-        settings=asdict(config.loop()) | places | {"teachers": tuple(map(_placed, config.teachers))},
+        settings=asdict(config.loop()) | {"data": absolute(config.data), "init": init, "teachers": teachers},
         loop=_train_embedder,
         ended=ended,
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
         sentence=_epoch_sentence,
-        weights=taught,
-        free=config.free,
+        weights=taught | {"init_sha256": None if init is None else _start_digest(init)},
+        free=(*config.free, "init"),
     )
 
 
@@ -96,6 +96,15 @@ def _digests(teachers: Sequence[str]) -> list[str]:
     from raymask.models.teacher import teacher_digest
 
     return [teacher_digest(name) for name in teachers]
+
+
+def _start_digest(init: str) -> str:
+    """Of the weights that a training begins with, wherever their file lies."""
+    from raymask.models.facenet import facenet_digest
+    from raymask.models.teacher import teacher_digest
+
+    kind, _, weights = init.partition(":")
+    return facenet_digest(weights or "vggface2") if kind == "facenet" else teacher_digest(init)
 
 
 def _placed(spec: str) -> str:
@@ -183,7 +192,7 @@ def _reachable(config: CourseConfig, kind: str) -> dict[str, Any]:
 
 def _begun_with(start: str | None) -> dict[str, Any]:
     """A start by its weights, wherever its bundle lies."""
-    return {"start_sha256": None if start is None else bundle_config(start)["sha256"]}
+    return {"start_sha256": None if start is None else bundle_config(absolute(start))["sha256"]}
 
 
 def _train_segmenter(
@@ -204,14 +213,15 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
         network.load_state_dict(state["networks"]["inpainter"])
         return network
 
+    teacher = _placed(config.teacher)
     return Work(
-        settings=_reachable(config.course(), "Inpainter") | {"teacher": _placed(config.teacher)},
+        settings=_reachable(config.course(), "Inpainter") | {"teacher": teacher},
         loop=_train_inpainter,
         ended=lambda state: state["epoch"] >= len(config.stages.chosen()),
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
         sentence=_stage_sentence,
-        weights=_begun_with(config.start) | {"teachers_sha256": teachers_of(config)},
+        weights=_begun_with(config.start) | {"teachers_sha256": teachers_of(replace(config, teacher=teacher))},
         free=("start", "teacher"),
     )
 

@@ -31,6 +31,8 @@ from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import SHIPPED
 from raymask.models.parts import UnmaskerParts
 
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
 ROOT = Path(__file__).parent.parent.parent
 
 

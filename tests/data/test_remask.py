@@ -57,3 +57,17 @@ def test_altered_faces_differ_at_each_draw_and_stay_faces(store):
     alike = [np.corrcoef(drawn[eyes].mean(2).ravel(), still[eyes].mean(2).ravel())[0, 1] for drawn in draws]
     assert np.median(alike) > 0.6, "eyes stay near their places"
     assert max(alike) < 0.999
+
+
+def test_things_come_before_bare_faces_and_not_before_masks_or_what_was_painted(store, monkeypatch):
+    before = []
+    monkeypatch.setattr("raymask.data.redraw.with_object", lambda face, *_: before.append(face) or face)
+    as_prepared = Dressing(alignment="dlib", altered=True)
+    for dressing, shot, things in (
+        (as_prepared, BARE, 1),
+        (as_prepared, MASKED, 0),
+        (Dressing(looks=TRAIN_LOOKS, alignment="dlib", altered=True), MASKED, 0),
+    ):
+        before.clear()
+        seen(store, dressing, shot)
+        assert len(before) == things

@@ -24,12 +24,6 @@ def test_ratio_equals_a_plain_loop_over_drawn_people():
         assert value == pytest.approx(sum(hits[p] for p in people) / sum(trials[p] for p in people))
 
 
-def test_folds_count_alike_whatever_their_size():
-    hits, trials = np.array([[1, 0], [0, 50]]), np.array([[2, 0], [0, 50]])
-    assert Ratio(hits, trials)(np.ones((1, 2)))[0] == pytest.approx((0.5 + 1.0) / 2)
-    assert Ratio(hits, trials)(np.array([[2.0, 0.0]]))[0] == pytest.approx(0.5)  # a fold that nobody is drawn from
-
-
 def test_a_ratio_without_trials_is_nan_and_has_no_interval():
     shown = Sampled.of(Ratio(np.zeros(3), np.zeros(3)), draw_weights(3, 100, 0)).figure()
     assert np.isnan([shown.value, shown.low, shown.high]).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raymask.evaluate.bootstrap import draw_weights
-from raymask.evaluate.protocol_pairs import Roc, best_threshold, judge_folds, pair_scores, roc_curve
+from raymask.evaluate.protocol_pairs import Accuracy, Roc, best_threshold, judge_folds, pair_scores, roc_curve
 
 
 @pytest.fixture
@@ -12,7 +12,10 @@ def pairs():
     generator = np.random.default_rng(0)
     same = np.tile([True, False], 60)
     scores = np.round(np.where(same, 0.6, 0.2) + generator.normal(scale=0.2, size=120), 2)  # rounded: ties
-    return scores, same, np.repeat(np.arange(4), 30), generator.integers(0, 25, 120)
+    first, second = generator.integers(0, 25, (2, 120))
+    people = np.stack([first, np.where(same, first, (second == first) + second)], axis=1) % 25
+    assert ((people[:, 0] == people[:, 1]) == same).all()
+    return scores, same, np.repeat(np.arange(4), 30), people
 
 
 def test_a_face_not_found_is_never_the_same():
@@ -42,17 +45,17 @@ def test_folds_are_judged_at_the_threshold_of_the_others(pairs):
 
 
 def test_tar_equals_a_plain_loop(pairs):
-    scores, same, _, person = pairs
+    scores, same, _, people = pairs
     for far in (0.1, 0.02, 0.001):
         wanted = max(
             [(scores[same] >= t).mean() for t in scores if (scores[~same] >= t).mean() <= far] or [0.0],
         )
-        assert Roc(scores, same, person, far)(np.ones((1, 25)))[0] == pytest.approx(wanted)
+        assert Roc(scores, same, people, far)(np.ones((1, 25)))[0] == pytest.approx(wanted)
 
 
 def test_eer_lies_where_the_rates_meet(pairs):
-    scores, same, _, person = pairs
-    eer = Roc(scores, same, person, "eer")(np.ones((1, 25)))[0]
+    scores, same, _, people = pairs
+    eer = Roc(scores, same, people, "eer")(np.ones((1, 25)))[0]
     gaps = [(abs((scores[~same] >= t).mean() - (scores[same] < t).mean()), t) for t in scores]
     threshold = min(gaps)[1]
     rates = (scores[~same] >= threshold).mean(), (scores[same] < threshold).mean()
@@ -61,15 +64,50 @@ def test_eer_lies_where_the_rates_meet(pairs):
 
 
 def test_weights_count_as_repeated_pairs(pairs, monkeypatch):
-    scores, same, _, person = pairs
+    scores, same, _, people = pairs
     monkeypatch.setattr("raymask.evaluate.protocol_pairs.CHUNK", 500)  # several chunks
     weights = draw_weights(25, 20, seed=0)
-    for figure in ("eer", 0.02):
-        values = Roc(scores, same, person, figure)(weights)
-        for drawn, value in zip(weights, values, strict=True):
-            rows = np.repeat(np.arange(120), drawn[person].astype(int))
-            repeated = Roc(scores[rows], same[rows], np.zeros(len(rows), int), figure)
-            assert repeated(np.ones((1, 1)))[0] == pytest.approx(value)
+    folds = pairs[2]
+    right = judge_folds(scores, same, folds)
+    of = {figure: Roc(scores, same, people, figure) for figure in ("eer", 0.02)}
+    values = {"accuracy": Accuracy(right, folds, people)(weights)} | {key: roc(weights) for key, roc in of.items()}
+    for number, drawn in enumerate(weights):
+        times = [drawn[a] if a == b else drawn[a] * drawn[b] for a, b in people]
+        rows = np.repeat(np.arange(120), np.array(times, int))
+        nobody = np.zeros((len(rows), 2), int)
+        for figure in of:
+            repeated = Roc(scores[rows], same[rows], nobody, figure)
+            assert repeated(np.ones((1, 1)))[0] == pytest.approx(values[figure][number])
+        shares = [right[rows][folds[rows] == fold].mean() for fold in np.unique(folds[rows])]
+        assert values["accuracy"][number] == pytest.approx(np.mean(shares))
+
+
+def test_intervals_cover_what_either_person_of_a_pair_makes_of_it():
+    """40 people, of whom some resemble everybody: by the first alone the interval covers 77% instead of 95."""
+    generator = np.random.default_rng(0)
+    a, b = np.triu_indices(40, 1)
+    covered = []
+    for _ in range(60):
+        liked = generator.standard_normal(40)
+        chosen = generator.choice(len(a), 400, replace=False)
+        people = np.concatenate(
+            [np.stack([a[chosen], b[chosen]], axis=1), np.repeat(np.arange(40), 10)[:, None] + [0, 0]]
+        )
+        same = np.arange(800) >= 400
+        scores = np.where(same, 2.5, 0.6 * liked[people].sum(1)) + generator.standard_normal(800)
+        figures = Roc(scores, same, people, "eer")(draw_weights(40, 300, seed=1))
+        low, high = np.quantile(figures, (0.025, 0.975))
+        covered.append(low <= _true_eer() <= high)
+    assert np.mean(covered) > 0.85
+
+
+def _true_eer() -> float:
+    """Of scores with mean 2.5 and deviation 1, against mean 0 and deviation (1 + 2 x 0.36) ** 0.5."""
+    from scipy.stats import norm
+
+    at = 2.5 * 1.72**0.5 / (1 + 1.72**0.5)
+    assert norm.cdf(at, 2.5, 1) == pytest.approx(norm.sf(at, 0, 1.72**0.5))
+    return float(norm.cdf(at, 2.5, 1))
 
 
 def test_misses_bound_the_curve():
@@ -78,9 +116,14 @@ def test_misses_bound_the_curve():
     far, tar = roc_curve(scores, same, np.ones((1, 4)))
     assert far.tolist() == [[0, 0, 0.5]]
     assert tar.tolist() == [[0, 0.5, 0.5]]
-    assert Roc(scores, same, np.zeros(4, int), "eer")(np.ones((1, 1)))[0] == 0.5
+    assert Roc(scores, same, np.zeros((4, 2), int), "eer")(np.ones((1, 1)))[0] == 0.5
 
 
 def test_resamples_without_pairs_of_one_sort_are_nan():
-    roc = Roc(np.array([0.9, 0.1]), np.array([True, False]), np.array([0, 1]), 0.01)
-    assert np.isnan(roc(np.array([[2.0, 0.0], [0.0, 2.0]]))).all()
+    roc = Roc(np.array([0.9, 0.1]), np.array([True, False]), np.array([[0, 0], [1, 2]]), 0.01)
+    assert np.isnan(roc(np.array([[3.0, 0.0, 0.0], [0.0, 2.0, 1.0], [2.0, 1.0, 0.0]]))).all()
+
+
+def test_folds_count_alike_whatever_their_size_and_one_that_nobody_is_drawn_from_does_not():
+    accuracy = Accuracy(np.array([True, False, True]), np.array([0, 0, 1]), np.array([[0, 0], [0, 0], [1, 1]]))
+    assert accuracy(np.array([[1.0, 1.0], [2.0, 0.0]])) == pytest.approx([0.75, 0.5])

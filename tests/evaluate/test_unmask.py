@@ -125,7 +125,12 @@ def test_a_fusion_weighs_the_better_part_and_moves_with_its_files(fused, photos,
     parts = [load_recogniser(name).embed(photos[0])[0] for name in names]
     wanted = sum(w * part @ part.T for w, part in zip(fused.weights.values(), parts, strict=True))
     assert np.allclose(first @ first.T, wanted, atol=1e-5)
-    assert load_bundle(moved, "Fusion").config["thresholds"] == pytest.approx(dict(fused.thresholds))
+    config = load_bundle(moved, "Fusion").config
+    assert config["thresholds"] == pytest.approx(dict(fused.thresholds))
+    ranked = config["metrics"]["validation_rank1"]
+    assert ranked == {
+        name: list(fused.rank1[of]) for name, of in zip(("part 0", "part 1", "fused"), fused.rank1, strict=True)
+    }
     moved.rename(fused.folder)
 
 

@@ -209,6 +209,26 @@ def test_a_gallery_whose_making_was_cut_short_is_made_anew(tmp_path):
         assert store.enrol([enrolment("ann", 1)]) == [True]
 
 
+@pytest.mark.parametrize("lost", ["newest version", "all versions", "table", "all versions and the note"])
+def test_a_gallery_that_lacks_what_was_acknowledged_is_refused_and_left_as_it_is(tmp_path, lost):
+    gallery = tmp_path / "gallery"
+    with GalleryStore(gallery, SPACE) as store:
+        store.enrol([enrolment("ann", 1), enrolment("bob", 2)])
+        store.enrol([enrolment("cyd", 3)])
+    table = gallery / "faces.lance"
+    if lost == "newest version":
+        min((table / "_versions").glob("*.manifest")).unlink()  # the latest is listed first
+        (table / "_versions" / "latest_version_hint.json").unlink(missing_ok=True)
+    else:
+        shutil.rmtree(table if lost == "table" else table / "_versions")
+    if lost.endswith("note"):
+        (gallery / "durable").unlink()
+    before = {path: path.read_bytes() for path in gallery.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match=r"is damaged: it lacks .*; restore it from a backup"):
+        GalleryStore(gallery, SPACE)
+    assert {path: path.read_bytes() for path in gallery.rglob("*") if path.is_file()} == before
+
+
 def test_the_list_of_erasures_names_nobody():
     then = datetime(2026, 1, 1, tzinfo=UTC)
     erasures = Erasures().begun("ann", then)

@@ -66,6 +66,16 @@ def test_a_fusion_of_another_maskfacenet_than_todays_is_refused(tmp_path):
         check_named(other)
 
 
+def test_a_fusion_holds_for_the_segmenter_and_the_inpainter_that_it_was_calibrated_with(tmp_path, monkeypatch):
+    monkeypatch.setattr("raymask.models.parts.SHIPPED", shutil.copytree(SHIPPED, tmp_path / "shipped"))
+    check_named(SHIPPED / "fused")
+    file = tmp_path / "shipped" / "inpainter" / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"sha256": "0" * 64}))
+    with pytest.raises(ModelError, match="fused was calibrated for another mrii"):
+        check_named(SHIPPED / "fused")
+
+
 def test_the_aligner_counts_in_the_space_of_aligned_faces_alone(tmp_path):
     from raymask.models.config import MaskFaceNetConfig
     from raymask.models.embedder import MaskFaceNet

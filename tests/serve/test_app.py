@@ -167,6 +167,31 @@ def test_enrolling_with_masks_and_keeping_the_photo(ask, service, faces_of):
     assert (len(shown), set(shown[0]["looks"]), shown[0]["kept"]) == (1, set(done["looks"]), True)
 
 
+def test_masks_are_drawn_on_a_close_up_in_little_memory(ask, faces_of, monkeypatch):
+    from raymask.serve import enrolment
+
+    drawn_on, draw = [], enrolment.draw_mask
+    monkeypatch.setattr(enrolment, "draw_mask", lambda photo, *rest: drawn_on.append(photo.shape) or draw(photo, *rest))
+    image = Image.open(faces_of(0)[0]).convert("RGB")
+    small = io.BytesIO()
+    image.resize((8 * image.width, 8 * image.height)).save(small, "JPEG")
+    done = ask("POST", "/v1/identities/ann/photos?with_masks=true", **jpeg(small.getvalue())).json()
+    left, top, right, bottom = done["face"]["box"]
+    assert max(right - left, bottom - top) > 512
+    assert done["looks"]
+    assert all(max(shape) < 8 * max(image.size) for shape in drawn_on)
+
+
+def test_a_large_photo_in_a_form_goes_to_no_file(ask, faces_of, monkeypatch):
+    def to_disk(_):
+        raise AssertionError("the photo was written to a temporary file")
+
+    monkeypatch.setattr("tempfile.SpooledTemporaryFile.rollover", to_disk)
+    photo = faces_of(0)[0].read_bytes()
+    answer = ask("POST", "/v1/identify", files={"photo": photo + b"\0" * 3_000_000})  # behind a JPEG's end is nothing
+    assert answer.status_code == 200, answer.text
+
+
 def test_an_idempotency_key_stands_for_the_photo(ask, faces_of):
     first = ask(
         "POST", "/v1/identities/ann/photos", headers={"Idempotency-Key": "k1"}, **jpeg(faces_of(0)[0].read_bytes())
@@ -217,6 +242,7 @@ def test_mistakes_are_problems_that_say_what_to_do(ask, service, faces_of):
         ("multipart/form-data; boundary=x; charset=unicode_escape", "\\ud800"),
         ("multipart/form-data; boundary=x; charset=undefined", "a"),
         ("multipart/form-data; boundary=x; charset=nothing", "a"),
+        ("multipart/form-data; boundary=x; charset=punycode", "zz-" + "a" * 500_000),  # would take minutes
     ],
 )
 def test_text_in_a_photos_place_is_said(ask, path, kind, text):
@@ -227,11 +253,12 @@ def test_text_in_a_photos_place_is_said(ask, path, kind, text):
 
 def test_what_fails_is_audited_too(ask, service, monkeypatch, caplog):
     async def fails(identity):
-        raise UnsavedError("the disk is full")
+        raise UnsavedError("the disk of /srv/gallery is full")
 
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(service.gallery, "erase", fails)
-    assert "full" in problem_of(ask("DELETE", "/v1/identities/ann"), 507)
+    assert "/srv/gallery" not in problem_of(ask("DELETE", "/v1/identities/ann"), 507)
+    assert "the disk of /srv/gallery is full" in caplog.text
     (line,) = [json.loads(record.message) for record in caplog.records if record.name == "raymask.audit"]
     assert (line["event"], line["outcome"]) == ("erase", "UnsavedError")
 
@@ -303,3 +330,5 @@ def test_without_keys_only_this_machine_is_answered(service):
     assert "other sites" in problem_of(Client(app)("DELETE", "/v1/identities/ann", headers=other_site), 403)
     own = {"origin": "http://localhost"}
     assert Client(app)("GET", "/v1/identities", headers=own).status_code == 200
+    passed_on = {"x-forwarded-for": "192.0.2.7"}
+    assert "a proxy passes on" in problem_of(Client(app)("GET", "/v1/identities", headers=passed_on), 403)

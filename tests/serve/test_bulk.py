@@ -18,6 +18,8 @@ from raymask.serve.bulk import EnrolWorker, enrol
 from raymask.serve.bulk_config import EnrolConfig
 from raymask.serve.enrolment import ENROLLED_LOOKS
 
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
 
 @pytest.fixture
 def folder(demo_faces, tmp_path):

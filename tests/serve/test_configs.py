@@ -22,6 +22,7 @@ def test_serve_and_the_graph_know_all_of_it(name, tmp_path):
 
     document = yaml.safe_load((FOLDER / name).read_text())
     ServeDeploySchema.model_validate(document)
+    assert document["logging_config"]["enable_access_log"] is False, "paths name people"
     (application,) = document["applications"]
     here = {"gallery": str(tmp_path / "gallery"), "keys": None}
     args = {**application["args"], **here}

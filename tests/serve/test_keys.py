@@ -195,6 +195,22 @@ async def answered_late(app) -> int:
     return status
 
 
+def test_a_key_that_uploads_slowly_keeps_no_other_from_being_answered(service, keys, tmp_path):
+    service.set_policy(Policy(in_flight=2, body_seconds=0.5))
+    app = create_app(service, KeyFile(str(tmp_path / "keys.json")))
+
+    def asking(role: str) -> dict:
+        return asgi(headers=[(b"content-type", b"image/jpeg"), (b"authorization", f"Bearer {keys[role]}".encode())])
+
+    async def all_at_once():
+        stalled = [answered(app, asking("identify"), never) for _ in range(12)]
+        return await asyncio.gather(*stalled, answered(app, asking("enrol"), no_photo))
+
+    *stalled, other = asyncio.run(all_at_once())
+    assert sorted(one[0] for one in stalled) == [408] * 4 + [503] * 8
+    assert other[0] == 400, "it was looked at"
+
+
 def test_who_goes_in_the_middle_of_an_upload_is_no_fault(service, caplog):
     async def goes():
         return {"type": "http.disconnect"}
@@ -249,3 +265,7 @@ def test_a_key_that_is_taken_back_is_refused_from_then_on(service, keys, tmp_pat
     file.write_text(whole)
     change_keys(KeysConfig(file=str(file), name="the enrol", revoke=True))
     assert status() == 401
+    file.write_text(whole)
+    assert status() == 200
+    file.unlink()
+    assert status() == 401, "a file that is gone takes all back"

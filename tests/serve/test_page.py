@@ -54,19 +54,37 @@ def stages(plan) -> LocalStages:
 
 
 @pytest.fixture
-def address(plan, stages, tmp_path, keys) -> Iterator[str]:
+def prefix() -> str:
+    """Of the paths under which the service lies."""
+    return ""
+
+
+def under(prefix: str, app):
+    """An ASGI application as Serve passes requests on to it: with the prefix in the path, and named."""
+
+    async def asked(scope, receive, send):
+        if scope["type"] == "http" and prefix:
+            assert f"{scope['path']}/".startswith(f"{prefix}/"), f"{scope['path']} is another application's"
+            scope = {**scope, "root_path": prefix}
+        await app(scope, receive, send)
+
+    return asked
+
+
+@pytest.fixture
+def address(plan, stages, tmp_path, keys, prefix) -> Iterator[str]:
     """The service under uvicorn, deciding by the thresholds that its models were calibrated for."""
     gallery = LocalGallery(str(tmp_path / "gallery"), plan.space)
     service = Service(plan, stages, gallery, Policy())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(create_app(service, keys), port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(under(prefix, create_app(service, keys)), port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.05)
-    yield f"http://localhost:{port}"
+    yield f"http://localhost:{port}{prefix}"
     server.should_exit = True
     thread.join()
     gallery.close()
@@ -128,9 +146,9 @@ def test_someone_is_enrolled_identified_masked_erased_and_unknown(
     masked = tmp_path / "masked.png"
     masked.write_bytes(masked_png(1, 1))
     page.set_input_files("#file", masked)
-    wait_for_status(page, "1 face found, 1 masked. This is Ann O'Hara <b>.")
+    wait_for_status(page, "1 face found, 1 masked. Looks like Ann O'Hara <b>.")
     page.locator("#unmasked-figure").wait_for(state="visible")
-    assert page.locator(".decision").inner_text() == "This is Ann O'Hara <b>"
+    assert page.locator(".decision").inner_text() == "Looks like Ann O'Hara <b>"
     assert page.locator(".candidate").count() == 1
     assert page.evaluate("document.getElementById('unmasked').naturalWidth") > 100
     page.screenshot(path=screenshots / "page.png", full_page=True)
@@ -261,6 +279,28 @@ class TestWithKeys:
         page.set_input_files("#file", faces_of(1)[1])
         wait_for_status(page, "1 face found, none masked")
         assert page.evaluate("sessionStorage.getItem('key')") == "sesame", "Escape leaves the key as it is"
+
+
+class TestUnderAPrefix:
+    """Beside another application: nothing is asked of that one."""
+
+    @pytest.fixture
+    def prefix(self) -> str:
+        return "/following"
+
+    def test_page_and_documentation_ask_their_own_application(self, browser, address, faces_of):
+        page = opened(browser, address)
+        page.set_input_files("#file", faces_of(1)[0])
+        wait_for_status(page, "1 face found, none masked")
+        page.fill("#name", "Ann")
+        page.get_by_role("button", name="Enrol").click()
+        page.locator("#people li", has_text="Ann, 1 photo").wait_for()
+        page.get_by_role("link", name="API").click()
+        page.get_by_text("POST /v1/identify", exact=True).wait_for()
+        assert f"{address}/v1/identities/ann" in page.locator("#operations").inner_text()
+        page.get_by_role("link", name="The page").click()
+        page.locator("#people li", has_text="Ann, 1 photo").wait_for()
+        assert page.trouble == []
 
 
 def test_the_documentation_is_readable(browser, address, screenshots):

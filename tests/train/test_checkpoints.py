@@ -51,6 +51,20 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(damage, tmp_p
     assert f"{newest} is damaged" in capsys.readouterr().out
 
 
+def test_a_damaged_checkpoint_takes_no_place_of_those_that_are_kept(tmp_path):
+    kept = Checkpoints(Folder(tmp_path))
+    kept.save(state(0, 150))
+    kept.save(state(0, 157))
+    (tmp_path / "checkpoints/epoch-000-step-000157.pt").write_bytes(b"rubbish")
+    assert kept.newest()[1]["step"] == 150
+    kept.save(state(0, 152))
+    assert kept.names() == ["checkpoints/epoch-000-step-000150.pt", "checkpoints/epoch-000-step-000152.pt"]
+    (tmp_path / "checkpoints/epoch-000-step-000152.pt").write_bytes(b"rubbish")
+    assert kept.newest()[1]["step"] == 150
+    kept.save(state(0, 152))
+    assert kept.newest()[1]["step"] == 152, "written again it is whole"
+
+
 def test_nothing_but_tensors_numbers_and_strings_is_unpickled(tmp_path, capsys):
     kept = Checkpoints(Folder(tmp_path))
     (tmp_path / "checkpoints").mkdir()

@@ -84,10 +84,17 @@ def test_a_copy_of_the_teacher_learns_what_it_makes_of_masked_crops_as_they_were
     assert (found[0] - found[1]).norm() > 0.1
 
 
-def test_a_copy_learns_from_painted_morphs_too(config):
-    metrics = []
+def test_a_copy_learns_from_painted_morphs_too(config, store, monkeypatch):
+    shown, metrics, taught = set(), [], _School.taught
+
+    def noted(self, rows, *, masked):
+        shown.update((row, masked) for row in rows.tolist())
+        return taught(self, rows, masked=masked)
+
+    monkeypatch.setattr(_School, "taught", noted)
     copied = replace(config, epochs=1, remask=False, morphs=6, distil=DistilConfig(as_prepared=True))
     train(copied, Surroundings(report=metrics.append))
+    assert shown == {(row, masked) for row in range(len(store) + 6) for masked in (False, True)}
     assert 0 < metrics[0]["pull"] < 2
 
 
@@ -212,3 +219,5 @@ def test_teachers_that_do_not_fit_are_refused(config, tmp_path):
         replace(config, distil=DistilConfig(as_prepared=True))
     with pytest.raises(ConfigError, match="nothing is learned"):
         replace(config, teachers=())
+    with pytest.raises(ConfigError, match="as_prepared has no effect without teachers"):
+        replace(config, teachers=(), remask=False, loss=LossConfig(), distil=DistilConfig(as_prepared=True))

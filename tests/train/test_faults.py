@@ -26,6 +26,8 @@ from raymask.train.loop import train
 from raymask.train.ray_train import STARTED, train_on_ray
 from raymask.train.watch import TENSORBOARD, open_watch
 
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 2
 """Of an epoch."""

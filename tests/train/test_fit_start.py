@@ -114,3 +114,13 @@ def test_a_normalisation_that_knows_its_faces_stays_as_it_is():
     fit_statistics(network, batch(), CPU)
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, once[name], rtol=1e-3, atol=1e-4)
+
+
+def test_of_a_large_batch_some_of_each_chunk_go_through_at_once(monkeypatch):
+    monkeypatch.setattr("raymask.train.fit_start._STATISTICS", 12)
+    network, seen = known().eval(), []
+    network.backbone.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    before = network(faces()[0])
+    fit_statistics(network, batch(chunks=4), CPU)
+    assert seen[-1] == 12
+    torch.testing.assert_close(network(faces()[0]), before, rtol=1e-3, atol=1e-3)

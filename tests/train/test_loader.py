@@ -1,5 +1,6 @@
 """Batches as the loop gets them, of real prepared faces, with masks drawn afresh."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from raymask.data.sampler import PKSampler, SamplerConfig, Shot
 from raymask.errors import ConfigError
 from raymask.faces.masks import TRAIN_LOOKS
 from raymask.models.config import MaskFaceNetConfig
+from raymask.train import loader
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import World
 from raymask.train.loader import batches
@@ -86,3 +88,21 @@ def test_masks_that_cannot_be_drawn_are_refused_before_the_training(prepared):
     for options in ({"remask": True, "masks": ()}, {"masks": ("cloth",)}):
         with pytest.raises(ConfigError, match="at least one mask, for remask"):
             LoopConfig(data=str(prepared), **options)
+
+
+def test_who_leaves_an_epoch_waits_for_no_faces_that_nobody_will_see(config, store, monkeypatch):
+    made, fill = [], loader._fill
+
+    def slowly(*given):
+        time.sleep(0.02)
+        made.append(1)
+        fill(*given)
+
+    monkeypatch.setattr(loader, "_PIECE", 1)
+    monkeypatch.setattr(loader, "_fill", slowly)
+    sampler = PKSampler(store.identities, SamplerConfig(people=2), seed=0)
+    plain = replace(config, remask=False)
+    epoch = batches(plain, store, sampler, epoch=0, start=0, world=World(0, 1), device=torch.device("cpu"))
+    first = next(epoch)
+    epoch.close()
+    assert first.photos <= len(made) <= first.photos + 2

@@ -13,6 +13,8 @@ from raymask.train.ray_train import train_on_ray
 from raymask.train.segment_config import TrainSegmenterConfig
 from raymask.train.watch import TENSORBOARD, WatchConfig
 
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory):

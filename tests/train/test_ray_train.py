@@ -16,6 +16,8 @@ from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig
 from raymask.train.ray_train import _claim, train_on_ray
 from raymask.train.works import work_of
 
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
 
 @pytest.fixture(scope="module")
 def config(prepared, tmp_path_factory):

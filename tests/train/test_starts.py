@@ -82,6 +82,6 @@ def test_a_start_that_does_not_fit_is_refused(tmp_path):
         begin_with(MaskFaceNet(deeper), f"bundle:{bundle}")
     with pytest.raises(ConfigError, match=r"init facenet is for model\.backbone facenet, not resnet18"):
         begin_with(MaskFaceNet(SMALL), "facenet:vggface2")
-    for wrong in ("dlib:x", "bundle:", "facenet:", "arcface"):
+    for wrong in ("dlib:x", "dlib:", "bundle:", "facenet:", "arcface"):
         with pytest.raises(ConfigError, match=r"it takes dlib, facenet\[:WEIGHTS\] or bundle:DIR"):
             LoopConfig(data="x", init=wrong)

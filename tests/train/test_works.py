@@ -7,7 +7,8 @@ import pytest
 from raymask.data.storage import Folder
 from raymask.errors import ConfigError, DataError
 from raymask.models.bundle import bundle_config, save_bundle
-from raymask.models.config import InpainterConfig, SegmenterConfig
+from raymask.models.config import InpainterConfig, MaskFaceNetConfig, SegmenterConfig
+from raymask.models.embedder import MaskFaceNet
 from raymask.models.inpainter import Inpainter
 from raymask.models.segmenter import MaskSegmenter
 from raymask.models.teacher import teacher_digest
@@ -64,6 +65,24 @@ def test_a_start_may_be_moved_but_not_exchanged(where, tmp_path):
         with pytest.raises(DataError, match=r"other settings \(start_sha256 changed\)"):
             begin(replace(config, start=start), tmp_path)
     assert work_of(config).weights == {"start_sha256": bundle_config(first)["sha256"]}
+
+
+def test_an_embedder_is_told_by_the_weights_that_it_began_with(where, tmp_path, monkeypatch):
+    first, moved, other = (tmp_path / name for name in ("first", "moved", "other"))
+    small = MaskFaceNetConfig(backbone="resnet18", input_size=48, embedding_size=8)
+    network = MaskFaceNet(small)
+    for folder in (first, moved):
+        save_bundle(folder, network, preprocessing={})
+    save_bundle(other, MaskFaceNet(small), preprocessing={})
+    config = TrainConfig(**where, model=small, init=f"bundle:{first}")
+    begin(config, tmp_path)
+    begin(replace(config, init=f"bundle:{moved}"), tmp_path)
+    for init in (f"bundle:{other}", None):
+        with pytest.raises(DataError, match=r"other settings \(init_sha256 changed\)"):
+            begin(replace(config, init=init), tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    at_home = work_of(replace(config, init="bundle:~/first"))
+    assert at_home.weights == work_of(config).weights == {"init_sha256": bundle_config(first)["sha256"]}
 
 
 def test_a_run_of_before_digests_were_kept_goes_on(where, tmp_path):

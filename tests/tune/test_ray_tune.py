@@ -15,6 +15,8 @@ from raymask.tune.config import TuneConfig
 from raymask.tune.ray_tune import concurrent_trials, tune_on_ray
 from raymask.tune.trials import Trials
 
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
 
 @pytest.fixture(scope="module")
 def config(prepared, tmp_path_factory):

@@ -12,6 +12,8 @@ import pytest
 from raymask.data.storage import Folder
 from raymask.tune.trials import Trial, Trials
 
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
 JOB = Path(__file__).parent.parent.parent / "jobs" / "tune.py"
 EPOCHS = 12
 """Enough that some are left however many go by before a signal is heard."""

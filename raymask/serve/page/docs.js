@@ -1,5 +1,7 @@
 // The OpenAPI document, to be read: operations, what they take, what they answer, and a command to try each.
 
+const ROOT = new URL("..", import.meta.url); // of this application, which may lie under a prefix
+
 function element(tag, text, ...children) {
   const made = document.createElement(tag);
   if (text) made.textContent = text;
@@ -16,7 +18,7 @@ function command(method, path, operation) {
   const fields = operation.requestBody?.content["multipart/form-data"]?.schema.required ?? [];
   const photos = fields.map((field) => ` -F ${field}=@${field}.jpg`).join("");
   const verb = method === "GET" ? "" : ` -X ${method}`;
-  return `curl${verb}${photos} ${location.origin}${path.replace("{identity}", "ann")}`;
+  return `curl${verb}${photos} ${new URL(path.slice(1).replace("{identity}", "ann"), ROOT)}`;
 }
 
 // JSON with a list of numbers on one line.
@@ -43,7 +45,7 @@ function described(method, path, operation, document) {
   return block;
 }
 
-const answer = await (await fetch("/openapi.json")).json();
+const answer = await (await fetch(new URL("openapi.json", ROOT))).json();
 document.getElementById("about").textContent = `${answer.info.summary} ${answer.info.description} With keys set up, `
   + "send yours as “Authorization: Bearer KEY”. Every answer has an X-Request-ID, by which the log knows it.";
 const groups = new Map();

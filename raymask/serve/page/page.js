@@ -4,6 +4,8 @@ const MOST_BYTES = 4_000_000; // larger photos are scaled down here
 const MOST_SIDE = 1600; // pixels, then
 const PAGE = 50; // people shown at a time
 
+const ROOT = new URL("..", import.meta.url); // of this application, which may lie under a prefix
+
 const $ = (id) => document.getElementById(id);
 let photo = null; // {blob, bitmap, faces, maps}
 let refused = null; // a photo that was not looked at for want of a key
@@ -25,7 +27,7 @@ async function call(method, path, body) {
   if (key) headers.Authorization = `Bearer ${key}`;
   let answer;
   try {
-    answer = await fetch(path, { method, headers, body });
+    answer = await fetch(new URL(path, ROOT), { method, headers, body });
   } catch {
     throw new Problem("The service cannot be reached.");
   }
@@ -66,7 +68,7 @@ async function take(blob) {
     const bitmap = await decoded(blob);
     const sent = blob.size > MOST_BYTES ? await scaled(bitmap) : blob;
     const width = sent === blob ? bitmap.width : Math.round(bitmap.width * scaleOf(bitmap));
-    const answer = await (await call("POST", "/v1/identify", form(sent))).json();
+    const answer = await (await call("POST", "v1/identify", form(sent))).json();
     if (mine !== asked) return;
     photo = { blob: sent, bitmap, faces: answer.faces, maps: [], scale: bitmap.width / width };
     show();
@@ -110,8 +112,8 @@ async function showUnmasked(mine) {
   let maps, picture;
   try {
     const [segmented, unmasked] = await Promise.all([
-      call("POST", "/v1/segment", form(photo.blob)),
-      call("POST", "/v1/unmask?picture=jpeg", form(photo.blob)),
+      call("POST", "v1/segment", form(photo.blob)),
+      call("POST", "v1/unmask?picture=jpeg", form(photo.blob)),
     ]);
     const { faces } = await segmented.json();
     maps = await Promise.all(faces.filter((face) => face.masked).map(overlay));
@@ -184,7 +186,7 @@ function draw() {
 
 function verdict(face) {
   const best = face.candidates[0]?.identity;
-  return { match: `This is ${best}`, review: `Maybe ${best}: look yourself`, unknown: "Unknown" }[face.decision];
+  return { match: `Looks like ${best}`, review: `Maybe ${best}: look yourself`, unknown: "Unknown" }[face.decision];
 }
 
 function describe(face, place) {
@@ -192,7 +194,7 @@ function describe(face, place) {
   const line = element("p");
   line.append(`Face ${place + 1}: `, element("span", `decision ${face.decision}`, verdict(face)));
   const state = face.masked ? `masked (${Math.round(face.coverage * 100)}% of the face's square covered)` : "no mask";
-  row.append(line, element("p", "soft", `${state}; match from ${face.threshold.toFixed(3)}, review from ${face.review_threshold.toFixed(3)}`));
+  row.append(line, element("p", "soft", `${state}; match from similarity ${face.threshold.toFixed(3)}, review from ${face.review_threshold.toFixed(3)}`));
   const list = element("div", "candidates");
   for (const { identity, score } of face.candidates) {
     const candidate = element("div", "candidate");
@@ -209,8 +211,9 @@ function describe(face, place) {
 // People
 
 async function list(from = "") {
+  $("more").disabled = true; // asked for twice, people would be listed twice
   try {
-    const path = `/v1/identities?limit=${PAGE}${from ? `&after=${encodeURIComponent(from)}` : ""}`;
+    const path = `v1/identities?limit=${PAGE}${from ? `&after=${encodeURIComponent(from)}` : ""}`;
     const { people, next } = await (await call("GET", path)).json();
     const rows = people.map(({ identity, photos }) => {
       const row = element("li");
@@ -229,8 +232,14 @@ async function list(from = "") {
     $("nobody").hidden = $("people").childElementCount > 0;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
+    if (!from) {
+      $("people").replaceChildren(); // who may not see the list any more sees none of before
+      $("more").hidden = true;
+    }
     $("nobody").textContent = error.message;
     $("nobody").hidden = false;
+  } finally {
+    $("more").disabled = false;
   }
 }
 
@@ -240,7 +249,7 @@ async function enrol(event) {
   const options = `with_masks=${$("with-masks").checked}&keep=${$("keep").checked}`;
   say(`Enrolling ${name}…`);
   try {
-    const path = `/v1/identities/${encodeURIComponent(name)}/photos?${options}`;
+    const path = `v1/identities/${encodeURIComponent(name)}/photos?${options}`;
     const done = await (await call("POST", path, form(photo.blob))).json();
     const others = done.other_faces ? ` ${done.other_faces} other faces were passed over.` : "";
     say(done.new ? `${done.identity} is enrolled.${others}` : `${done.identity} was enrolled with this photo before.`);
@@ -268,7 +277,7 @@ async function erase() {
   const identity = $("erase-name").textContent;
   say(`Erasing ${identity}…`);
   try {
-    await call("DELETE", `/v1/identities/${encodeURIComponent(identity)}`);
+    await call("DELETE", `v1/identities/${encodeURIComponent(identity)}`);
     say(`${identity} is erased.`);
     $("people-title").focus(); // the button that was pressed goes
     await seen();
@@ -374,6 +383,9 @@ document.addEventListener("visibilitychange", () => document.hidden && stopCamer
 $("shoot").addEventListener("click", shoot);
 $("show-maps").addEventListener("change", draw);
 $("enrol").addEventListener("submit", enrol);
+$("with-masks").addEventListener("change", () => {
+  $("with-masks-warning").hidden = !$("with-masks").checked;
+});
 $("more").addEventListener("click", () => list(shownUntil));
 $("erase-dialog").addEventListener("close", erase);
 $("key-open").addEventListener("click", askForKey);
