@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`make test` runs two lanes: what needs Ray in one, a test at a time on one cluster; all else in the other, first
     what can do without the faces that the other lane prepares. A module's tests stay together."""
