@@ -13,22 +13,43 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from xdist.scheduler import LoadScopeScheduling
+
+NEED_RAY = {
+    f"tests/{name}.py"
+    for name in (
+        *("data/test_prepare", "data/test_prepare_s3", "jobs/test_submit", "test_demo"),
+        *("serve/test_bulk", "serve/test_graph", "serve/test_soak"),
+        *("train/test_faults", "train/test_ray_courses", "train/test_ray_train"),
+        *("tune/test_ray_tune", "tune/test_resume"),
+    )
+}
+"""Modules whose tests take turns on one cluster, or start their own."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+class Lanes(LoadScopeScheduling):
+    """`make test` runs two lanes: what needs Ray in one, a module after another; all other modules in the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return "ray" if module in NEED_RAY else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Lanes:
+    """Asked by pytest-xdist."""
+    return Lanes(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` runs two lanes: what needs Ray in one, a test at a time on one cluster; all else in the other, first
-    what can do without the faces that the other lane prepares. A module's tests stay together."""
+    """First what needs Ray, for that takes longest; last what needs the faces that are prepared there."""
 
     def needs(item: pytest.Item, fixture: str) -> bool:
         return fixture in getattr(item, "fixturenames", ())
 
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            lane = "ray" if needs(item, "ray_cluster") else item.nodeid.partition("::")[0]
-            item.add_marker(pytest.mark.xdist_group(lane))
+    with_ray = {item.nodeid.partition("::")[0] for item in items if needs(item, "ray_cluster")}
+    assert with_ray <= NEED_RAY, f"{with_ray - NEED_RAY} need Ray: say so in NEED_RAY"
     late = {item.path for item in items if needs(item, "prepared")}
-    items.sort(key=lambda item: (item.get_closest_marker("xdist_group").args != ("ray",), item.path in late))
+    items.sort(key=lambda item: (item.nodeid.partition("::")[0] not in NEED_RAY, item.path in late))
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,6 @@ import pytest
 from raymask.data.storage import Folder
 from raymask.train.checkpoints import Checkpoints
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 

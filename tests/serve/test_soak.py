@@ -27,8 +27,6 @@ from raymask.gallery.reader import GalleryReader
 from raymask.gallery.store import GalleryStore
 from raymask.serve.running import CONFIGURATION, ready
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 KILLS, REQUESTS = (20, 10_000) if os.environ.get("RAYMASK_SOAK") == "1" else (2, 300)
 GROWTH = 200 * 2**20
 """Bytes by which all processes of the service may grow."""
