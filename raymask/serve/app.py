@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from fastapi.responses import FileResponse, JSONResponse
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -229,9 +229,7 @@ def _people_routes(app: FastAPI, service: Service) -> None:
 
 def _other_routes(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
-    async def page(request: Request) -> Response:
-        if not request.url.path.endswith("/"):  # a prefix; addresses in the page begin where it lies
-            return RedirectResponse(f"{request.url.path}/")
+    async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html")
 
     @app.get("/docs", include_in_schema=False)
