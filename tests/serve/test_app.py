@@ -173,9 +173,9 @@ def test_masks_are_drawn_on_a_close_up_in_little_memory(ask, faces_of, monkeypat
     drawn_on, draw = [], enrolment.draw_mask
     monkeypatch.setattr(enrolment, "draw_mask", lambda photo, *rest: drawn_on.append(photo.shape) or draw(photo, *rest))
     image = Image.open(faces_of(0)[0]).convert("RGB")
-    small = io.BytesIO()
-    image.resize((8 * image.width, 8 * image.height)).save(small, "JPEG")
-    done = ask("POST", "/v1/identities/ann/photos?with_masks=true", **jpeg(small.getvalue())).json()
+    large = io.BytesIO()
+    image.resize((8 * image.width, 8 * image.height)).save(large, "JPEG")
+    done = ask("POST", "/v1/identities/ann/photos?with_masks=true", **jpeg(large.getvalue())).json()
     left, top, right, bottom = done["face"]["box"]
     assert max(right - left, bottom - top) > 512
     assert done["looks"]

@@ -86,12 +86,16 @@ def test_storage_that_fails_ends_the_run_and_drops_no_photo(folder, fused_bundle
     config = EnrolConfig(images=str(folder), gallery=str(tmp_path / "gallery"), fused=str(fused_bundle))
     worker = EnrolWorker(config, ray.put(set()))
 
+    tried = []
+
     def fails(_folder, name):
+        tried.append(name)
         raise DataError(f"{name} cannot be read (credentials expired); try again")
 
     monkeypatch.setattr(Folder, "read", fails)
     done = worker({"unit": json.dumps([["ann", "ann/1.jpg"]])})
     assert "credentials expired" in done["error"]
+    assert len(tried) == 3, "one hiccup in hours ends nothing"
     assert done["dropped"] == "[]"
 
 
