@@ -34,7 +34,7 @@ else
 endif
 
 test: setup lint  ## Run all tests, those that need Ray beside the others.
-	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder
 
 soak: setup  ## Kill the whole service 20 times, ask it 10,000 things nobody should: about 30 minutes.
 	RAYMASK_SOAK=1 $(BIN)/python -m pytest tests/serve/test_soak.py -s

@@ -1,4 +1,4 @@
-"""Shared fixtures: invented people, their prepared faces, and one Ray cluster for all tests that need one."""
+"""Shared fixtures: invented people, their prepared faces, and a Ray cluster for all tests of a lane that need one."""
 
 import os
 
@@ -15,24 +15,27 @@ import pytest
 from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
-NEED_RAY = {
-    f"tests/{name}.py"
-    for name in (
-        *("data/test_prepare", "data/test_prepare_s3", "jobs/test_submit", "test_demo"),
-        *("serve/test_bulk", "serve/test_graph", "serve/test_soak"),
+LANES = {
+    "service and jobs": (
+        *("serve/test_graph", "serve/test_soak", "serve/test_bulk"),
+        *("jobs/test_submit", "test_demo"),
+    ),
+    "data, training and search": (
+        *("data/test_prepare", "data/test_prepare_s3"),
         *("train/test_faults", "train/test_ray_courses", "train/test_ray_train"),
         *("tune/test_ray_tune", "tune/test_resume"),
-    )
+    ),
 }
-"""Modules whose tests take turns on one cluster, or start their own."""
+"""Modules whose tests take turns on one cluster, or start their own; a lane has one cluster, which it joins alone."""
+NEED_RAY = {f"tests/{module}.py": lane for lane, modules in LANES.items() for module in modules}
 
 
 class Lanes(LoadScopeScheduling):
-    """`make test` runs two lanes: what needs Ray in one, a module after another; all other modules in the other."""
+    """`make test` runs three lanes: two of what needs Ray, a module after another; all other modules in the third."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        return "ray" if module in NEED_RAY else module
+        return NEED_RAY.get(module, module)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Lanes:
@@ -47,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return fixture in getattr(item, "fixturenames", ())
 
     with_ray = {item.nodeid.partition("::")[0] for item in items if needs(item, "ray_cluster")}
-    assert with_ray <= NEED_RAY, f"{with_ray - NEED_RAY} need Ray: say so in NEED_RAY"
+    assert with_ray <= NEED_RAY.keys(), f"{with_ray - NEED_RAY.keys()} need Ray: name their lane in LANES"
     late = {item.path for item in items if needs(item, "prepared")}
     items.sort(key=lambda item: (item.nodeid.partition("::")[0] not in NEED_RAY, item.path in late))
 
@@ -77,7 +80,7 @@ def demo_faces(made_once) -> Path:
 
 @pytest.fixture(scope="session")
 def ray_cluster():
-    """One local cluster for the whole run, with more logical than real CPUs so that small groups of workers fit."""
+    """One local cluster for the whole lane, with more logical than real CPUs so that small groups of workers fit."""
     import ray
 
     ray.init(address="local", num_cpus=4, include_dashboard=False, object_store_memory=400 * 2**20, log_to_driver=False)

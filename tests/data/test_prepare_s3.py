@@ -117,7 +117,7 @@ def test_rows_in_a_bucket_are_those_of_a_local_folder_and_a_second_run_changes_n
         assert there.equals(pq.read_table(part, partitioning=None)), part
 
     written = {info.path: info.mtime for info in listing(files)}
-    assert "12 of 12 photos prepared" in run(["jobs/prepare.py"], environment)
+    assert "12 of 12 photos prepared" in run(["jobs/prepare.py"], environment | {"RAY_ADDRESS": "local"})
     assert {info.path: info.mtime for info in listing(files)} == written
 
 

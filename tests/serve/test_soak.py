@@ -48,11 +48,10 @@ class ServeRun:
 
     def start(self) -> None:
         """Returns when it is ready."""
-        environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [Path(sys.executable).with_name("serve"), "run", self._file],
-                env=environment,
+                env=os.environ | {"RAY_ADDRESS": "local"},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
