@@ -198,7 +198,7 @@ def training(config: DemoConfig, prepared: str) -> TrainConfig:
         seed=config.seed,
         model=MaskFaceNetConfig(backbone="resnet18", input_size=96, dropout=0.1),  # minutes on two CPU cores
         batch=SamplerConfig(),
-        loss=LossConfig(mining="all", margin=0.1),  # what a search on real faces favours (README)
+        loss=LossConfig(mining="all", margin=0.1),  # what a search on real faces favours (docs/measured.md)
         optimiser=OptimiserConfig(momentum=0.9, weight_decay=5e-4, drop_every=config.epochs // 2, warmup_steps=20),
     )
 
