@@ -1,6 +1,7 @@
 """Shared fixtures: invented people, their prepared faces, and a Ray cluster for all tests of a lane that need one."""
 
 import os
+import socket
 
 # Before anything imports ray; one test (tests/jobs) turns authentication on again, in a cluster of its own.
 os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -80,10 +81,22 @@ def demo_faces(made_once) -> Path:
 
 @pytest.fixture(scope="session")
 def ray_cluster():
-    """One local cluster for the whole lane, with more logical than real CPUs so that small groups of workers fit."""
+    """One local cluster for the whole lane, with more logical than real CPUs so that small groups of workers fit.
+
+    Its workers are told where it is: Ray's state API, which cleans up after a training that was killed, else looks for
+    any cluster on the machine, and fails where there are two.
+    """
     import ray
 
-    ray.init(address="local", num_cpus=4, include_dashboard=False, object_store_memory=400 * 2**20, log_to_driver=False)
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_GCS_SERVER_PORT", str(port))
+        environment.setenv("RAY_ADDRESS", f"{ray.util.get_node_ip_address()}:{port}")
+        ray.init(
+            address="local", num_cpus=4, include_dashboard=False, object_store_memory=400 * 2**20, log_to_driver=False
+        )
     yield
     ray.shutdown()
 
