@@ -1,0 +1,35 @@
+"""What a whitening is made of. No torch here, so that the command line can show it at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raymask.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhitenConfig:
+    """Which network is whitened, and by whose faces."""
+
+    bundle: str
+    """Folder of a MaskFaceNet with a linear head, as presets/best.yaml trains."""
+    data: str
+    """Folder (or URI) made by jobs/prepare.py, with the people that the network has learned from: their photos say
+    how masked and other photos of a person differ."""
+    out: str
+    """Folder of the bundle to make; a bundle that is there is replaced."""
+    shrinkage: float = 0.8
+    """How much of the covariance is taken to be alike in all directions, above 0 to 1; 1 leaves embeddings as they
+    are, less helps masked photos more until bare ones lose."""
+    photos: int | None = None
+    """Look at a seeded choice of so many photos; null: all."""
+    seed: int = 0
+    """0 or more. Decides that choice."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shrinkage <= 1:
+            raise ConfigError(f"shrinkage must be above 0 and at most 1, not {self.shrinkage}")
+        if self.photos is not None and self.photos < 2:
+            raise ConfigError(f"photos must be 2 or more, not {self.photos}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must be 0 or more, not {self.seed}")
