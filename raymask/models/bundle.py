@@ -167,9 +167,7 @@ def ship_bundle(
     bundle = load_bundle(path)
     if bundle.config["model"] == "Fusion" and any("parts/" in part for part in bundle.config["arguments"]["parts"]):
         raise ModelError(f"{path} is a fusion with its parts' files; copy its folder as it is")
-    folder = Path(target)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        bundle_config(folder)
+    check_replaceable(target)
     try:
         return save_bundle(
             target,
@@ -180,7 +178,14 @@ def ship_bundle(
             training=_without_folders(bundle.config["training"]),
         )
     except OSError as error:
-        raise ModelError(f"{folder} cannot be written ({error.strerror})") from None
+        raise ModelError(f"{target} cannot be written ({error.strerror})") from None
+
+
+def check_replaceable(target: str | os.PathLike[str]) -> None:
+    """Raise ModelError if something is there that is no bundle, which a bundle must not take the place of."""
+    folder = Path(target)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        bundle_config(folder)
 
 
 def _halved(model: nn.Module) -> nn.Module:

@@ -23,7 +23,7 @@ from raymask.data.crops import CropStore
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import Shot
 from raymask.errors import DataError, ModelError
-from raymask.models.bundle import load_bundle, save_bundle
+from raymask.models.bundle import check_replaceable, load_bundle, save_bundle
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
 from raymask.train.whiten_config import WhitenConfig
@@ -36,9 +36,11 @@ def whiten(config: WhitenConfig) -> Path:
     """Write the bundle of the network with its last layer whitened; returns its folder.
 
     Raises:
-        ModelError: the bundle is missing or damaged, or its head is not linear, or the new one cannot be written.
+        ModelError: the bundle is missing or damaged, or its head is not linear; or something else stands where the new
+            one shall be, or it cannot be written.
         DataError: the faces cannot be read, or show nobody twice.
     """
+    check_replaceable(config.out)
     bundle = load_bundle(config.bundle, "MaskFaceNet")
     known = bundle.model
     assert isinstance(known, MaskFaceNet)

@@ -103,6 +103,11 @@ def test_mistakes_are_said(bundle, prepared, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelError, match="cannot be written"):
         whiten(replace(config, bundle=str(bundle), out=str(tmp_path / "file" / "out")))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").write_bytes(b"mine")
+    with pytest.raises(ModelError, match="photos is no bundle"):
+        whiten(replace(config, bundle=str(bundle), out=str(tmp_path / "photos")))
+    assert (tmp_path / "photos" / "mine.jpg").read_bytes() == b"mine"
     for settings in ({"shrinkage": 0.0}, {"shrinkage": 1.1}, {"photos": 1}, {"seed": -1}):
         with pytest.raises(ConfigError, match=next(iter(settings))):
             replace(config, **settings)
