@@ -33,7 +33,8 @@ _AT_ONCE = 16
 
 
 def whiten(config: WhitenConfig) -> Path:
-    """Write the bundle of the network with its last layer whitened; returns its folder.
+    """Write the bundle of the network with its last layer whitened; returns its folder. What had parts has one then,
+    for a matrix over all of them cannot stand before they are scaled each by itself.
 
     Raises:
         ModelError: the bundle is missing or damaged, or its head is not linear; or something else stands where the new
@@ -49,7 +50,7 @@ def whiten(config: WhitenConfig) -> Path:
     network = MaskFaceNet(replace(known.config, parts=1)).eval()
     network.load_state_dict(known.state_dict())
     store = CropStore(config.data, "train")
-    rows = np.sort(np.random.default_rng(config.seed).permutation(len(store))[: config.photos])
+    rows = np.sort(np.random.default_rng(0).permutation(len(store))[: config.photos])
     moments = differences(*embed(network, store, rows), store.identities[rows])
     matrix = torch.from_numpy(whitening(moments, config.shrinkage)).to(network.last.weight)
     network.last.weight.data = matrix @ network.last.weight.data
@@ -58,8 +59,7 @@ def whiten(config: WhitenConfig) -> Path:
             config.out,
             network,
             preprocessing=bundle.config["preprocessing"],
-            training=bundle.config["training"]
-            | {"whitened": {"shrinkage": config.shrinkage, "photos": len(rows), "seed": config.seed}},
+            training=bundle.config["training"] | {"whitened": {"shrinkage": config.shrinkage, "photos": len(rows)}},
         )
     except OSError as error:
         raise ModelError(f"{config.out} cannot be written ({error.strerror})") from None
@@ -78,8 +78,7 @@ def embed(network: MaskFaceNet, store: CropStore, rows: np.ndarray) -> tuple[np.
                 crops = faces.pixels(shots, network.config.input_size, np.zeros(len(shots), np.int64))
                 made[masked].append(normalize(network(torch.from_numpy(crops)).double(), dim=1))
             progress.add(len(some))
-    bare, masked_too = (torch.cat(rows).numpy() for rows in made)
-    return bare, masked_too
+    return torch.cat(made[False]).numpy(), torch.cat(made[True]).numpy()
 
 
 def differences(bare: np.ndarray, masked: np.ndarray, identities: np.ndarray) -> np.ndarray:
@@ -99,7 +98,8 @@ def differences(bare: np.ndarray, masked: np.ndarray, identities: np.ndarray) ->
 
 
 def whitening(moments: np.ndarray, shrinkage: float) -> np.ndarray:
-    """((1 - s) C + s tr(C) / D I) ^ (-1/2), (D, D), symmetric, times what leaves its mean eigenvalue at 1."""
+    """((1 - s) C + s tr(C) / D I) ^ (-1/2), (D, D), symmetric, scaled to a mean eigenvalue of 1, so that weights stay
+    as large as they were."""
     values, vectors = np.linalg.eigh(moments)
     factors = ((1 - shrinkage) * values + shrinkage * values.mean()) ** -0.5
     return (vectors * (factors / factors.mean())) @ vectors.T

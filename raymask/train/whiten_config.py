@@ -22,14 +22,10 @@ class WhitenConfig:
     """How much of the covariance is taken to be alike in all directions, above 0 to 1; 1 leaves embeddings as they
     are, less helps masked photos more until bare ones lose."""
     photos: int | None = None
-    """Look at a seeded choice of so many photos; null: all."""
-    seed: int = 0
-    """0 or more. Decides that choice."""
+    """Look at a random choice of so many photos, the same each time; null: all."""
 
     def __post_init__(self) -> None:
         if not 0 < self.shrinkage <= 1:
             raise ConfigError(f"shrinkage must be above 0 and at most 1, not {self.shrinkage}")
         if self.photos is not None and self.photos < 2:
             raise ConfigError(f"photos must be 2 or more, not {self.photos}")
-        if self.seed < 0:
-            raise ConfigError(f"seed must be 0 or more, not {self.seed}")
