@@ -3,15 +3,15 @@
 Within-class covariance normalisation (Hatch, Kajarekar and Stolcke 2006), for masked photos that are asked about and
 bare ones that are enrolled: C is the second moment of what a mask changes in a photo's embedding, over all people, plus
 that of what bare photos of one person differ by, over those with several. Embeddings are multiplied by
-((1 - s) C + s tr(C) / D I) ^ (-1/2), s being the shrinkage, before they are scaled to length 1. The last layer of the
-network takes the matrix in, so that it stays as large and as fast as it was.
+((1 - s) C + s tr(C) / D I) ^ (-1/2), s being the shrinkage, before they are scaled to length 1; where an embedding has
+parts, each by a C of its own. The last layer of the network takes the matrices in, so that it stays as large and as
+fast as it was.
 
-Shapes: N photos, each bare and masked, D values an embedding.
+Shapes: N photos, each bare and masked, D values of a part of their embeddings.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +33,7 @@ _AT_ONCE = 16
 
 
 def whiten(config: WhitenConfig) -> Path:
-    """Write the bundle of the network with its last layer whitened; returns its folder. What had parts has one then,
-    for a matrix over all of them cannot stand before they are scaled each by itself.
+    """Write the bundle of the network with its last layer whitened; returns its folder.
 
     Raises:
         ModelError: the bundle is missing or damaged, or its head is not linear; or something else stands where the new
@@ -43,17 +42,16 @@ def whiten(config: WhitenConfig) -> Path:
     """
     check_replaceable(config.out)
     bundle = load_bundle(config.bundle, "MaskFaceNet")
-    known = bundle.model
-    assert isinstance(known, MaskFaceNet)
-    if known.config.head != "linear":
+    network = bundle.model
+    assert isinstance(network, MaskFaceNet)
+    if network.config.head != "linear":
         raise ModelError(f"{config.bundle} has the head of Table 1, which normalises at its end; whiten linear heads")
-    network = MaskFaceNet(replace(known.config, parts=1)).eval()
-    network.load_state_dict(known.state_dict())
     store = CropStore(config.data, "train")
     rows = np.sort(np.random.default_rng(0).permutation(len(store))[: config.photos])
-    moments = differences(*embed(network, store, rows), store.identities[rows])
-    matrix = torch.from_numpy(whitening(moments, config.shrinkage)).to(network.last.weight)
-    network.last.weight.data = matrix @ network.last.weight.data
+    bare, masked = (np.split(made, network.config.parts, axis=1) for made in embed(network, store, rows))
+    moments = [differences(*part, store.identities[rows]) for part in zip(bare, masked, strict=True)]
+    matrix = torch.block_diag(*(torch.from_numpy(whitening(part, config.shrinkage)) for part in moments))
+    network.last.weight.data = matrix.to(network.last.weight) @ network.last.weight.data
     try:
         return save_bundle(
             config.out,
@@ -67,7 +65,8 @@ def whiten(config: WhitenConfig) -> Path:
 
 @torch.no_grad()
 def embed(network: MaskFaceNet, store: CropStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings of photos, bare and in the masks that they were prepared with, (N, D) float64 each, of length 1."""
+    """Embeddings of photos, bare and in the masks that they were prepared with, (N, all parts' D together) float64
+    each, of length 1."""
     alignment = network.config.alignment
     faces = FreshFaces(store, Dressing(alignment=None if alignment == "box" else alignment))
     made: tuple[list[Tensor], list[Tensor]] = ([], [])
@@ -82,7 +81,7 @@ def embed(network: MaskFaceNet, store: CropStore, rows: np.ndarray) -> tuple[np.
 
 
 def differences(bare: np.ndarray, masked: np.ndarray, identities: np.ndarray) -> np.ndarray:
-    """C, (D, D), of embeddings (N, D) of photos of the people `identities`, (N,).
+    """C, (D, D), of one part, (N, D), of the embeddings of photos of the people `identities`, (N,).
 
     Raises DataError if nobody has two photos.
     """

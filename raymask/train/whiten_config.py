@@ -18,7 +18,7 @@ class WhitenConfig:
     how masked and other photos of a person differ."""
     out: str
     """Folder of the bundle to make; a bundle that is there is replaced."""
-    shrinkage: float = 0.8
+    shrinkage: float = 0.6
     """How much of the covariance is taken to be alike in all directions, above 0 to 1; 1 leaves embeddings as they
     are, less helps masked photos more until bare ones lose."""
     photos: int | None = None
