@@ -20,7 +20,7 @@ class WhitenConfig:
     """Folder of the bundle to make; a bundle that is there is replaced."""
     shrinkage: float = 0.6
     """How much of the covariance is taken to be alike in all directions, above 0 to 1; 1 leaves embeddings as they
-    are, less helps masked photos more until bare ones lose."""
+    are, less helps masked photos more and costs bare ones more."""
     photos: int | None = None
     """Look at a random choice of so many photos, the same each time; null: all."""
 
