@@ -1,7 +1,6 @@
 """Shared fixtures: invented people, their prepared faces, and a Ray cluster for all tests of a lane that need one."""
 
 import os
-import socket
 
 # Before anything imports ray; one test (tests/jobs) turns authentication on again, in a cluster of its own.
 os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from ports import free_port
 from xdist.scheduler import LoadScopeScheduling
 
 LANES = {
@@ -88,9 +88,7 @@ def ray_cluster():
     """
     import ray
 
-    with socket.socket() as free:
-        free.bind(("", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_GCS_SERVER_PORT", str(port))
         environment.setenv("RAY_ADDRESS", f"{ray.util.get_node_ip_address()}:{port}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from ports import free_port
 from pyarrow.fs import S3FileSystem
 
 from raymask.data.prepare import PrepareConfig, prepare
@@ -37,9 +38,7 @@ finally:  # a cluster that dies instead is what Ray on this machine would look f
 @pytest.fixture(scope="module")
 def bucket():
     """Environment of a server with an empty bucket `faces`, and its file system."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ,
         "AWS_ACCESS_KEY_ID": "test",

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from raymask.data.storage import Folder
 from raymask.train.checkpoints import Checkpoints
@@ -56,7 +56,7 @@ def start_head(*, authentication: str) -> Iterator[Head]:
     """`ray start --head` with ports, a folder and a home of its own."""
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as name:  # sockets: short
         folder = Path(name)
-        gcs, dashboard, agent, client = free_ports(4)
+        gcs, dashboard, agent, client = (free_port() for _ in range(4))
         environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"} | {
             "PATH": f"{BIN}:{os.environ['PATH']}",  # `python` in an entry point is the head's
             "HOME": name,  # of the token
@@ -64,6 +64,8 @@ def start_head(*, authentication: str) -> Iterator[Head]:
             "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}",
             "RAY_JOB_STOP_WAIT_TIME_S": "120",
             "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+            "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",
+            "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "300",
         }
         head = Head(environment=environment, folder=folder)
         if authentication == "token":
@@ -73,7 +75,7 @@ def start_head(*, authentication: str) -> Iterator[Head]:
             process = subprocess.Popen(
                 [
                     *(str(BIN / "ray"), "start", "--head", "--block", "--num-cpus", "2", "--temp-dir", name),
-                    *("--port", str(gcs), "--dashboard-port", str(dashboard)),
+                    *("--port", str(gcs), "--include-dashboard", "true", "--dashboard-port", str(dashboard)),
                     *("--dashboard-agent-listen-port", str(agent), "--ray-client-server-port", str(client)),
                     *("--min-worker-port", "0", "--max-worker-port", "0", "--object-store-memory", str(200 * 2**20)),
                 ],
@@ -87,6 +89,7 @@ def start_head(*, authentication: str) -> Iterator[Head]:
             wait_until(lambda: process.poll() is not None or "Ray runtime started" in said())
             assert process.poll() is None, said()
             yield head
+            assert process.poll() is None, said()
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -94,14 +97,6 @@ def start_head(*, authentication: str) -> Iterator[Head]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def wait_until(true, *, seconds: float = 600) -> None:

@@ -27,6 +27,7 @@ from raymask.serve.config import Policy, from_mapping
 from raymask.serve.plan import ModelsConfig, Plan
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from ports import free_port
 from small_disk import file_system
 
 APPLICATION = "raymask-tested"
@@ -66,9 +67,7 @@ def deploy(config: dict) -> None:
 def url(ray_cluster, config) -> Iterator[str]:
     from ray import serve
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     deploy(config)
     yield f"http://127.0.0.1:{port}"

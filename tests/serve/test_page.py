@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from ports import free_port
 
 from raymask.serve.app import create_app
 from raymask.serve.config import Policy
@@ -76,9 +76,7 @@ def address(plan, stages, tmp_path, keys, prefix) -> Iterator[str]:
     """The service under uvicorn, deciding by the thresholds that its models were calibrated for."""
     gallery = LocalGallery(str(tmp_path / "gallery"), plan.space)
     service = Service(plan, stages, gallery, Policy())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = uvicorn.Server(uvicorn.Config(under(prefix, create_app(service, keys)), port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -8,7 +8,6 @@ import io
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from ports import free_port
 
 from raymask.errors import UnavailableError
 from raymask.gallery.reader import GalleryReader
@@ -37,9 +37,7 @@ class ServeRun:
 
     def __init__(self, fused: Path, folder: Path) -> None:
         document = yaml.safe_load(CONFIGURATION.read_text())
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            document["http_options"]["port"] = free.getsockname()[1]
+        document["http_options"]["port"] = free_port()
         self.gallery = folder / "gallery"
         document["applications"][0]["args"] = {"models": {"fused": str(fused)}, "gallery": str(self.gallery)}
         self.url = f"http://127.0.0.1:{document['http_options']['port']}"

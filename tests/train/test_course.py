@@ -3,7 +3,6 @@
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from ports import free_port
 
 from raymask.data.crops import CropStore
 from raymask.data.storage import Folder
@@ -271,13 +271,7 @@ def test_a_start_of_another_kind_or_shape_is_refused(segment, tmp_path):
         SegmenterCourse(replace(segment, start=str(tmp_path / "nowhere")), CPU)
 
 
-def free_port() -> str:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return str(asked.getsockname()[1])
-
-
-def gradients(rank: int, size: int, port: str, kind: str, config, sent) -> None:
+def gradients(rank: int, size: int, port: int, kind: str, config, sent) -> None:
     """One worker's step; the first sends the gradients that all workers have in the end."""
     torch.set_num_threads(1)
     if size > 1:

@@ -1,6 +1,5 @@
 """Learning from teachers: their embeddings are those of the bare faces, and the network's come nearer to them."""
 
-import socket
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from ports import free_port
 from torch.nn.functional import normalize
 
 from raymask.data.crops import CropStore
@@ -131,9 +131,7 @@ def _asked_by_one_of_three(rank: int, port: int, data: str, folder: str) -> None
 
 
 def test_workers_share_the_asking_and_know_all_the_answers(store, prepared, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     mp.spawn(_asked_by_one_of_three, args=(port, str(prepared), str(tmp_path)), nprocs=3)
     alone = Targets.ask(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)(np.arange(32), _bare(32))
     for rank in range(3):

@@ -1,12 +1,12 @@
 """One batch over all workers, in real gloo processes: any number, uneven shards, the same loss and gradients."""
 
-import socket
 from functools import partial
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from ports import free_port
 
 from raymask.losses.quintuplet import quintuplet_loss
 from raymask.models.config import MaskFaceNetConfig
@@ -95,12 +95,6 @@ def in_chunks() -> dict[str, torch.Tensor]:
 def state(net: MaskFaceNet) -> dict[str, torch.Tensor]:
     gradients = {f"grad {name}": parameter.grad for name, parameter in net.named_parameters()}
     return gradients | {f"buffer {name}": buffer for name, buffer in net.named_buffers()}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What is computed of a start before the first step, alone and by several workers."""
 
-import socket
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from ports import free_port
 from torch.nn.functional import normalize
 
 from raymask.models.config import MaskFaceNetConfig
@@ -93,9 +93,7 @@ def _fit_as_one_of_three(rank: int, port: int, folder: str) -> None:
 
 
 def test_workers_come_to_the_same_start_together(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     mp.spawn(_fit_as_one_of_three, args=(port, str(tmp_path)), nprocs=3)
     alone, (first, *others) = fitted(), [torch.load(tmp_path / f"{rank}.pt") for rank in range(3)]
     for name, value in alone.state_dict().items():
