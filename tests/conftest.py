@@ -17,14 +17,14 @@ from ports import free_port
 from xdist.scheduler import LoadScopeScheduling
 
 LANES = {
-    "service and jobs": (
+    "service, jobs and search": (
         *("serve/test_graph", "serve/test_soak", "serve/test_bulk"),
         *("jobs/test_submit", "test_demo"),
+        *("tune/test_ray_tune", "tune/test_resume"),
     ),
-    "data, training and search": (
+    "data and training": (
         *("data/test_prepare", "data/test_prepare_s3"),
         *("train/test_faults", "train/test_ray_courses", "train/test_ray_train"),
-        *("tune/test_ray_tune", "tune/test_resume"),
     ),
 }
 """Modules whose tests take turns on one cluster, or start their own; a lane has one cluster, which it joins alone."""

@@ -35,7 +35,7 @@ STEPS = 2
 
 @pytest.fixture(scope="module")
 def config(prepared, tmp_path_factory) -> TrainConfig:
-    """12 epochs of two steps of two chunks each, a checkpoint and a point of each curve after every step, no dropout.
+    """18 epochs of two steps of two chunks each, a checkpoint and a point of each curve after every step, no dropout.
 
     The learning rate is so low that rounding, which the number of workers changes, does not grow into another curve:
     by 0.0008 of a loss at most; without momentum it differs by 0.006, untrained by 0.013.
@@ -46,7 +46,7 @@ def config(prepared, tmp_path_factory) -> TrainConfig:
         name="run",
         workers=2,
         checkpoint_every=1,
-        epochs=12,
+        epochs=18,
         chunk=12,
         validation_photos=0,
         model=MaskFaceNetConfig(backbone="resnet18", input_size=64, embedding_size=16, dropout=0),
