@@ -5,7 +5,6 @@ import os
 # Before anything imports ray; one test (tests/jobs) turns authentication on again, in a cluster of its own.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (its name); at 15 Ray's workers wait for the lane without Ray
 os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "120"
 os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"  # starts and ends of trainings are seen sooner than by 2
 
