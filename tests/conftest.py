@@ -116,9 +116,6 @@ def prepared(demo_faces, made_once, request) -> Path:
 @pytest.fixture(scope="session")
 def unmask_bundles(prepared, tmp_path_factory) -> tuple[Path, Path]:
     """A segmenter that finds most of a mask, and an inpainter that has only begun to learn, by dlib's network."""
-    import sys
-
-    sys.path.insert(0, str(Path(__file__).parent))
     from unmask_bundles import inpainter_bundle, segmenter_bundle
 
     folder = tmp_path_factory.mktemp("unmask")
@@ -170,9 +167,6 @@ def fused_bundle(tmp_path_factory) -> Path:
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 8 MiB."""
-    import sys
-
-    sys.path.insert(0, str(Path(__file__).parent))
     from small_disk import file_system
 
     with file_system(tmp_path / "small_disk", "8m") as mounted:

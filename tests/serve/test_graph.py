@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from ports import free_port
+from small_disk import file_system
 
 from raymask.data.storage import Folder
 from raymask.errors import ConfigError, ModelError, UnavailableError
@@ -25,10 +26,6 @@ from raymask.gallery.table import Space, write_space
 from raymask.serve import running
 from raymask.serve.config import Policy, from_mapping
 from raymask.serve.plan import ModelsConfig, Plan
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from ports import free_port
-from small_disk import file_system
 
 APPLICATION = "raymask-tested"
 HANGS = 300
