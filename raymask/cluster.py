@@ -28,12 +28,22 @@ def connect() -> None:
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")  # its lines are in its files
     os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")  # it tells its plans; ours tells how far it is
     try:
-        ray.init(logging_level=logging.WARNING)
+        ray.init(logging_level=logging.WARNING, runtime_env={"worker_process_setup_hook": f"{__name__}.tell_address"})
     except (ConnectionError, ValueError) as error:
         address = os.environ.get("RAY_ADDRESS")
         raise DataError(
             f"no Ray cluster answers at {address} ({error}); start one with `ray start --head` or unset RAY_ADDRESS"
         ) from None
+
+
+def tell_address() -> None:
+    """In each worker, which else looks for any cluster on the machine when Ray Train asks whether a training lives.
+
+    Where there are two, it finds none, or the wrong one, which does not know the training: its workers are stopped.
+    """
+    import ray
+
+    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
 
 
 def worker_places(*, cpus: int, gpu: bool) -> int:

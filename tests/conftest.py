@@ -23,7 +23,7 @@ LANES = {
         *("tune/test_ray_tune", "tune/test_resume"),
     ),
     "data and training": (
-        *("data/test_prepare", "data/test_prepare_s3"),
+        *("data/test_prepare", "data/test_prepare_s3", "test_cluster"),
         *("train/test_faults", "train/test_ray_courses", "train/test_ray_train"),
     ),
 }
@@ -83,15 +83,13 @@ def demo_faces(made_once) -> Path:
 def ray_cluster():
     """One local cluster for the whole lane, with more logical than real CPUs so that small groups of workers fit.
 
-    Its workers are told where it is: Ray's state API, which cleans up after a training that was killed, else looks for
-    any cluster on the machine, and fails where there are two.
+    Its workers are told that nobody knows its state: a cluster without a dashboard else names port 8265, and Ray Train
+    asks whoever listens there whether a training lives. Another lane's dashboard knows of none, and stops its workers.
     """
     import ray
 
-    port = free_port()
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("RAY_GCS_SERVER_PORT", str(port))
-        environment.setenv("RAY_ADDRESS", f"{ray.util.get_node_ip_address()}:{port}")
+        environment.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{free_port()}")
         ray.init(
             address="local", num_cpus=4, include_dashboard=False, object_store_memory=400 * 2**20, log_to_driver=False
         )

@@ -1,5 +1,8 @@
 """What a cluster has room for, and what is said where it has not."""
 
+import subprocess
+import sys
+
 import pytest
 
 from raymask.cluster import GROWS, check_places, worker_places
@@ -45,3 +48,27 @@ def test_a_cluster_that_grows_is_waited_for(machines, monkeypatch, capsys):
     monkeypatch.setenv(GROWS, "1")
     check_places(4, cpus=14, gpu=True)
     assert "room for 0 of 4 workers now and waits for machines" in capsys.readouterr().out
+
+
+ASK_FOR_ITSELF = """
+import ray
+from raymask.cluster import connect
+
+connect()
+
+@ray.remote
+class Actor:
+    def state(self):
+        from ray.util.state import get_actor
+        return get_actor(ray.get_runtime_context().get_actor_id()).state
+
+print(ray.get(Actor.remote().state.remote()))
+"""
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_workers_ask_their_own_cluster_where_another_one_runs():
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK_FOR_ITSELF], capture_output=True, text=True, timeout=400, check=False
+    )
+    assert asked.stdout == "ALIVE\n", asked.stderr[-3000:]
