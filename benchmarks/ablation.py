@@ -45,7 +45,7 @@ from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import save_bundle
 from raymask.models.embedder import MaskFaceNet
-from raymask.models.teacher import teacher_digest
+from raymask.models.parts import Spec, weights_digest
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.config import DistilConfig, LoopConfig, LossConfig, SoftmaxConfig, TrainConfig
@@ -265,7 +265,7 @@ def _settings(config: AblationConfig) -> dict[str, Any]:
         "plan_sha256": _digest(Folder(str(config.data)).read(PLAN)),
         "photos_sha256": _digest(names.encode()),
         "people_sha256": _digest(Path(PEOPLE).read_bytes()),
-        "teacher_sha256": teacher_digest(config.teacher),
+        "teacher_sha256": weights_digest(config.teacher),
     }
 
 
@@ -286,7 +286,7 @@ def _changed(now: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
 def _recipe(config: AblationConfig, name: str) -> Any:
     """A row's settings as JSON has them, without what `settings` says and seeds."""
     recipe = asdict(RECIPES[name](_base(config, 0)))
-    kinds = [teacher.partition(":")[0] for teacher in recipe["teachers"]]
+    kinds = [Spec.of(teacher).kind for teacher in recipe["teachers"]]
     left = {key: value for key, value in recipe.items() if key not in ("data", "seed", "epochs")}
     return json.loads(json.dumps(left | {"teachers": kinds}))
 

@@ -8,7 +8,7 @@ import torch
 
 from raymask.data.storage import Folder
 from raymask.models.bundle import save_bundle
-from raymask.models.teacher import teacher_digest
+from raymask.models.parts import weights_digest
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.inpaint import train_inpainter
@@ -40,5 +40,5 @@ def inpainter_bundle(data: str, folder: Path, *, steps: int, teacher: str) -> Pa
         folder / "inpainter",
         work.model(Checkpoints(run).newest()[1]),
         preprocessing={},
-        training={"teachers_sha256": [teacher_digest(teacher)]},
+        training={"teachers_sha256": [weights_digest(teacher)]},
     )

@@ -1,10 +1,10 @@
-"""Recognisers that run on dlib and torch: dlib's and FaceNet's published networks, and bundles of our own."""
+"""Recognisers that run on torch: SFace's, dlib's and FaceNet's published networks, and bundles of our own."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
 from raymask.faces.crop import Square
 from raymask.faces.landmarks import dlib_square
+
+if TYPE_CHECKING:
+    from raymask.models.embedder import MaskFaceNet
 
 BATCH = 32
 """Faces that go through a network at a time."""
@@ -58,31 +61,41 @@ class DlibRecogniser(TorchRecogniser):
         return dlib.get_face_chip(np.ascontiguousarray(photo), shape, size=150, padding=0.25)
 
 
-class BundleRecogniser(TorchRecogniser):
-    """A network that raymask trained, on crops made as for its training."""
+class NetworkRecogniser(TorchRecogniser):
+    """A MaskFaceNet, on crops or aligned faces as its configuration says."""
 
-    def __init__(self, folder: str) -> None:
-        """`folder`: a local folder or a URI. Raises ModelError if the bundle is missing or damaged."""
+    def __init__(self, network: MaskFaceNet) -> None:
+        """Raises ModelError if the aligner, which aligned faces need, is damaged."""
         import torch
 
-        from raymask.models import load_bundle
         from raymask.models.aligner import shipped_point_finder
 
-        with tempfile.TemporaryDirectory() as copy:
-            self.network = load_bundle(fetched(folder, Path(copy)), "MaskFaceNet").model
-        self.network.to(memory_format=torch.channels_last)  # a third faster on CPUs
-        self.size = self.network.config.embedding_size
-        self._side, self._alignment = self.network.config.input_size, self.network.config.alignment
-        self._find_points = None if self._alignment == "box" else shipped_point_finder()
+        self.network = network.to(memory_format=torch.channels_last)  # a third faster on CPUs
+        self.size = network.config.embedding_size
+        self._side, alignment = network.config.input_size, network.config.alignment
+        self._alignment = None if alignment == "box" else alignment
+        self._find_points = None if alignment == "box" else shipped_point_finder()
 
     def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
         """The face as the network takes it, (S, S, 3) uint8."""
         from raymask.faces.alignment import align
         from raymask.faces.crop import resize_crop
 
-        if self._find_points is None:
+        if self._find_points is None or self._alignment is None:
             return resize_crop(Square.around(face.box).cut(photo), self._side)
         return align(photo, self._find_points(photo, face.points), self._alignment, self._side)
+
+
+class BundleRecogniser(NetworkRecogniser):
+    """A network that raymask trained."""
+
+    def __init__(self, folder: str) -> None:
+        """`folder`: a local folder or a URI. Raises ModelError if the bundle is missing or damaged."""
+        from raymask.models import load_bundle
+
+        with tempfile.TemporaryDirectory() as copy:
+            network = load_bundle(fetched(folder, Path(copy)), "MaskFaceNet").model
+        super().__init__(cast("MaskFaceNet", network))
 
 
 class FacenetRecogniser(TorchRecogniser):

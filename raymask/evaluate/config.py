@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from raymask.data.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TEST_LOOKS, parse_look
-from raymask.models.parts import MriiParts, resolved
+from raymask.models.parts import MriiParts, Spec
 
 ProtocolName = Literal["batch", "gallery", "pairs", "unmask"]
 MOST_PAIRS = 100_000
@@ -129,11 +129,13 @@ class EvaluateConfig:
 
 def _check_judged(spec: str) -> None:
     """Raise ConfigError if protocol unmask cannot judge the pictures of this recogniser."""
-    if not resolved(spec).startswith("mrii:"):
+    if Spec.of(spec).kind != "mrii":
         raise ConfigError(f"protocol unmask takes mrii:SEGMENTER,INPAINTER,EMBEDDER only, not {spec!r}")
     judge = MriiParts.of(spec).embedder
-    if judge.partition(":")[0] not in ("dlib", "onnx", "bundle") or "://" in judge:
-        raise ConfigError(f"{spec}: protocol unmask is judged by dlib, a local onnx:FILE or bundle:DIR, not {judge}")
+    if Spec.of(judge).kind not in ("sface", "dlib", "onnx", "bundle") or "://" in judge:
+        raise ConfigError(
+            f"{spec}: protocol unmask is judged by sface, dlib, a local onnx:FILE or bundle:DIR, not {judge}"
+        )
 
 
 def people_split(people: str) -> tuple[str, Split]:

@@ -15,7 +15,7 @@ from raymask.errors import DataError, ModelError
 from raymask.evaluate.fetch import fetched
 from raymask.models.bundle import bundle_config, put_in_place, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.models.parts import SHIPPED_NAMES, MriiParts, resolved
+from raymask.models.parts import SHIPPED_NAMES, MriiParts, Spec
 
 
 def check_target(target: Path) -> None:
@@ -78,32 +78,31 @@ def collect(spec: str, folder: Path, name: str) -> str:
     """
     if spec in SHIPPED_NAMES:
         return spec
-    kind, _, rest = spec.partition(":")
-    if kind == "mrii":
+    named = Spec.of(spec)
+    if named.kind == "mrii":
         parts = MriiParts.of(spec)
         segmenter = collect(f"bundle:{parts.segmenter}", folder, f"{name}/segmenter").removeprefix("bundle:")
         inpainter = collect(f"bundle:{parts.inpainter}", folder, f"{name}/inpainter").removeprefix("bundle:")
         return str(MriiParts(segmenter, inpainter, collect(parts.embedder, folder, f"{name}/embedder")))
-    if kind == "bundle":
+    if named.kind == "bundle":
         with tempfile.TemporaryDirectory() as copy:
-            shutil.copytree(fetched(rest, Path(copy)), folder / name, dirs_exist_ok=True)
-        return f"bundle:{name}"
-    if kind in ("onnx", "facenet") and Path(rest).is_file():
+            shutil.copytree(fetched(named.rest, Path(copy)), folder / name, dirs_exist_ok=True)
+        return str(named.at(name))
+    if named.file is not None and Path(named.file).is_file():
         (folder / name).mkdir(parents=True)
-        shutil.copy(rest, folder / name)
-        return f"{kind}:{name}/{Path(rest).name}"
+        shutil.copy(named.file, folder / name)
+        return str(named.at(f"{name}/{Path(named.file).name}"))
     return spec
 
 
 def moved(spec: str, folder: Path) -> str:
     """A part's spec with its files where `collect` has put them in the folder, or where raymask has its own."""
-    spec = resolved(spec)
-    kind, _, rest = spec.partition(":")
-    if kind == "mrii":
+    named = Spec.of(spec)
+    if named.kind == "mrii":
         parts = MriiParts.of(spec)
         segmenter, inpainter = folder / parts.segmenter, folder / parts.inpainter
         return str(MriiParts(str(segmenter), str(inpainter), moved(parts.embedder, folder)))
-    return f"{kind}:{folder / rest}" if rest.startswith("parts/") else spec
+    return str(named.at(folder / named.rest) if named.rest.startswith("parts/") else named)
 
 
 def thresholds_of(fusion: str | os.PathLike[str], bundle: str | os.PathLike[str]) -> dict[str, float]:
@@ -116,7 +115,7 @@ def thresholds_of(fusion: str | os.PathLike[str], bundle: str | os.PathLike[str]
     found = config["metrics"].get("thresholds_of_parts", [])
     wanted = _as_used(bundle)
     for part, thresholds in zip(config["arguments"]["parts"], found, strict=False):
-        kind, _, place = moved(part, folder).partition(":")
+        kind, place = Spec.of(moved(part, folder))
         if kind == "bundle" and _as_used(place) == wanted:
             return dict(thresholds)
     raise ModelError(

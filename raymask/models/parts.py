@@ -1,12 +1,18 @@
-"""How networks are named that others are made of or learn from. No torch here, so that names are checked at once."""
+"""How networks are named: the only place that takes such names apart.
+
+No torch here, so that names are checked at once.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import SHIPPED, bundle_config
+from raymask.models.facenet import PUBLISHED, facenet_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,10 +20,114 @@ if TYPE_CHECKING:
 SHIPPED_NAMES = ("maskfacenet", "mrii", "fused")
 """Recognisers that come with raymask."""
 
-MOVABLE = ("dlib", "facenet", "onnx", "bundle")
-"""Kinds of recognisers that a bundle can hold."""
+Use = Literal["recogniser", "teacher", "init", "embedder", "part", "judge"]
+"""What a network is named for: to recognise photos, to be learned from, to begin a training with, to embed faces that
+the service has found, to be a part of a bundle, to judge painted faces."""
 
-TEACHERS = ("dlib", "onnx:FILE", "bundle:DIR")
+_MRII = "mrii:SEGMENTER,INPAINTER,EMBEDDER"
+FORMS: dict[Use, tuple[str, ...]] = {
+    "recogniser": (
+        *SHIPPED_NAMES,
+        "sface[:FILE]",
+        "dlib",
+        "facenet[:WEIGHTS]",
+        "onnx:FILE",
+        "bundle:DIR",
+        _MRII,
+        "fused:DIR",
+        "python:MODULE:ATTRIBUTE",
+    ),
+    "teacher": ("sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
+    "init": ("sface[:FILE]", "dlib", "facenet[:WEIGHTS]", "bundle:DIR"),
+    "embedder": ("maskfacenet", "sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
+    "part": ("maskfacenet", "mrii", "sface[:FILE]", "dlib", "facenet[:WEIGHTS]", "onnx:FILE", "bundle:DIR", _MRII),
+    "judge": ("maskfacenet", "sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
+}
+"""The names that fit each use. In square brackets stands what may be left out."""
+
+
+class Spec(NamedTuple):
+    """A network's name, taken apart."""
+
+    kind: str
+    """Such as bundle."""
+    rest: str
+    """What follows the colon; empty if nothing does."""
+
+    @classmethod
+    def of(cls, name: str) -> Spec:
+        """Any name; one that comes with raymask stands for its bundles."""
+        kind, _, rest = resolved(name).partition(":")
+        return cls(kind, rest)
+
+    @classmethod
+    def checked(cls, name: str, use: Use) -> Spec:
+        """A name that fits a use.
+
+        Raises:
+            ConfigError: it does not; says which names do.
+        """
+        kind, colon, rest = name.partition(":")
+        fits = any(_fits(form, kind, rest) for form in FORMS[use])
+        if not fits or (colon and not rest):
+            raise ConfigError(f"{use} {name!r} is unknown; it takes one of {', '.join(FORMS[use])}")
+        return cls.of(name)
+
+    @property
+    def file(self) -> str | None:
+        """The one file or folder that it names; None if it names none, or several."""
+        if self.kind == "facenet" and self.rest in PUBLISHED:
+            return None
+        return self.rest if self.rest and self.kind in ("sface", "facenet", "onnx", "bundle", "fused") else None
+
+    def at(self, file: str | Path) -> Spec:
+        """The same with its file elsewhere."""
+        return self._replace(rest=str(file))
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.rest}" if self.rest else self.kind
+
+
+def _fits(form: str, kind: str, rest: str) -> bool:
+    """Whether a name is of a form such as dlib, sface[:FILE] or bundle:DIR."""
+    needs, may_have = form.partition("[")[0], form.partition("]")[0].replace("[", "")
+    if kind != needs.partition(":")[0]:
+        return False
+    return bool(rest) if ":" in needs else not rest or ":" in may_have
+
+
+def weights_digest(name: str) -> str:
+    """SHA-256 of the weights of one network.
+
+    Args:
+        name: sface, dlib, facenet, onnx or bundle, as `FORMS` has them.
+
+    Raises:
+        ConfigError: a name of another form.
+        ModelError: a file is missing or damaged.
+    """
+    kind, rest = Spec.of(name)
+    if kind == "bundle":
+        return str(bundle_config(rest)["sha256"])
+    if kind == "facenet":
+        return facenet_digest(rest or "vggface2")
+    if kind == "sface":
+        from raymask.faces.zoo_models import zoo_model
+
+        return _file_digest(zoo_model("sface", rest))
+    if kind == "dlib":
+        from raymask.faces.dlib_models import DLIB_FILE, dlib_model
+
+        return _file_digest(dlib_model(DLIB_FILE))
+    if kind != "onnx":
+        raise ConfigError(f"{name!r} names no single file of weights; name sface, dlib, facenet, onnx: or bundle:")
+    if not Path(rest).is_file():
+        raise ModelError(f"onnx:{rest}: there is no such file")
+    return _file_digest(Path(rest))
+
+
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class MriiParts(NamedTuple):
@@ -28,13 +138,13 @@ class MriiParts(NamedTuple):
     embedder: str
 
     @classmethod
-    def of(cls, spec: str) -> MriiParts:
-        """Raises ConfigError if `spec` is of another form."""
-        kind, _, rest = resolved(spec).partition(":")
+    def of(cls, name: str) -> MriiParts:
+        """Raises ConfigError if `name` is of another form."""
+        kind, rest = Spec.of(name)
         parts = rest.split(",", 2)
         if kind != "mrii" or len(parts) < 3 or not all(parts):
             raise ConfigError(
-                f"recogniser {spec!r}: it takes mrii:SEGMENTER,INPAINTER,EMBEDDER, two bundles and a recogniser"
+                f"recogniser {name!r}: it takes mrii:SEGMENTER,INPAINTER,EMBEDDER, two bundles and a recogniser"
             )
         return cls(parts[0], parts[1], resolved(parts[2]))
 
@@ -66,28 +176,17 @@ _EMBEDDER = f"bundle:{SHIPPED / 'paintedfacenet'}"
 """Of `mrii`: it knows painted faces."""
 
 
-def resolved(spec: str) -> str:
+def resolved(name: str) -> str:
     """A recogniser that comes with raymask by the places of its bundles; any other as it is."""
-    if spec == "maskfacenet":
+    if name == "maskfacenet":
         return f"bundle:{SHIPPED / 'maskfacenet'}"
-    if spec == "mrii":
+    if name == "mrii":
         return str(MriiParts(str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), _EMBEDDER))
-    return f"fused:{SHIPPED / 'fused'}" if spec == "fused" else spec
+    return f"fused:{SHIPPED / 'fused'}" if name == "fused" else name
 
 
-def check_movable(spec: str) -> None:
+def check_movable(name: str) -> None:
     """Raise ConfigError for a recogniser that cannot be part of a bundle, such as one that is code."""
-    if spec in ("maskfacenet", "mrii"):
-        return
-    embedder = MriiParts.of(spec).embedder if spec.startswith("mrii:") else spec
-    if embedder.partition(":")[0] not in MOVABLE:
-        raise ConfigError(
-            f"{spec} cannot be part of a bundle; name maskfacenet, dlib, facenet, onnx:, bundle: or mrii:"
-        )
-
-
-def check_teacher(spec: str) -> None:
-    """Raise ConfigError for what cannot teach an inpainter."""
-    kind, _, rest = spec.partition(":")
-    if spec != "dlib" and not (kind in ("onnx", "bundle") and rest):
-        raise ConfigError(f"teacher {spec!r} is unknown; it takes one of {', '.join(TEACHERS)}")
+    Spec.checked(name, "part")
+    if name.startswith("mrii:"):
+        Spec.checked(MriiParts.of(name).embedder, "part")

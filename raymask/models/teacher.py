@@ -8,7 +8,6 @@ Shapes: B faces, S pixels a side, T pixels a side of what the teacher sees.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -29,9 +28,11 @@ from raymask.faces.alignment import (
     places,
     similarity,
 )
-from raymask.models.dlib_network import DLIB_FILE, DlibNetwork
-from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
-from raymask.models.parts import check_teacher
+from raymask.models.bundle import load_bundle
+from raymask.models.dlib_network import DlibNetwork
+from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD, MaskFaceNet
+from raymask.models.parts import Spec
+from raymask.models.sface import load_sface
 
 _SMALLEST_MAP = 7
 """Pixels of a map that still says where something is."""
@@ -136,38 +137,20 @@ def _warped(picture: Tensor, matrices: np.ndarray, size: int) -> Tensor:
     return grid_sample(picture, (2 * source + 1) / picture.shape[-1] - 1, align_corners=False)
 
 
-def teacher_digest(spec: str) -> str:
-    """SHA-256 of the weights that `spec` names, by which a judge is known not to be the teacher.
-
-    Raises:
-        ConfigError, ModelError: as `load_teacher`.
-    """
-    check_teacher(spec)
-    kind, _, rest = spec.partition(":")
-    if kind == "dlib":
-        from raymask.faces.dlib_models import dlib_model
-
-        return hashlib.sha256(dlib_model(DLIB_FILE).read_bytes()).hexdigest()
-    if kind == "onnx":
-        if not Path(rest).is_file():
-            raise ModelError(f"onnx:{rest}: there is no such file")
-        return hashlib.sha256(Path(rest).read_bytes()).hexdigest()
-    from raymask.models.bundle import bundle_config
-
-    return str(bundle_config(rest)["sha256"])
-
-
 def load_teacher(spec: str) -> Teacher:
-    """The teacher that `spec` names; see `raymask.models.parts.TEACHERS`.
+    """The teacher that `spec` names; see `raymask.models.parts.FORMS`.
 
     Raises:
         ConfigError: `spec` is of no known form, or names a file that needs a package which is not installed.
         ModelError: a file is missing, damaged, or of something else.
     """
-    check_teacher(spec)
-    kind, _, rest = spec.partition(":")
-    makers: Mapping[str, Callable[[str], Teacher]] = {"dlib": _dlib, "onnx": _onnx, "bundle": _bundle}
+    kind, rest = Spec.checked(spec, "teacher")
+    makers: Mapping[str, Callable[[str], Teacher]] = {"sface": _sface, "dlib": _dlib, "onnx": _onnx, "bundle": _bundle}
     return makers[kind](rest)
+
+
+def _sface(file: str) -> Teacher:
+    return _network(load_sface(file))
 
 
 def _dlib(_: str) -> Teacher:
@@ -200,12 +183,13 @@ def _onnx(file: str) -> Teacher:
 
 
 def _bundle(folder: str) -> Teacher:
-    from raymask.models.bundle import load_bundle
-    from raymask.models.embedder import MaskFaceNet
-
     network = load_bundle(folder).model
     if not isinstance(network, MaskFaceNet):
         raise ModelError(f"{folder} is a {type(network).__name__}; a teacher is a MaskFaceNet")
+    return _network(network)
+
+
+def _network(network: MaskFaceNet) -> Teacher:
     once = MaskFaceNet(replace(network.config, mirrored=False, tilted=0.0))  # who asks decides what it is shown
     once.load_state_dict(network.state_dict())
     alignment, side = network.config.alignment, network.config.input_size

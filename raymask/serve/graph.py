@@ -12,6 +12,7 @@ from ray.serve import Application
 
 from raymask.data.storage import Folder, absolute
 from raymask.gallery.table import check_space
+from raymask.models.parts import SHIPPED_NAMES, Spec
 from raymask.serve.api_replica import ApiReplica
 from raymask.serve.config import MOST_IN_FLIGHT, ServiceConfig, Stage, StageConfig, from_mapping
 from raymask.serve.gallery_replicas import GallerySearchReplica, GalleryWriterReplica
@@ -92,7 +93,9 @@ def _absolute(config: ServiceConfig) -> ServiceConfig:
 
 
 def _absolute_model(spec: str | None) -> str | None:
-    if spec is None or spec in ("dlib", "maskfacenet"):
+    if spec is None or spec in SHIPPED_NAMES or spec in ("sface", "dlib"):
         return spec
-    kind, colon, path = spec.partition(":")
-    return f"{kind}:{absolute(path)}" if colon and kind in ("onnx", "bundle") else absolute(spec)
+    named = Spec.of(spec)
+    if named.kind in ("sface", "onnx", "bundle") and named.file is not None:
+        return str(named.at(absolute(named.file)))
+    return absolute(spec)  # a bundle's folder

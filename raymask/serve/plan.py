@@ -14,7 +14,7 @@ from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.space import check_named, embedding_digest, embedding_size
 from raymask.gallery.table import Space
 from raymask.models.bundle import SHIPPED, bundle_config
-from raymask.models.parts import MriiParts
+from raymask.models.parts import MriiParts, Spec
 
 STRICT = {"extra": "forbid"}
 """For `__pydantic_config__`: a field that is not known is refused by name."""
@@ -33,7 +33,8 @@ class ModelsConfig:
     inpainter: str | None = None
     """Bundle of another inpainter; null: the fusion's."""
     masked_embedder: str | None = None
-    """Another network for faces as they come, as dlib, onnx:FILE or bundle:DIR; null: the fusion's. The thresholds do
+    """Another network for faces as they come, as sface, dlib, onnx:FILE or bundle:DIR; null: the
+    fusion's. The thresholds do
     not hold for it, and have to be given."""
     bare_embedder: str | None = None
     """Another network for faces without their masks, likewise."""
@@ -43,7 +44,7 @@ class Network(NamedTuple):
     """A network, and which weights it had when the service was told of it."""
 
     spec: str
-    """dlib, onnx:FILE, bundle:DIR or fused:DIR."""
+    """sface, dlib, onnx:FILE, bundle:DIR or fused:DIR."""
     digest: str
     """SHA-256, as `embedding_digest`."""
 
@@ -55,7 +56,7 @@ class Network(NamedTuple):
     @property
     def folder(self) -> str:
         """Of its bundle."""
-        return self.spec.partition(":")[2]
+        return Spec.of(self.spec).rest
 
     def check(self) -> None:
         """Raises ModelError if its file holds other weights by now; to be asked once they are loaded."""
@@ -96,7 +97,7 @@ class Plan:
         fusion = _fusion(folder)
         check_named(folder)
         specs = [moved(part, folder) for part in fusion["arguments"]["parts"]]
-        mrii = {place: MriiParts.of(spec) for place, spec in enumerate(specs) if spec.startswith("mrii:")}
+        mrii = {place: MriiParts.of(spec) for place, spec in enumerate(specs) if Spec.of(spec).kind == "mrii"}
         segmenter = config.segmenter or _only({parts.segmenter for parts in mrii.values()}, "segmenter")
         inpainter = config.inpainter or _only({parts.inpainter for parts in mrii.values()}, "inpainter")
         bundle_config(segmenter, "MaskSegmenter")

@@ -11,7 +11,7 @@ from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import parse_look
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.parts import check_teacher
+from raymask.models.parts import Spec
 
 Distance = Literal["squared_euclidean", "cosine"]
 Schedule = Literal["hybrid", "all", "semihard", "hardest"]
@@ -24,14 +24,6 @@ _RISE = 0.2
 
 LEAST_CHUNK = 8
 """Photos whose statistics are worth normalising by."""
-
-
-def check_start(spec: str) -> None:
-    """Raise ConfigError for what no training can begin with."""
-    kind, _, rest = spec.partition(":")
-    fits = {"dlib": spec == "dlib", "bundle": bool(rest), "facenet": not spec.endswith(":")}
-    if not fits.get(kind):
-        raise ConfigError(f"init {spec!r} is unknown; it takes dlib, facenet[:WEIGHTS] or bundle:DIR")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,11 +196,11 @@ class LoopConfig:
     """Alter each face at each visit as cameras, editors and detectors do: its size, place, light, colour and sharpness;
     fresh masks take colours and prints that no look has, and hands and things come before bare faces."""
     init: str | None = None
-    """Weights to begin with: dlib or facenet[:WEIGHTS] (for a backbone of that name; WEIGHTS is vggface2, casia-webface
-    or a file) or bundle:DIR; null: random ones."""
+    """Weights to begin with: sface[:FILE], dlib or facenet[:WEIGHTS] (for a backbone of that name; WEIGHTS is vggface2,
+    casia-webface or a file) or bundle:DIR; null: random ones."""
     teachers: tuple[str, ...] = ()
-    """Networks for bare faces to learn from, as dlib, onnx:FILE or bundle:DIR: each has a part of the embedding; empty:
-    off."""
+    """Networks for bare faces to learn from, as sface[:FILE], dlib, onnx:FILE or bundle:DIR: each has a part of the
+    embedding; empty: off."""
     chunk: int | None = None
     """Photos that go through the network at once, and that it normalises together; a batch of any size trains in the
     memory of one chunk and is the same on any number of workers. null: each worker's share of the batch at once,
@@ -234,9 +226,9 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         if self.init is not None:
-            check_start(self.init)
+            Spec.checked(self.init, "init")
         for teacher in self.teachers:
-            check_teacher(teacher)
+            Spec.checked(teacher, "teacher")
         if self.teachers and len(self.teachers) != self.model.parts:
             raise ConfigError(
                 f"model.parts must be the number of teachers ({len(self.teachers)}), not {self.model.parts}"

@@ -33,8 +33,9 @@ from raymask.losses.perceptual import perceptual_loss, style_loss
 from raymask.models.bundle import bundle_config
 from raymask.models.edgeconnect import Discriminator
 from raymask.models.inpainter import Inpainter
+from raymask.models.parts import weights_digest
 from raymask.models.perceptual import Vgg19, load_perceptual
-from raymask.models.teacher import load_teacher, teacher_digest
+from raymask.models.teacher import load_teacher
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.course import Course, Stage, run_course, settings_of, started
@@ -292,7 +293,7 @@ class InpainterCourse(Course):
 def teachers_of(config: InpaintConfig) -> list[str]:
     """SHA-256 of the teacher's weights, and of those that taught the weights it starts with."""
     earlier = bundle_config(absolute(config.start), "Inpainter")["training"] if config.start is not None else {}
-    return list(dict.fromkeys([teacher_digest(config.teacher), *earlier.get("teachers_sha256", [])]))
+    return list(dict.fromkeys([weights_digest(config.teacher), *earlier.get("teachers_sha256", [])]))
 
 
 def _inputs(batch: DrawnBatch) -> Inputs:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from raymask.errors import ConfigError, check_choice
 from raymask.models.config import InpainterConfig
-from raymask.models.parts import check_teacher
+from raymask.models.parts import Spec
 from raymask.train.config import RunConfig
 from raymask.train.course_config import CourseConfig
 
@@ -95,7 +95,7 @@ class InpaintConfig(CourseConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("perceptual", self.perceptual, get_args(Perceptual))
-        check_teacher(self.teacher)
+        Spec.checked(self.teacher, "teacher")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from raymask.data.sampler import PKSampler
 from raymask.errors import ConfigError, DataError
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.embedder import MaskFaceNet
+from raymask.models.parts import Spec
 from raymask.progress import Progress
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
@@ -237,7 +238,7 @@ class _Loop:
         config, steps = self.config, min(FIRST_BATCHES, self.sampler.steps)
         with torch.compiler.set_stance("force_eager"):  # what looks into layers must not be compiled into them
             fit_statistics(self.network, next(self._batches(steps=1)), self.device)
-            if config.teachers and config.model.head == "linear" and not str(config.init).startswith("bundle:"):
+            if config.teachers and config.model.head == "linear" and Spec.of(str(config.init)).kind != "bundle":
                 photos = sum(len(self.sampler.batch(0, step)) for step in range(steps))
                 first = self._batches(steps=steps)
                 fit_last(self.network, first, photos=photos, device=self.device, precision=self.precision)

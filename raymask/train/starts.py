@@ -8,6 +8,8 @@ from torch import nn
 from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import load_bundle
 from raymask.models.embedder import MaskFaceNet
+from raymask.models.parts import Spec
+from raymask.models.sface import give_sface
 
 
 def begin_with(network: MaskFaceNet, start: str | None) -> MaskFaceNet:
@@ -16,20 +18,24 @@ def begin_with(network: MaskFaceNet, start: str | None) -> MaskFaceNet:
 
     Args:
         network: changed in place.
-        start: as `check_start` takes it; None: it stays as it is.
+        start: a name for the use `init` of `raymask.models.parts`; None: it stays as it is.
 
     Raises:
         ConfigError: the network has another backbone.
         ModelError: they cannot be had.
     """
-    kind, _, rest = (start or "").partition(":")
-    if kind in ("dlib", "facenet") and network.config.backbone != kind:
+    if start is None:
+        return network
+    kind, rest = Spec.checked(start, "init")
+    if kind in ("sface", "dlib", "facenet") and network.config.backbone != kind:
         raise ConfigError(f"init {kind} is for model.backbone {kind}, not {network.config.backbone}")
-    if kind == "dlib":
+    if kind == "sface":
+        give_sface(network, rest)
+    elif kind == "dlib":
         _from_dlib(network)
     elif kind == "facenet":
         _from_facenet(network, rest or "vggface2")
-    elif kind == "bundle":
+    else:
         _from_bundle(network, rest)
     return network
 

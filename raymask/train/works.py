@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from raymask.data.storage import absolute
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.models.bundle import bundle_config
-from raymask.models.facenet import PUBLISHED
+from raymask.models.parts import Spec, weights_digest
 from raymask.train.align_config import TrainAlignerConfig, align_config
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
@@ -78,7 +78,7 @@ def _embedder(config: TrainConfig) -> Work:
         return bool(state["epoch"] == config.epochs)
 
     init, teachers = config.init and _placed(config.init), tuple(map(_placed, config.teachers))
-    taught = {"teachers_sha256": _digests(teachers)} if teachers else {}
+    taught = {"teachers_sha256": [weights_digest(teacher) for teacher in teachers]} if teachers else {}
     return Work(
         settings=asdict(config.loop()) | {"data": absolute(config.data), "init": init, "teachers": teachers},
         loop=_train_embedder,
@@ -86,35 +86,19 @@ def _embedder(config: TrainConfig) -> Work:
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
         sentence=_epoch_sentence,
-        weights=taught | {"init_sha256": None if init is None else _start_digest(init)},
+        weights=taught | {"init_sha256": None if init is None else weights_digest(init)},
         free=(*config.free, "init"),
     )
 
 
-def _digests(teachers: Sequence[str]) -> list[str]:
-    """By which weights a network was taught."""
-    from raymask.models.teacher import teacher_digest
-
-    return [teacher_digest(name) for name in teachers]
-
-
-def _start_digest(init: str) -> str:
-    """Of the weights that a training begins with, wherever their file lies."""
-    from raymask.models.facenet import facenet_digest
-    from raymask.models.teacher import teacher_digest
-
-    kind, _, weights = init.partition(":")
-    return facenet_digest(weights or "vggface2") if kind == "facenet" else teacher_digest(init)
-
-
-def _placed(spec: str) -> str:
+def _placed(name: str) -> str:
     """A network's name with its path as workers in other folders need it. Raises ModelError if nothing is there."""
-    kind, colon, file = spec.partition(":")
-    if not colon or (kind == "facenet" and file in PUBLISHED):
-        return spec
-    if not Path(absolute(file)).exists():
-        raise ModelError(f"{spec}: there is no such file, or it is not on this machine")
-    return f"{kind}:{absolute(file)}"
+    named = Spec.of(name)
+    if named.file is None:
+        return name
+    if not Path(absolute(named.file)).exists():
+        raise ModelError(f"{name}: there is no such file, or it is not on this machine")
+    return str(named.at(absolute(named.file)))
 
 
 def _train_embedder(settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device) -> bool:

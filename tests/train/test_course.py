@@ -21,8 +21,8 @@ from raymask.errors import DataError, ModelError, TrainingError
 from raymask.models.bundle import bundle_config, save_bundle
 from raymask.models.config import InpainterConfig, SegmenterConfig
 from raymask.models.inpainter import Inpainter
+from raymask.models.parts import weights_digest
 from raymask.models.segmenter import MaskSegmenter
-from raymask.models.teacher import teacher_digest
 from raymask.train.align import AlignerCourse, distances, train_aligner
 from raymask.train.align_config import AlignConfig
 from raymask.train.around import Surroundings
@@ -241,7 +241,7 @@ def test_an_inpainter_remembers_all_who_taught_it(inpaint, tmp_path):
         tmp_path / "b", Inpainter(inpaint.model), preprocessing={}, training={"teachers_sha256": ["x"]}
     )
     course = InpainterCourse(replace(inpaint, start=str(taught)), CPU)
-    assert course.settings["teacher"] == [teacher_digest("dlib"), "x"]
+    assert course.settings["teacher"] == [weights_digest("dlib"), "x"]
 
 
 def test_a_teacher_that_cannot_be_had_is_named(inpaint):

@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from raymask.errors import ConfigError, DataError, ModelError
 from raymask.models import load_bundle
-from raymask.models.teacher import teacher_digest
+from raymask.models.parts import weights_digest
 from raymask.train.inpaint_config import TrainInpainterConfig
 from raymask.train.ray_train import train_on_ray
 from raymask.train.segment_config import TrainSegmenterConfig
@@ -61,7 +61,7 @@ def test_an_inpainter_goes_through_all_stages_without_pictures(prepared, storage
     address, metrics = train_on_ray(config.smoked())
     assert metrics["stage"] == 4
     bundle = load_bundle(address, "Inpainter")
-    assert bundle.config["training"]["teachers_sha256"] == [teacher_digest("dlib")]
+    assert bundle.config["training"]["teachers_sha256"] == [weights_digest("dlib")]
     events = EventAccumulator(f"{storage}/inpainter/{TENSORBOARD}").Reload()
     assert {"edges/feature_matching", "image/identity", "drawn/style", "joint/l1"} <= set(events.Tags()["scalars"])
     assert events.Tags()["images"] == []

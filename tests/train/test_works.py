@@ -10,8 +10,8 @@ from raymask.models.bundle import bundle_config, save_bundle
 from raymask.models.config import InpainterConfig, MaskFaceNetConfig, SegmenterConfig
 from raymask.models.embedder import MaskFaceNet
 from raymask.models.inpainter import Inpainter
+from raymask.models.parts import weights_digest
 from raymask.models.segmenter import MaskSegmenter
-from raymask.models.teacher import teacher_digest
 from raymask.train.claim import claim
 from raymask.train.config import OptimiserConfig, TrainConfig
 from raymask.train.inpaint_config import TrainInpainterConfig
@@ -98,4 +98,4 @@ def test_an_inpainter_learned_from_its_starts_teachers_too(where, tmp_path):
     training = {"teachers_sha256": ["of another"]}
     start = save_bundle(tmp_path / "start", Inpainter(InpainterConfig()), preprocessing={}, training=training)
     work = work_of(TrainInpainterConfig(**where, start=str(start)))
-    assert work.weights["teachers_sha256"] == [teacher_digest("dlib"), "of another"]
+    assert work.weights["teachers_sha256"] == [weights_digest("dlib"), "of another"]
