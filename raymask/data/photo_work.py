@@ -12,6 +12,7 @@ from raymask.data.photos import Photo
 from raymask.errors import NoFaceError
 from raymask.faces.crop import Square
 from raymask.faces.detection import FaceDetector
+from raymask.faces.detector_names import DEFAULT_DETECTOR
 from raymask.faces.face import Face, subject
 from raymask.faces.images import decode_photo, encode_jpeg, encode_png
 from raymask.faces.landmarks import Landmarks
@@ -37,6 +38,7 @@ class PhotoWorker:
         masks: Sequence[str],
         seed: int,
         everybody: bool = False,
+        detector: str = DEFAULT_DETECTOR,
         landmarks: Landmarks = "dlib68",
         repaint: Repaint | None = None,
     ) -> None:
@@ -45,10 +47,11 @@ class PhotoWorker:
         Args:
             masks: looks, one of which each photo's subject wears, with `everybody` all others in it too.
             seed: decides who wears which.
-            landmarks: what finds them.
+            detector: what finds faces.
+            landmarks: what finds the 68 landmarks.
             repaint: takes the subject's mask off again; None: it stays.
         """
-        self._detector = FaceDetector(landmarks=landmarks)
+        self._detector = FaceDetector(detector, landmarks=landmarks)
         self._masks, self._seed, self._everybody, self._repaint = masks, seed, everybody, repaint
 
     def __call__(self, photo: Photo, split: str, data: bytes) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from raymask.data.schema import dropped_schema, parquet_file, prepared_schema
 from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, given_splits, read_splits
 from raymask.data.storage import Folder, UnreadableError, absolute
 from raymask.errors import ConfigError, DataError, ImageError, NoFaceError, check_choice
+from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.landmarks import Landmarks
 from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.progress import Progress
@@ -66,6 +67,8 @@ class PrepareConfig:
     faces: Faces = "subject"
     """Whose faces in a photo wear masks: that of its subject, which is cropped, or all. With all, small faces are
     looked for in every photo, and the subject's box may differ by a few pixels."""
+    detector: str = DEFAULT_DETECTOR
+    """What finds faces: yunet[:FILE] or mtcnn, as the paper has it."""
     landmarks: Landmarks = "dlib68"
     """What finds the 68 landmarks: dlib's model, whose data excludes commercial use, or mean-head, which is free."""
     seed: int = 0
@@ -79,6 +82,7 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         check_choice("faces", self.faces, get_args(Faces))
+        check_detector(self.detector)
         check_choice("landmarks", self.landmarks, get_args(Landmarks))
         for name in ("min_photos", "limit_identities", "workers", "photos_per_file", "preview"):
             value = getattr(self, name)
@@ -234,6 +238,7 @@ def _photo_worker(config: PrepareConfig, repainter: Repainter | None) -> PhotoWo
         masks=config.masks,
         seed=config.seed,
         everybody=config.faces == "all",
+        detector=config.detector,
         landmarks=config.landmarks,
         repaint=None if repainter is None else repainter.load(),
     )

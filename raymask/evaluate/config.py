@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from raymask.data.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
+from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.masks.looks import TEST_LOOKS, parse_look
 from raymask.models.parts import MriiParts, Spec
 
@@ -45,6 +46,8 @@ class EvaluateConfig:
     drawing: Drawing = "fitted"
     """How: fitted to head and light, as jobs/prepare.py does; or flat, a picture over six points, as MaskTheFace
     does."""
+    detector: str = DEFAULT_DETECTOR
+    """What finds faces: yunet[:FILE] or mtcnn, as the paper has it."""
     seed: int = 0
     """0 or more. Decides masks, batches, enrolled photos and resamples."""
     limit_people: int | None = None
@@ -77,6 +80,7 @@ class EvaluateConfig:
                 raise ConfigError(f"{name} must be {least} or more, not {value}")
         if self.seed < 0:
             raise ConfigError(f"seed must be 0 or more, not {self.seed}")
+        check_detector(self.detector)
         if not self.masks:
             raise ConfigError("masks must name at least one mask")
         for look in self.masks:

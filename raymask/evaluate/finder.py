@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
 from raymask.evaluate.memory import PhotoMemory
 from raymask.faces import Face, detect, subject
+from raymask.faces.detector_names import DEFAULT_DETECTOR
 
 _PHOTOS = 512
 """Whose faces are remembered."""
@@ -14,12 +13,29 @@ FaceFinder = PhotoMemory[Face | None]
 """The subject of a photo, or None."""
 
 
-def face_finder() -> FaceFinder:
-    """A finder that remembers nothing yet. It raises ImageError for what is no photo."""
-    return PhotoMemory(lambda photo: subject(detect(photo), photo.shape), photos=_PHOTOS)
+def face_finder(detector: str = DEFAULT_DETECTOR) -> FaceFinder:
+    """A finder that remembers nothing yet. It raises ImageError for what is no photo.
+
+    Args:
+        detector: its name, as `raymask.faces.detector_names` has it.
+    """
+    return PhotoMemory(lambda photo: subject(detect(photo, detector), photo.shape), photos=_PHOTOS)
 
 
-@functools.cache
+_shared: dict[str, FaceFinder] = {}
+"""The one finder, by the name of its detector."""
+
+
 def shared_finder() -> FaceFinder:
     """The process's one finder, which all recognisers use."""
-    return face_finder()
+    if not _shared:
+        share_finder(DEFAULT_DETECTOR)
+    (finder,) = _shared.values()
+    return finder
+
+
+def share_finder(detector: str) -> None:
+    """Let all recognisers of the process find faces with this detector from now on."""
+    if detector not in _shared:
+        _shared.clear()
+        _shared[detector] = face_finder(detector)

@@ -23,6 +23,7 @@ from raymask.data.photos import list_photos
 from raymask.data.storage import Folder
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
+from raymask.evaluate.finder import share_finder
 from raymask.evaluate.fuse_config import FuseConfig
 from raymask.evaluate.fused_bundle import check_target, write_fused
 from raymask.evaluate.people import choose_photos
@@ -76,6 +77,7 @@ def fuse(config: FuseConfig) -> Fused:
         ConfigError: a recogniser is unknown.
     """
     check_target(Path(config.out))
+    share_finder(config.detector)
     trial = _trial(config)
     parts = {spec: load_recogniser(spec) for spec in config.recognisers}
     probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from raymask.errors import ConfigError
 from raymask.evaluate.config import people_split
+from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.models.parts import check_movable
 
@@ -25,6 +26,8 @@ class FuseConfig:
     """Folder of the bundle to make."""
     masks: tuple[str, ...] = TRAIN_LOOKS
     """Masks to draw, as jobs/prepare.py takes them."""
+    detector: str = DEFAULT_DETECTOR
+    """What finds faces: yunet[:FILE] or mtcnn, as the paper has it."""
     seed: int = 0
     """0 or more. Decides masks and enrolled photos."""
     max_photos: int | None = None
@@ -48,6 +51,7 @@ class FuseConfig:
             raise ConfigError(f"max_photos must be 2 or more, not {self.max_photos}")
         if self.draws < 1 or self.seed < 0:
             raise ConfigError("draws must be 1 or more, seed 0 or more")
+        check_detector(self.detector)
         if not self.masks:
             raise ConfigError("masks must name at least one mask")
         for look in self.masks:

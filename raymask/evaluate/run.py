@@ -14,7 +14,7 @@ from raymask.evaluate.bootstrap import Figure, draw_weights
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.drawn_pairs import draw_pairs
 from raymask.evaluate.embedding import Embedded, embed_probes
-from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.finder import share_finder, shared_finder
 from raymask.evaluate.measures import Measure, Scored
 from raymask.evaluate.pairs_file import read_pairs
 from raymask.evaluate.people import choose_crowd, choose_photos, people_of_split
@@ -150,6 +150,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation | UnmaskEvaluation:
 
     Raises what `recognise` or `evaluate_unmask` raises.
     """
+    share_finder(config.detector)
     if config.protocol == "unmask":
         from raymask.evaluate.unmask import evaluate_unmask
 

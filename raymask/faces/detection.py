@@ -1,4 +1,4 @@
-"""Finding faces: MTCNN for boxes and five points (paper §3.1), an engine for the 68 landmarks."""
+"""Finding faces: YuNet, or the MTCNN of paper §3.1, for boxes and five points; an engine for the 68 landmarks."""
 
 from __future__ import annotations
 
@@ -8,28 +8,51 @@ import threading
 import numpy as np
 
 from raymask.errors import ImageError
+from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.face import Face, subject_weights
 from raymask.faces.landmarks import Landmarks, landmark_engine
 from raymask.faces.mtcnn import Detections, Mtcnn
 from raymask.faces.second_look import MAX_SIDE as SECOND_SIDE
 from raymask.faces.second_look import second_look
 from raymask.faces.turning import turned
+from raymask.faces.yunet import Yunet
 
 MIN_FACE = 40
-"""Pixels; faces smaller than this are not looked for (to look for those of 20 takes twice the time)."""
+"""Pixels; MTCNN looks for no smaller faces at first (to look for those of 20 takes twice the time)."""
 
 MAX_SIDE = 1024
-"""Pixels; larger photos are scaled down to this before the search, the found coordinates scaled back."""
+"""Pixels; MTCNN sees larger photos scaled down to this, and the found coordinates are scaled back."""
+
+_YUNET_SIDE = 640
+"""Pixels; the same for YuNet, which finds faces half as large, in a time that grows with the area."""
+_YUNET_LEAST = 16
+"""Pixels; what YuNet finds and is smaller is no face that could be recognised."""
+YUNET_SCORE = 0.5
+"""Score from which YuNet's finds are faces; benchmarks/detectors.py shows what is found with it."""
 
 _LEVEL = 15
 """Degrees of roll up to which landmarks are found in the photo as it is."""
 
 
 class FaceDetector:
-    """Holds MTCNN and the landmark engine; making one takes about a second, so make one a process."""
+    """Holds a detector and the landmark engine; making one takes up to a second, so make one a process."""
 
-    def __init__(self, *, device: str = "cpu", landmarks: Landmarks = "dlib68") -> None:
-        self._mtcnn = Mtcnn(device=device)
+    def __init__(
+        self, detector: str = DEFAULT_DETECTOR, *, device: str = "cpu", landmarks: Landmarks = "dlib68"
+    ) -> None:
+        """
+        Args:
+            detector: one of DETECTORS.
+            device: where MTCNN runs; YuNet runs on the CPU.
+            landmarks: what finds the 68 landmarks.
+
+        Raises:
+            ConfigError: an unknown detector or engine.
+            ModelError: a model is missing or damaged.
+        """
+        check_detector(detector)
+        self._yunet = None if detector == "mtcnn" else Yunet(detector.partition(":")[2])
+        self._mtcnn = Mtcnn(device=device)  # finds what YuNet does not: turned, dark and covered faces
         self._landmarks = landmark_engine(landmarks)
 
     def __call__(self, photo: np.ndarray) -> list[Face]:
@@ -46,9 +69,9 @@ class FaceDetector:
     def subject(self, photo: np.ndarray) -> Face | None:
         """The face that `raymask.faces.subject` would choose of all; None if a second look finds none either.
 
-        Where a large face is in the middle, small ones are not looked for, which takes most of the time. That face's
-        box may then differ a little: in 2,000 LFW photos 95% were the same, all but 3 overlapped by 0.9 or more.
-        Arguments and errors are those of a call.
+        With MTCNN, small faces are not looked for where a large one is in the middle, which saves most of the time.
+        That face's box may then differ a little: in 2,000 LFW photos 95% were the same, all but 3 overlapped by 0.9 or
+        more. Arguments and errors are those of a call.
         """
         boxes, scores, points = self._found(photo, subject_only=True)
         if not len(boxes):
@@ -57,19 +80,24 @@ class FaceDetector:
         return self._face(photo, boxes[chosen], scores[chosen], points[chosen])
 
     def _found(self, photo: np.ndarray, *, subject_only: bool = False) -> Detections:
-        """What MTCNN finds, in pixels of the photo."""
+        """What the detector finds, in pixels of the photo."""
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ImageError(f"a photo is (H, W, 3) uint8 RGB, not {photo.shape} {photo.dtype}")
-        small, scale = _shrunk(photo, MAX_SIDE)
-
-        def has_subject(boxes: np.ndarray, side: float) -> bool:
-            return bool(subject_weights(boxes, small.shape).max(initial=0.0) >= side**2)
-
-        found = self._mtcnn(small, least=MIN_FACE, enough=has_subject if subject_only else None)
+        small, scale = _shrunk(photo, MAX_SIDE if self._yunet is None else _YUNET_SIDE)
+        if self._yunet is None:
+            found = self._by_mtcnn(small, subject_only=subject_only)
+        else:
+            found = self._yunet(small, least=_YUNET_LEAST, threshold=YUNET_SCORE)
         if not len(found.boxes):
             small, scale = _shrunk(photo, SECOND_SIDE)
             found = second_look(self._mtcnn, small)
         return Detections(found.boxes * np.float32(scale), found.scores, found.points * np.float32(scale))
+
+    def _by_mtcnn(self, small: np.ndarray, *, subject_only: bool) -> Detections:
+        def has_subject(boxes: np.ndarray, side: float) -> bool:
+            return bool(subject_weights(boxes, small.shape).max(initial=0.0) >= side**2)
+
+        return self._mtcnn(small, least=MIN_FACE, enough=has_subject if subject_only else None)
 
     def _face(self, photo: np.ndarray, box: np.ndarray, score: float, points: np.ndarray) -> Face:
         return Face(box=box, score=float(score), points=points, landmarks=self._level_landmarks(photo, box, points))
@@ -102,14 +130,15 @@ def _shrunk(photo: np.ndarray, most: int) -> tuple[np.ndarray, float]:
 
 
 @functools.cache
-def _detector(thread: int) -> FaceDetector:
-    return FaceDetector()
+def _detector(name: str, thread: int) -> FaceDetector:
+    return FaceDetector(name)
 
 
-def detect(photo: np.ndarray) -> list[Face]:
+def detect(photo: np.ndarray, detector: str = DEFAULT_DETECTOR) -> list[Face]:
     """All faces of a photo, surest first, by a detector made once for each thread.
 
     Args:
         photo: (H, W, 3) uint8 RGB.
+        detector: yunet[:FILE] or mtcnn.
     """
-    return _detector(threading.get_ident())(photo)
+    return _detector(detector, threading.get_ident())(photo)

@@ -52,7 +52,7 @@ def build(args: Mapping[str, Any]) -> Application:
     plan = Plan.of(config.models)
     check_space(Folder(config.gallery), plan.space)  # before anything of what runs is replaced
     stages: dict[Stage, tuple[Callable[..., Any], tuple[Network, ...]]] = {
-        "Detector": (Detector, ()),
+        "Detector": (partial(Detector, plan.detector), ()),
         "Segmenter": (partial(Segmenter, plan.segmenter), (plan.segmenter,)),
         "Inpainter": (partial(Inpainter, plan.inpainter), (plan.inpainter,)),
         "MaskedEmbedder": (partial(Embedder, plan.masked_networks), plan.masked_networks),
@@ -93,7 +93,7 @@ def _absolute(config: ServiceConfig) -> ServiceConfig:
 
 
 def _absolute_model(spec: str | None) -> str | None:
-    if spec is None or spec in SHIPPED_NAMES or spec in ("sface", "dlib"):
+    if spec is None or spec in (*SHIPPED_NAMES, "sface", "dlib", "yunet", "mtcnn"):
         return spec
     named = Spec.of(spec)
     if named.kind in ("sface", "onnx", "bundle") and named.file is not None:

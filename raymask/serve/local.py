@@ -23,7 +23,7 @@ class LocalStages:
 
     def __init__(self, plan: Plan, *, threads: int = 1) -> None:
         """`threads`: pieces of work done at a time. Raises ModelError if a model is missing or damaged."""
-        self._detector = Detector()
+        self._detector = Detector(plan.detector)
         self._segmenter, self._inpainter = Segmenter(plan.segmenter), Inpainter(plan.inpainter)
         self._masked_embedder = Embedder(plan.masked_networks)
         self._bare_embedder = Embedder(plan.bare_networks)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.space import check_named, embedding_digest, embedding_size
+from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
 from raymask.gallery.table import Space
 from raymask.models.bundle import SHIPPED, bundle_config
 from raymask.models.parts import MriiParts, Spec
@@ -25,6 +26,8 @@ class ModelsConfig:
     """The graph's models."""
 
     __pydantic_config__ = STRICT
+    detector: str = DEFAULT_DETECTOR
+    """What finds faces: yunet[:FILE] or mtcnn, as the paper has it."""
     fused: str = str(SHIPPED / "fused")
     """Bundle that jobs/fuse.py has made; it names all others, and holds the thresholds. By default the one that comes
     with raymask."""
@@ -38,6 +41,9 @@ class ModelsConfig:
     not hold for it, and have to be given."""
     bare_embedder: str | None = None
     """Another network for faces without their masks, likewise."""
+
+    def __post_init__(self) -> None:
+        check_detector(self.detector)
 
 
 class Network(NamedTuple):
@@ -71,6 +77,8 @@ class Network(NamedTuple):
 class Plan:
     """Which model runs where."""
 
+    detector: str
+    """Name of what finds faces."""
     fused: Network
     segmenter: Network
     inpainter: Network
@@ -114,6 +122,7 @@ class Plan:
         own = [embedding_digest(spec) for spec in specs] == digests
         fused = Network.of(f"fused:{config.fused}")
         return cls(
+            detector=config.detector,
             fused=fused,
             segmenter=Network.of(f"bundle:{segmenter}"),
             inpainter=Network.of(f"bundle:{inpainter}"),

@@ -41,8 +41,9 @@ class MaskFound(NamedTuple):
 class Detector:
     """Finds faces."""
 
-    def __init__(self, device: str = "cpu") -> None:
-        self._detector = FaceDetector(device=device)
+    def __init__(self, name: str, device: str = "cpu") -> None:
+        """Raises ModelError if its model is missing or damaged."""
+        self._detector = FaceDetector(name, device=device)
 
     def __call__(self, photo: np.ndarray) -> list[Face]:
         """All faces, surest first."""
