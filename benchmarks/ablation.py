@@ -31,7 +31,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from raymask.cli import parse, run
-from raymask.data.crops import Crops, CropStore
+from raymask.data.crops import Crops
+from raymask.data.joined import open_crops
 from raymask.data.photos import list_photos
 from raymask.data.prepare import PLAN
 from raymask.data.storage import Folder
@@ -299,7 +300,7 @@ def _base(config: AblationConfig, seed: int) -> LoopConfig:
 
 def _targets(config: AblationConfig) -> Tensor:
     """What both teachers make of all photos, asked once for all rows."""
-    base, store = _base(config, 0), CropStore(str(config.data), "train")
+    base, store = _base(config, 0), open_crops(str(config.data), "train")
     asked = Targets.ask(base.teachers, store, base.model, torch.device("cpu"))
     assert asked is not None  # nobody stops it
     return asked(np.arange(len(store)), torch.zeros(len(store), dtype=torch.bool))
@@ -322,7 +323,7 @@ def one(config: AblationConfig, seed: int, name: str, steps_per_second: float, t
     base = _base(config, seed)
     chosen = RECIPES[name](base)
     targets = _chosen_targets(base, chosen, torch.load(told, weights_only=True))
-    sampler = sampler_of(chosen, CropStore(chosen.data, "train"))
+    sampler = sampler_of(chosen, open_crops(chosen.data, "train"))
     epochs = max(1, round(60 * config.minutes * steps_per_second / sampler.steps))
     begun, last = time.perf_counter(), MaskFaceNet(chosen.model)
 
@@ -352,7 +353,7 @@ def _alone() -> None:
 
 
 def _learned_from(config: LoopConfig) -> Crops:
-    return with_morphs(CropStore(config.data, "train"), config)
+    return with_morphs(open_crops(config.data, "train"), config)
 
 
 def _chosen_targets(base: LoopConfig, chosen: LoopConfig, rows: Tensor) -> Told | None:

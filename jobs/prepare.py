@@ -31,6 +31,9 @@ def main() -> None:
         return
     summary = prepare(config, repainter)
     print(f"{summary['rows']:,} of {summary['photos']:,} photos prepared, {summary['dropped']:,} dropped (see below)")
+    if config.leave_out is not None:
+        left = summary["left_out"]
+        print(f"  of these {left['photos']:,} photos of {left['people']:,} people are left out by {config.leave_out}")
     for split, part in summary["splits"].items():
         print(f"  {split:5} {part['people']:6,} people {part['rows']:8,} photos")
     print(f"look at {config.out}/sheet.png; {config.out}/dropped.parquet says why a photo was dropped")

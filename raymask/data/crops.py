@@ -106,10 +106,6 @@ class CropStore:
             crops[place] = self._decoded(shot, data, size)
         return crops.transpose(0, 3, 1, 2)
 
-    def crop(self, shot: Shot, size: int) -> np.ndarray:
-        """One crop as (size, size, 3) uint8 RGB. Raises DataError as `pixels` does."""
-        return self._decoded(shot, self.jpeg(shot), size)
-
     def _decoded(self, shot: Shot, data: bytes, size: int) -> np.ndarray:
         try:
             return decode_crop(data, size)

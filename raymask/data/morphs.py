@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
 from raymask.data.sampler import Shot
 from raymask.errors import ConfigError
 from raymask.faces.alignment import similarity
@@ -31,7 +31,7 @@ class MorphedStore:
     The same store, count and seed give the same morphs. They are made as they are asked for.
     """
 
-    def __init__(self, store: CropStore, count: int, seed: int, *, quiet: bool = False) -> None:
+    def __init__(self, store: Crops, count: int, seed: int, *, quiet: bool = False) -> None:
         """Raises DataError if the store's landmarks or points cannot be read, ConfigError if it holds one person.
 
         Args:

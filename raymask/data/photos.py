@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
 
 from raymask.data.storage import Folder, folder_and_name
 from raymask.errors import DataError
@@ -61,6 +62,77 @@ def read_identities(address: str) -> list[str]:
     if not named:
         raise DataError(f"{address} names nobody; it takes one person a line")
     return named
+
+
+class LeftOut(NamedTuple):
+    """People who are not prepared, whatever else names them."""
+
+    people: frozenset[str]
+    file: str
+    """Address of the file that names them, for messages."""
+
+
+def read_left_out(address: str) -> LeftOut:
+    """The people that a JSON file names, as `--leave-out` takes it.
+
+    Names are all strings in lists, and the keys of mappings whose values are neither a list nor a mapping. The keys of
+    other values are headings, below which more names are looked for. So a list of names, a mapping of person to
+    anything (`splits.json`) and lists under headings (`benchmarks/strangers.json`) all serve.
+
+    Raises:
+        DataError: the file cannot be read, is not JSON, holds something that is no name, or names nobody.
+    """
+    folder, name = folder_and_name(address)
+    try:
+        found = json.loads(folder.read(name).decode("utf-8-sig"))
+    except ValueError as error:  # of the text and of JSON alike
+        raise DataError(f"{address} is not JSON ({error})") from None
+    try:
+        people = frozenset(_names_in(found))
+    except ValueError as error:
+        raise DataError(
+            f"{address} holds {error} where a name should be; it takes a list of names, a mapping of them, or lists "
+            f"under headings"
+        ) from None
+    if not people:
+        raise DataError(f"{address} names nobody; it takes a list of names, a mapping of them, or lists under headings")
+    return LeftOut(people, address)
+
+
+def _names_in(value: Any) -> Iterator[str]:
+    """Names below a list or a mapping. Raises ValueError, whose text is a thing that is no name."""
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, str):
+                yield item
+            else:
+                yield from _names_in(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, (list, dict)):
+                yield from _names_in(item)
+            else:
+                yield key
+    else:
+        raise ValueError(json.dumps(value))
+
+
+def leave_people_out(photos: list[Photo], left_out: LeftOut) -> tuple[list[Photo], list[Dropped]]:
+    """The photos of everybody else, and those of the people left out as dropped.
+
+    Raises:
+        DataError: none of the people left out has photos, so that the file must be another's; or nobody else has.
+    """
+    kept = [photo for photo in photos if photo.identity not in left_out.people]
+    if len(kept) == len(photos):
+        raise DataError(
+            f"{left_out.file} names nobody who has photos under --images ({min(left_out.people)!r}, ...); check the "
+            f"spelling, or prepare without --leave-out"
+        )
+    if not kept:
+        raise DataError(f"{left_out.file} names everybody who has photos under --images; name fewer people")
+    reason = f"its person is left out by {left_out.file}"
+    return kept, [Dropped(photo.image_id, reason) for photo in photos if photo.identity in left_out.people]
 
 
 def choose_people(

@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
 
 from raymask.cluster import connect, own_error
 from raymask.data.crop_index import INDEX, IndexWriter, locate_crops
-from raymask.data.photos import Dropped, Photo, choose_people, list_photos, read_identities
+from raymask.data.photos import (
+    Dropped,
+    Photo,
+    choose_people,
+    leave_people_out,
+    list_photos,
+    read_identities,
+    read_left_out,
+)
 from raymask.data.schema import dropped_schema, parquet_file, prepared_schema
 from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, given_splits, read_splits
 from raymask.data.storage import Folder, UnreadableError, absolute
@@ -55,6 +63,9 @@ class PrepareConfig:
     """Photos a person needs to be prepared at all."""
     identities: str | None = None
     """Text file of the people to prepare, one a line; null: all."""
+    leave_out: str | None = None
+    """JSON file of people who are not prepared, even if identities names them: a list of names, a mapping of person to
+    anything, or lists under headings, as benchmarks/strangers.json is; null: nobody is left out."""
     limit_identities: int | None = None
     """Prepare only the first so many people by name; null: all."""
     splits: str | None = None
@@ -151,12 +162,30 @@ def prepare(config: PrepareConfig, repainter: Repainter | None = None) -> dict[s
         return dict(json.loads(out.read(SUMMARY)))
     out.write(SPLITS_FILE, _json(splits))
     _run_parts(parts, config, repainter, out)
-    return _finish(out, parts, splits, [*strangers, *unchosen])
+    return _finish(out, parts, splits, [*strangers, *unchosen], left_out=_count_left_out(photos, config))
 
 
 def _chosen(photos: list[Photo], config: PrepareConfig) -> tuple[list[Photo], list[Dropped]]:
+    """The photos to prepare, and the others as dropped; people who are left out count for nothing else."""
     named = None if config.identities is None else read_identities(config.identities)
-    return choose_people(photos, min_photos=config.min_photos, limit_identities=config.limit_identities, named=named)
+    left: list[Dropped] = []
+    if config.leave_out is not None:
+        left_out = read_left_out(config.leave_out)
+        photos, left = leave_people_out(photos, left_out)
+        named = None if named is None else [name for name in named if name not in left_out.people]
+        if named == []:
+            raise DataError(f"{config.leave_out} names everybody whom --identities names; leave one of them out")
+    kept, dropped = choose_people(
+        photos, min_photos=config.min_photos, limit_identities=config.limit_identities, named=named
+    )
+    return kept, [*left, *dropped]
+
+
+def _count_left_out(photos: Sequence[Photo], config: PrepareConfig) -> dict[str, int]:
+    """How many people `leave_out` leaves out, and how many photos of theirs."""
+    names = frozenset[str]() if config.leave_out is None else read_left_out(config.leave_out).people
+    counts = Counter(photo.identity for photo in photos if photo.identity in names)
+    return {"people": len(counts), "photos": counts.total()}
 
 
 def preview(config: PrepareConfig, count: int, repainter: Repainter | None = None) -> str:
@@ -212,6 +241,8 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo], repainte
         plan["splits"] = read_splits(config.splits)
     if config.identities is not None:
         plan["identities"] = sorted(read_identities(config.identities))
+    if config.leave_out is not None:
+        plan["leave_out"] = sorted(read_left_out(config.leave_out).people)
     plan["unmask"] = None if repainter is None else repainter.digests
     plan["format"] = FORMAT
     plan["photos"] = hashlib.sha256("\n".join(photo.image_id for photo in photos).encode()).hexdigest()
@@ -332,7 +363,9 @@ def _run_on_ray(parts: Sequence[Part], config: PrepareConfig, repainter: Repaint
         raise own_error(error) from error
 
 
-def _finish(out: Folder, parts: Sequence[Part], splits: dict[str, Split], dropped: list[Dropped]) -> dict[str, Any]:
+def _finish(
+    out: Folder, parts: Sequence[Part], splits: dict[str, Split], dropped: list[Dropped], *, left_out: dict[str, int]
+) -> dict[str, Any]:
     """Gather the parts' records into index, dropped.parquet, summary.json and sheet.png, then drop the records."""
     from raymask.data.sheet import draw_sheet, sample_rows
 
@@ -354,6 +387,7 @@ def _finish(out: Folder, parts: Sequence[Part], splits: dict[str, Split], droppe
         "photos": sum(rows.values()) + len(dropped),
         "rows": sum(rows.values()),
         "dropped": len(dropped),
+        "left_out": left_out,
         "splits": {split: {"people": people[split], "rows": rows[split]} for split in SPLITS},
     }
     if summary["rows"]:

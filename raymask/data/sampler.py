@@ -52,11 +52,12 @@ class PKSampler:
     """Plans the batches of each epoch, a few numbers a person, and makes each when it is asked for.
 
     Each person has an endless stream of photos, one random order of all of them after another, cut into groups of
-    K + K: nobody's photo comes again before all of that person's have come. An epoch has ceil(photos / batch) steps
-    with places for P people each. Where there are more groups than places, those take part whose people are furthest
-    behind, so that over the epochs every photo comes about equally often, as far as one group a batch allows. Within
-    ceil(groups / places) + 1 epochs every photo has come, `groups` being all that it takes to go through everyone's
-    photos; of a person whose own groups outnumber the steps, within ceil(own groups / steps) + 1.
+    K + K: nobody's photo comes again before all of that person's have come. Somebody with fewer photos is one group of
+    all of them. A step has places for P people, and an epoch has as many steps as it takes to go once through
+    everyone's photos: ceil(photos / batch) where everybody has K + K or more. So people of a single photo come once in
+    each epoch. Where there are more groups than places, those take part whose people are furthest behind, so that over
+    the epochs every photo comes about equally often, as far as one group a batch allows. Within two epochs every photo
+    has come; of a person whose own groups outnumber the steps, within ceil(own groups / steps) + 1.
 
     Morphs take nobody's place: each batch holds as many of them beside the P people as it takes for all to come about
     once an epoch.
@@ -73,7 +74,8 @@ class PKSampler:
         if len(self._starts) < 2:
             raise ConfigError("training needs photos of at least two people; prepare more")
         self._counts = np.diff(self._starts, append=len(codes))
-        self._group_sizes = np.minimum(self._counts, config.bare + config.masked)
+        self._group = config.bare + config.masked
+        self._group_sizes = np.minimum(self._counts, self._group)
         self._config, self._seed = config, seed
         self._streams: dict[int, _Stream] = {}
         self._current: _Plan | None = None
@@ -82,8 +84,8 @@ class PKSampler:
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch."""
-        return -(-len(self._rows) // self._config.photos)
+        """Batches in an epoch; somebody with fewer than K + K photos takes a whole place, as everybody does."""
+        return -(-int(np.maximum(self._counts, self._group).sum()) // self._config.photos)
 
     def batch(self, epoch: int, step: int) -> list[Shot]:
         """The shots of a step of an epoch, both counted from 0: the same whatever was asked for before."""
@@ -105,6 +107,15 @@ class PKSampler:
     def photos_in_all(self) -> int:
         """Photos that there are, without morphs."""
         return len(self._rows)
+
+    def people(self, epoch: int) -> int:
+        """How many people come in an epoch, without morphs."""
+        return int(np.count_nonzero(self._plan(epoch).counts))
+
+    @property
+    def group_sizes(self) -> np.ndarray:
+        """(people,) int64: how many photos of each person come together, K + K or all that there are."""
+        return self._group_sizes
 
     def visited(self, epoch: int) -> int:
         """How many different photos come in an epoch, without morphs."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
 from raymask.data.redraw import Redraw
 from raymask.faces.alignment import places
 from raymask.models.aligner import TEMPLATE, FaceAligner
@@ -55,7 +55,7 @@ class AlignerCourse(SingleStage):
     def __init__(self, config: AlignConfig, device: torch.device) -> None:
         super().__init__(config, device, lambda: FaceAligner(config.model))
 
-    def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
+    def faces(self, store: Crops, *, quiet: bool) -> FreshlyDrawn:
         """A split's faces, drawn as differently as can be, and misplaced a little farther than a detector does."""
         redraw = self._redraw(strong=True, bare=self.config.bare)
         return FreshlyDrawn(store, redraw, seed=self.config.seed, device=self.device, quiet=quiet)

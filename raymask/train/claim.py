@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raymask.data.joined import folders_of
 from raymask.data.prepare import PLAN
 from raymask.data.storage import Folder
 from raymask.errors import DataError
@@ -17,7 +18,7 @@ def claim(
 ) -> None:
     """Keep the settings in `file`; a folder whose work has begun with others is refused.
 
-    The `data` among them counts by its contents (the plan of its preparation), so that it may be moved.
+    The `data` among them counts by its contents (the plans of its folders' preparations), so that it may be moved.
 
     Args:
         kind: "run" or "search", for the message.
@@ -27,8 +28,8 @@ def claim(
     Raises:
         DataError: other settings, a folder that cannot be written, or data that cannot be read.
     """
-    plan = hashlib.sha256(Folder(settings["data"]).read(PLAN)).hexdigest()
-    settings = json.loads(json.dumps(settings | {"data": plan}))
+    plans = [hashlib.sha256(Folder(one).read(PLAN)).hexdigest() for one in folders_of(settings["data"])]
+    settings = json.loads(json.dumps(settings | {"data": plans[0] if len(plans) == 1 else plans}))
     if begun and folder.exists(file):
         earlier = json.loads(folder.read(file))
         # Runs of before digests were kept have none; of what they began with their checkpoints hold it.

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from raymask.data.joined import Data, folders_of
 from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import parse_look
@@ -177,8 +178,9 @@ class WatchConfig:
 class LoopConfig:
     """All that decides what a training run computes, and nothing about where it runs."""
 
-    data: str
-    """Folder (or URI) made by jobs/prepare.py; every worker must reach it."""
+    data: Data
+    """Folder (or URI) made by jobs/prepare.py, or several with commas between them; every worker must reach them.
+    People of different folders are different people, even under equal names."""
     epochs: int = 10
     """Passes over the training photos."""
     seed: int = 0
@@ -225,6 +227,7 @@ class LoopConfig:
     """How the weights move."""
 
     def __post_init__(self) -> None:
+        folders_of(self.data)
         if self.init is not None:
             Spec.checked(self.init, "init")
         for teacher in self.teachers:

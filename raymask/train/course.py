@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
+from raymask.data.joined import open_crops
 from raymask.errors import ModelError
 from raymask.models.bundle import bundle_config, load_bundle
 from raymask.progress import Progress
@@ -57,7 +58,7 @@ class Course(ABC):
     """Steps between two measurements, beside one after each stage."""
 
     @abstractmethod
-    def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
+    def faces(self, store: Crops, *, quiet: bool) -> FreshlyDrawn:
         """The faces of a split, as it learns from them."""
 
     @abstractmethod
@@ -123,7 +124,7 @@ class _Run:
     def __init__(self, course: Course, around: Surroundings, resume: State | None) -> None:
         self.course, self.around = course, around
         self.world = World.current()
-        self.faces = course.faces(CropStore(course.config.data, "train"), quiet=self.world.rank > 0)
+        self.faces = course.faces(open_crops(course.config.data, "train"), quiet=self.world.rank > 0)
         if self.world.rank == 0:
             print(f"training {course.teaches} on {len(self.faces):,} photos, masks drawn afresh", flush=True)
         self.metrics = Metrics()

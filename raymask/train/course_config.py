@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Self, get_args
 
+from raymask.data.joined import Data, folders_of
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
 from raymask.train.config import Precision
@@ -14,8 +15,9 @@ from raymask.train.config import Precision
 class CourseConfig:
     """Settings that segmenter, aligner and inpainter share."""
 
-    data: str
-    """Folder (or URI) made by jobs/prepare.py; every worker must reach it."""
+    data: Data
+    """Folder (or URI) made by jobs/prepare.py, or several with commas between them; every worker must reach them.
+    People of different folders are different people, even under equal names."""
     start: str | None = None
     """Bundle of an earlier training whose weights this one begins with; null: random ones."""
     batch: int
@@ -35,6 +37,8 @@ class CourseConfig:
     """Steps between two measurements and pictures."""
 
     def __post_init__(self) -> None:
+        if self.data:  # an inpainter that is made of published weights needs none
+            folders_of(self.data)
         check_choice("precision", self.precision, get_args(Precision))
         for name in ("batch", "measure_every"):
             if getattr(self, name) < 1:

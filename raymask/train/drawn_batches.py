@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
 from raymask.data.redraw import Drawn, Redraw, row_at, stack
 from raymask.data.sampler import Shot, rank_slice
 from raymask.faces.crop import CROP_SIZE
@@ -46,7 +46,7 @@ class FreshlyDrawn:
 
     def __init__(
         self,
-        store: CropStore,
+        store: Crops,
         redraw: Redraw,
         *,
         seed: int,
@@ -86,7 +86,7 @@ class FreshlyDrawn:
     def draw(self, place: int) -> tuple[Drawn, dict[str, np.ndarray]]:
         """The face at a place of the endless order, and more of it."""
         row = row_at(place, len(self._store), self._seed)
-        crop = self._store.crop(Shot(row, False), CROP_SIZE)
+        crop = self._store.pixels([Shot(row, False)], CROP_SIZE)[0].transpose(1, 2, 0)
         rng = np.random.default_rng([self._seed, place, 1])
         drawn = self._redraw(crop, self._landmarks[row], self._points[row], rng)
         return drawn, self._more(drawn, rng)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 from torchvision.transforms.functional import gaussian_blur
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
 from raymask.data.redraw import Drawn, Redraw
 from raymask.data.storage import absolute
 from raymask.faces.edges import draw_edges, grey
@@ -114,7 +114,7 @@ class InpainterCourse(Course):
         if config.perceptual != "teacher":
             self.perceptual = on_all_ranks(lambda: load_perceptual().to(device))
 
-    def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
+    def faces(self, store: Crops, *, quiet: bool) -> FreshlyDrawn:
         """A split's faces in masks, with the holes that these leave and their edges."""
         redraw = Redraw(side=self.config.model.side, looks=self.config.masks)
         return FreshlyDrawn(

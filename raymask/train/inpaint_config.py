@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
+from raymask.data.joined import Data
 from raymask.errors import ConfigError, check_choice
 from raymask.models.config import InpainterConfig
 from raymask.models.parts import Spec
@@ -102,8 +103,8 @@ class InpaintConfig(CourseConfig):
 class TrainInpainterConfig(RunConfig, InpaintConfig):
     """An inpainter's training and where it runs."""
 
-    data: str = ""
-    """Folder (or URI) made by jobs/prepare.py; every worker must reach it."""
+    data: Data = ""
+    """Folder (or URI) made by jobs/prepare.py, or several with commas between them; every worker must reach them."""
     from_edgeconnect: str | None = None
     """Train nothing: make the bundle from this folder of EdgeConnect's published weights (EdgeModel_gen.pth and
     InpaintingModel_gen.pth; not for commercial use)."""

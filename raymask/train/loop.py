@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import shutil
 import time
@@ -11,9 +12,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
-from raymask.data.crops import Crops, CropStore
+from raymask.data.crops import Crops
+from raymask.data.joined import open_crops
 from raymask.data.morphs import MorphedStore
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import PKSampler
@@ -149,14 +152,11 @@ class _Loop:
         self.config, self.around, self.device = config, around, device
         self.world = World.current()
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else None
-        photos, quiet = CropStore(config.data, "train"), self.world.rank > 0
+        photos, quiet = open_crops(config.data, "train"), self.world.rank > 0
         self.store = with_morphs(photos, config, quiet=quiet)
         self.sampler = sampler_of(config, photos)
-        morphs = f" and {config.morphs:,} morphs" if config.morphs else ""
-        self._say(
-            f"training on {len(photos):,} photos of {len(photos.people):,} people{morphs}, "
-            f"{self.sampler.steps:,} steps an epoch"
-        )
+        for line in opening(config, photos, self.sampler):
+            self._say(line)
         dressing = dressing_of(config)
         self.faces = None if dressing.plain else FreshFaces(self.store, dressing, quiet=quiet)
         self.targets = targets
@@ -176,8 +176,7 @@ class _Loop:
         self.epoch = self.step = 0
         if resume is not None:
             check_resumed(asdict(config), resume["config"], free=("data", "init", *config.free))
-            if resume.get("steps", None if config.morphs else self.sampler.steps) != self.sampler.steps:
-                raise DataError("the run of this name has batches of another version of raymask; choose another --name")
+            check_steps(resume, config, photos, self.sampler)
             if resume["model"].keys() != self.network.state_dict().keys():
                 raise DataError(
                     "the run of this name has the network of another version of raymask; choose another --name"
@@ -388,12 +387,43 @@ class _Loop:
             print(line, flush=True)
 
 
-def with_morphs(photos: CropStore, config: LoopConfig, *, quiet: bool = False) -> Crops:
+def check_steps(resume: State, config: LoopConfig, photos: Crops, sampler: PKSampler) -> None:
+    """Raise DataError if a checkpoint is of other batches; those that name no number of steps had full batches."""
+    earlier = resume.get("steps", None if config.morphs else -(-len(photos) // config.batch.photos))
+    if earlier != sampler.steps:
+        raise DataError("the run of this name has batches of another version of raymask; choose another --name")
+
+
+def opening(config: LoopConfig, photos: Crops, sampler: PKSampler) -> list[str]:
+    """What a training says first: on what it trains, and what the shape of its batches and the people's photos cost."""
+    people, together, full = len(photos.people), sampler.group_sizes, config.batch.bare + config.batch.masked
+    seen, a_batch = math.floor(100 * sampler.people(0) / people), sampler.photos(0) / sampler.steps
+    morphs = f" and {config.morphs:,} morphs" if config.morphs else ""
+    on = f"{len(photos):,} photos of {people:,} people{morphs}, {sampler.steps:,} steps of about {a_batch:.0f} photos"
+    lines = [f"training on {on} an epoch, each epoch sees about {seen}% of the people"]
+    equal = people - len(set(photos.people))
+    if equal:
+        lines.append(f"{equal:,} names occur again in another folder of the data; they count as different people")
+    if together.mean() < full / 2:
+        lines.append(
+            f"batches hold less than half of {config.batch.photos:,} photos, because {np.mean(together < full):.0%} of "
+            f"the people have fewer than {full} (batch.bare + batch.masked); for larger ones raise --batch.people"
+        )
+    lone = int(np.count_nonzero(together < 3))
+    if lone and "quintuplets" in config.losses:
+        lines.append(
+            f"{lone:,} people have fewer than 3 photos in a batch, which a quintuplet takes of its anchor's person: "
+            f"its loss only pushes others away from them"
+        )
+    return lines
+
+
+def with_morphs(photos: Crops, config: LoopConfig, *, quiet: bool = False) -> Crops:
     """What a training of these settings learns from. Raises DataError if landmarks or points cannot be read."""
     return MorphedStore(photos, config.morphs, config.seed, quiet=quiet) if config.morphs else photos
 
 
-def sampler_of(config: LoopConfig, photos: CropStore) -> PKSampler:
+def sampler_of(config: LoopConfig, photos: Crops) -> PKSampler:
     """The batches of a training of these settings on these photos."""
     return PKSampler(photos.identities, config.batch, seed=config.seed, morphs=config.morphs)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raymask.cluster import check_places, connect, own_error
 from raymask.data.crop_index import INDEX
+from raymask.data.joined import Data, folders_of
 from raymask.data.prepare import FORMAT, PLAN, SUMMARY
 from raymask.data.storage import Folder, absolute
 from raymask.errors import ConfigError, DataError, ModelError, StoppedError, TrainingError, UnsavedError
@@ -236,15 +237,22 @@ class _Asked:
         return False
 
 
-def check_data(data: str) -> None:
+def check_data(data: Data) -> None:
     """Raise DataError here rather than in every worker."""
-    names = Folder(data).names()
-    if not any(name.startswith("split=train/") for name in names):
-        raise DataError(f"{data} holds no prepared training faces; make them with jobs/prepare.py --out {data}")
-    if SUMMARY not in names:
-        raise DataError(f"{data} is not prepared to its end; run jobs/prepare.py again, it continues")
-    if not {INDEX, PLAN} <= set(names) or json.loads(Folder(data).read(PLAN))["format"] != FORMAT:
-        raise DataError(f"{data} was prepared by another version of raymask; prepare again into another --out")
+    folders = folders_of(data)
+    names_of = {folder: Folder(folder).names() for folder in folders}
+    for folder, names in names_of.items():
+        if not any(name.startswith("split=") for name in names):
+            raise DataError(f"{folder} holds no prepared training faces; make them with jobs/prepare.py --out {folder}")
+        if SUMMARY not in names:
+            raise DataError(f"{folder} is not prepared to its end; run jobs/prepare.py again, it continues")
+        if not {INDEX, PLAN} <= set(names) or json.loads(Folder(folder).read(PLAN))["format"] != FORMAT:
+            raise DataError(f"{folder} was prepared by another version of raymask; prepare again into another --out")
+    if not any(name.startswith("split=train/") for names in names_of.values() for name in names):
+        raise DataError(
+            f"nobody in {', '.join(folders)} is there to train on; prepare with fewer --split.validation and "
+            f"--split.test"
+        )
 
 
 def _claim(run: Folder, work: Work) -> None:

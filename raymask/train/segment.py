@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
 from raymask.data.redraw import Redraw
 from raymask.faces.crop import CROP_SIZE
 from raymask.losses.segmentation import segmentation_loss
@@ -55,7 +55,7 @@ class SegmenterCourse(SingleStage):
     def __init__(self, config: SegmentConfig, device: torch.device) -> None:
         super().__init__(config, device, lambda: MaskSegmenter(config.model))
 
-    def faces(self, store: CropStore, *, quiet: bool) -> FreshlyDrawn:
+    def faces(self, store: Crops, *, quiet: bool) -> FreshlyDrawn:
         """A split's faces, drawn as differently as can be."""
         config = self.config
         redraw = Redraw(

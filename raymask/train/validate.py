@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
+from raymask.data.joined import Data, folders_with, open_crops
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import Shot
-from raymask.data.storage import Folder
 from raymask.faces.alignment import Alignment
 from raymask.progress import Progress
 from raymask.train.config import LoopConfig
@@ -20,13 +20,13 @@ from raymask.train.distributed import World, gather
 
 
 @functools.cache
-def validation_store(data: str) -> CropStore | None:
-    """The validation split; a small set may have nobody in it."""
-    return CropStore(data, "val") if any(name.startswith("split=val/") for name in Folder(data).names()) else None
+def validation_store(data: Data) -> Crops | None:
+    """The validation split of all folders that have one; small sets may have nobody in it."""
+    return open_crops(data, "val") if folders_with(data, "val") else None
 
 
 @functools.cache
-def _faces(data: str, alignment: Alignment | None) -> FreshFaces | None:
+def _faces(data: Data, alignment: Alignment | None) -> FreshFaces | None:
     """The validation split in the masks that it was prepared with, as the network sees it."""
     store = validation_store(data)
     return None if store is None else FreshFaces(store, Dressing(alignment=alignment), quiet=True)

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from raymask.data.crops import CropStore
+from raymask.data.crops import Crops
+from raymask.data.joined import open_crops
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import Shot
 from raymask.errors import DataError, ModelError
@@ -46,7 +47,7 @@ def whiten(config: WhitenConfig) -> Path:
     assert isinstance(network, MaskFaceNet)
     if network.config.head != "linear":
         raise ModelError(f"{config.bundle} has the head of Table 1, which normalises at its end; whiten linear heads")
-    store = CropStore(config.data, "train")
+    store = open_crops(config.data, "train")
     rows = np.sort(np.random.default_rng(0).permutation(len(store))[: config.photos])
     bare, masked = (np.split(made, network.config.parts, axis=1) for made in embed(network, store, rows))
     moments = [differences(*part, store.identities[rows]) for part in zip(bare, masked, strict=True)]
@@ -64,7 +65,7 @@ def whiten(config: WhitenConfig) -> Path:
 
 
 @torch.no_grad()
-def embed(network: MaskFaceNet, store: CropStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def embed(network: MaskFaceNet, store: Crops, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Embeddings of photos, bare and in the masks that they were prepared with, (N, all parts' D together) float64
     each, of length 1."""
     alignment = network.config.alignment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raymask.data.joined import Data, folders_of
 from raymask.errors import ConfigError
 
 
@@ -13,9 +14,9 @@ class WhitenConfig:
 
     bundle: str
     """Folder of a MaskFaceNet with a linear head, as presets/best.yaml trains."""
-    data: str
-    """Folder (or URI) made by jobs/prepare.py, with the people that the network has learned from: their photos say
-    how masked and other photos of a person differ."""
+    data: Data
+    """Folder (or URI) made by jobs/prepare.py, or several with commas between them, with the people that the network
+    has learned from: their photos say how masked and other photos of a person differ."""
     out: str
     """Folder of the bundle to make; a bundle that is there is replaced."""
     shrinkage: float = 0.6
@@ -25,6 +26,7 @@ class WhitenConfig:
     """Look at a random choice of so many photos, the same each time; null: all."""
 
     def __post_init__(self) -> None:
+        folders_of(self.data)
         if not 0 < self.shrinkage <= 1:
             raise ConfigError(f"shrinkage must be above 0 and at most 1, not {self.shrinkage}")
         if self.photos is not None and self.photos < 2:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raymask.data.joined import absolute_data
 from raymask.data.storage import absolute
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
@@ -80,7 +81,7 @@ def _embedder(config: TrainConfig) -> Work:
     init, teachers = config.init and _placed(config.init), tuple(map(_placed, config.teachers))
     taught = {"teachers_sha256": [weights_digest(teacher) for teacher in teachers]} if teachers else {}
     return Work(
-        settings=asdict(config.loop()) | {"data": absolute(config.data), "init": init, "teachers": teachers},
+        settings=asdict(config.loop()) | {"data": absolute_data(config.data), "init": init, "teachers": teachers},
         loop=_train_embedder,
         ended=ended,
         model=model,
@@ -171,7 +172,7 @@ def _reachable(config: CourseConfig, kind: str) -> dict[str, Any]:
     start = config.start and absolute(config.start)
     if start is not None:
         bundle_config(start, kind)  # named before any worker starts
-    return asdict(config) | {"data": absolute(config.data), "start": start}
+    return asdict(config) | {"data": absolute_data(config.data), "start": start}
 
 
 def _begun_with(start: str | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raymask.cluster import check_places, connect, own_error, worker_places
+from raymask.data.joined import absolute_data, folders_of, folders_with
 from raymask.data.storage import Folder, absolute
 from raymask.errors import DataError, RaymaskError, StoppedError
 from raymask.stopping import asked_by_sigterm
@@ -44,8 +45,9 @@ def tune_on_ray(config: TuneConfig) -> SearchResult:
     """
     search = Folder(f"{absolute(config.storage)}/{config.name}")
     check_data(config.data)
-    if not any(name.startswith("split=val/") for name in Folder(config.data).names()):
-        raise DataError(f"{config.data} holds nobody to validate with; prepare it with --split.validation 1 or more")
+    if not folders_with(config.data, "val"):
+        folders = ", ".join(folders_of(config.data))
+        raise DataError(f"{folders} holds nobody to validate with; prepare it with --split.validation 1 or more")
     trials = Trials(search)
     _claim(search, config, begun=len(trials) > 0)
     if len(trials.ended) < config.trials:
@@ -83,7 +85,7 @@ def _tuner(config: TuneConfig, search: Folder, trials: Trials, sampler: Sampler,
     from raymask.tune.optuna_sampler import asha
     from raymask.tune.run_trial import run_trial
 
-    training = config.training(data=absolute(config.data), storage=absolute(config.storage))
+    training = config.training(data=absolute_data(config.data), storage=absolute(config.storage))
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, training=training, metric=config.metric),
         tune.PlacementGroupFactory([{HEAD: 0.001}]),

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from raymask.data.storage import Folder, absolute
+from raymask.data.joined import absolute_data
+from raymask.data.storage import Folder
 from raymask.errors import TrainingError
 from raymask.progress import duration
 from raymask.tune.config import TuneConfig
@@ -92,7 +93,7 @@ def best_yaml(config: TuneConfig, best: Trial) -> str:
     """The best trial's settings, as `jobs/train.py --config` takes them with --storage and --name."""
     import yaml
 
-    settings = asdict(with_values(config.training(data=absolute(config.data)), best.values))
+    settings = asdict(with_values(config.training(data=absolute_data(config.data)), best.values))
     del settings["storage"], settings["name"]
     del settings["watch"]  # it changes no result, and its address may hold a password
     score = percent(best.score(config.metric))

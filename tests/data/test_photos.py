@@ -1,6 +1,18 @@
+import hashlib
+import json
+from pathlib import Path
+
 import pytest
 
-from raymask.data.photos import Photo, choose_people, list_photos, read_identities
+from raymask.data.photos import (
+    LeftOut,
+    Photo,
+    choose_people,
+    leave_people_out,
+    list_photos,
+    read_identities,
+    read_left_out,
+)
 from raymask.data.storage import Folder
 from raymask.errors import DataError
 
@@ -63,3 +75,72 @@ def test_a_list_that_is_none_is_named(tmp_path):
     for name, why in (("empty.txt", "names nobody"), ("picture.txt", "is not UTF-8 text"), ("none.txt", "none.txt")):
         with pytest.raises(DataError, match=why):
             read_identities(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["Ann", "Bob"]',
+        '{"Ann": "test", "Bob": null}',
+        '{"set": {"half": ["Ann"], "other half": ["Bob", "Ann"]}, "empty": []}',
+        '{"set": {"Ann": 3}, "Bob": true}',
+        '\ufeff[["Ann"], ["Bob"]]',
+    ],
+)
+def test_people_left_out_are_named_by_lists_and_by_flat_mappings(tmp_path, text):
+    (tmp_path / "people.json").write_text(text)
+    assert read_left_out(str(tmp_path / "people.json")).people == {"Ann", "Bob"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Ann", "is not JSON"),
+        ('["Ann", 3]', r"holds 3 where a name should be; it takes a list of names"),
+        ('"Ann"', 'holds "Ann" where a name should be'),
+        ('{"set": []}', "names nobody"),
+    ],
+)
+def test_a_file_that_names_nobody_to_leave_out_is_refused(tmp_path, text, why):
+    (tmp_path / "people.json").write_text(text)
+    with pytest.raises(DataError, match=rf"people\.json {why}"):
+        read_left_out(str(tmp_path / "people.json"))
+    with pytest.raises(DataError, match=r"none\.json"):
+        read_left_out(str(tmp_path / "none.json"))
+
+
+def test_each_photo_of_people_left_out_is_dropped_with_the_reason():
+    photos = [Photo(name, f"{name}/{n}.jpg") for name in ("Ann", "Bob", "Cid") for n in range(2)]
+    kept, dropped = leave_people_out(photos, LeftOut(frozenset({"Bob", "Zoe"}), "people.json"))
+    assert {photo.identity for photo in kept} == {"Ann", "Cid"}
+    assert [tuple(item) for item in dropped] == [
+        (f"Bob/{n}.jpg", "its person is left out by people.json") for n in range(2)
+    ]
+    with pytest.raises(DataError, match=r"people\.json names nobody who has photos .*'Zoe'.*without --leave-out"):
+        leave_people_out(photos, LeftOut(frozenset({"Zoe"}), "people.json"))
+    with pytest.raises(DataError, match="names everybody who has photos"):
+        leave_people_out(photos, LeftOut(frozenset({"Ann", "Bob", "Cid"}), "people.json"))
+
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def test_the_strangers_are_two_equal_halves_of_people_whom_no_benchmark_knows():
+    strangers = json.loads((BENCHMARKS / "strangers.json").read_text())
+    sizes = {name: {half: len(people) for half, people in halves.items()} for name, halves in strangers.items()}
+    assert sizes == {"lfw": {"calibrate": 1250, "check": 1250}, "faces": {"calibrate": 1500, "check": 1500}}
+    every = [person for halves in strangers.values() for people in halves.values() for person in people]
+    assert len(set(every)) == len(every) == 5500
+    known = json.loads((BENCHMARKS / "lfw_splits.json").read_text())
+    assert not known.keys() & set(every)
+    assert read_left_out(str(BENCHMARKS / "strangers.json")).people == set(every)
+
+
+@pytest.mark.parametrize("name", ["lfw", "faces"])
+def test_the_halves_of_the_strangers_are_every_other_one_by_the_hash_of_the_name(name):
+    halves = json.loads((BENCHMARKS / "strangers.json").read_text())[name]
+    in_order = sorted(
+        halves["calibrate"] + halves["check"], key=lambda person: hashlib.sha256(person.encode()).hexdigest()
+    )
+    assert sorted(in_order[::2]) == sorted(halves["calibrate"])
+    assert sorted(in_order[1::2]) == sorted(halves["check"])

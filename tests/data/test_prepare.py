@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -354,6 +355,32 @@ def test_masks_can_be_taken_off_again(demo_faces):
     near = cv2.dilate(covered.astype(np.uint8), np.ones((17, 17))) > 0
     assert np.abs(shown - masked)[~near].mean() < 1, "but for what JPEG makes of the difference"
     assert np.abs(shown - bare)[covered].mean() < 0.6 * np.abs(masked - bare)[covered].mean()
+
+
+def test_people_left_out_are_dropped_counted_and_kept_with_the_plan(demo_faces, tmp_path):
+    people = sorted(folder.name for folder in demo_faces.iterdir())
+    file, named = tmp_path / "people.json", tmp_path / "named.txt"
+    file.write_text(json.dumps({"demo": {"first": people[:3], "others": [*people[4:], "Nobody"]}}))
+    named.write_text("\n".join(people[2:4]))
+    config = PrepareConfig(images=str(demo_faces), out=str(tmp_path / "out"), leave_out=str(file), workers=1)
+    summary = prepare(config)
+    assert summary["left_out"] == {"people": 7, "photos": 56}
+    assert summary["rows"] == 8
+    assert {row["identity"] for row in rows_of(tmp_path / "out")} == {people[3]}
+    dropped = dropped_of(tmp_path / "out")
+    assert len(dropped) == summary["dropped"] == 56
+    assert set(dropped.values()) == {f"its person is left out by {file}"}
+    assert json.loads((tmp_path / "out" / "plan.json").read_text())["leave_out"] == sorted(
+        {*people, "Nobody"} - {people[3]}
+    )
+
+    assert prepare(config) == summary
+    file.write_text(json.dumps(people[:3]))
+    with pytest.raises(DataError, match=r"other options \(leave_out changed\)"):
+        prepare(config)
+    file.write_text(json.dumps(people[2:4]))
+    with pytest.raises(DataError, match="names everybody whom --identities names"):
+        prepare(replace(config, identities=str(named)))
 
 
 def test_an_output_that_cannot_be_written_ends_in_a_sentence(demo_faces, tmp_path):

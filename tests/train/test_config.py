@@ -7,8 +7,11 @@ from raymask.cli import parse
 from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import SHIPPED
+from raymask.train.align_config import TrainAlignerConfig
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig, TrainConfig, loop_config
+from raymask.train.inpaint_config import TrainInpainterConfig
 from raymask.train.segment_config import SegmentConfig, TrainSegmenterConfig
+from raymask.train.whiten_config import WhitenConfig
 from raymask.train.works import work_of
 
 PRESETS = Path(__file__).parents[2] / "presets"
@@ -35,6 +38,17 @@ def test_the_best_preset_asks_for_two_teachers():
     assert (best.init, best.model.backbone, best.model.parts, best.loss.weight) == ("dlib", "dlib", 2, 0)
     with pytest.raises(ConfigError, match="nothing is learned"):
         parse(TrainConfig, "", words)
+
+
+@pytest.mark.parametrize(
+    ("words", "data"),
+    [(["--data", "a"], "a"), (["--data", "a,b"], "a,b"), (["--data=[a, b]"], ("a", "b")), (["--data", "2024"], "2024")],
+)
+def test_data_is_one_folder_or_several(words, data, tmp_path):
+    for kind in (TrainConfig, TrainSegmenterConfig, TrainAlignerConfig, TrainInpainterConfig):
+        assert parse(kind, "", ["--storage", "y", "--name", "z", *words]).data == data
+    (tmp_path / "c.yaml").write_text("data: [a, b]\nstorage: y\nname: z\n")
+    assert parse(TrainConfig, "", ["--config", str(tmp_path / "c.yaml")]).data == ("a", "b")
 
 
 def test_seven_epochs_semihard_then_three_hardest():
@@ -74,6 +88,9 @@ def test_settings_survive_a_checkpoint():
         (lambda: OptimiserConfig(kind="adam", momentum=0.9), "momentum has no effect on adam"),
         (lambda: OptimiserConfig(schedule="cycle", warmup_steps=5), "warmup_steps has no effect on schedule cycle"),
         (lambda: LoopConfig(data="x", epochs=0), "epochs must be 1"),
+        (lambda: LoopConfig(data="x,"), "data must name a folder"),
+        (lambda: SegmentConfig(data=("x", "x")), "data names x twice"),
+        (lambda: WhitenConfig(data="", bundle="b", out="o"), "data must name a folder"),
         (lambda: TrainConfig(data="x", storage="y", name="a/b"), "name 'a/b' must be letters"),
         (lambda: TrainConfig(data="x", storage="y", name="a", workers=0), "workers must be 1"),
     ],

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch.multiprocessing as mp
 from ports import free_port
 
 from raymask.data.crops import CropStore
+from raymask.data.joined import open_crops
 from raymask.data.storage import Folder
 from raymask.errors import DataError, ModelError, TrainingError
 from raymask.models.bundle import bundle_config, save_bundle
@@ -129,6 +131,19 @@ def test_the_aligner_learns_where_the_points_are(prepared):
     figures = seen.figures[90]
     assert max(figures["away_bare"], figures["away_masked"]) < figures["begun_away"]
     assert seen.grids[90].shape == (6 * 96, 2 * 96, 3)
+
+
+def test_a_course_learns_from_two_folders_and_is_measured_by_the_one_that_can(prepared, tmp_path, capsys):
+    other = shutil.copytree(prepared, tmp_path / "other", ignore=shutil.ignore_patterns("split=val"))
+    config = AlignConfig(data=f"{other},{prepared}", steps=2, batch=4, validation_photos=6, measure_every=2)
+    seen = Seen()
+    assert train_aligner(config, Surroundings(watch=seen), device=CPU)
+    assert "on 64 photos" in capsys.readouterr().out
+    assert seen.figures[2]["away_masked"] > 0
+    course, store = AlignerCourse(config, CPU), open_crops(config.data, "train")
+    (batch,) = course.faces(store, quiet=True).first(40, at_once=40, world=World(0, 1))
+    assert batch.bare.shape == (40, 3, 96, 96)
+    assert min(face.float().std() for face in batch.bare) > 5
 
 
 def test_an_aligner_learns_from_faces_that_lie_as_its_points_say(prepared):

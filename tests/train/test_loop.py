@@ -1,18 +1,21 @@
 """The loop by itself, without Ray, on real prepared faces."""
 
 import math
+import shutil
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
+from raymask.data.joined import open_crops
 from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, DataError, TrainingError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.around import Surroundings
-from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig
-from raymask.train.loop import Trained, train
+from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig, SoftmaxConfig
+from raymask.train.loop import Trained, check_steps, opening, sampler_of, train
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +182,75 @@ def test_the_watch_sees_every_step_and_epoch(config):
     assert seen["steps"] == [(step, "all", True, True) for step in range(4)]
     assert seen["epochs"] == [(2, 1), (4, 2)]
     assert seen["distances"] == [(0, 64, True)]
+
+
+@pytest.fixture(scope="module")
+def copied(prepared):
+    """The demo faces once more, with nobody to validate."""
+    return shutil.copytree(prepared, prepared.parent / "copied", ignore=shutil.ignore_patterns("split=val"))
+
+
+def test_two_folders_train_together_and_go_on_together(config, copied, capsys):
+    """Twice as many people, who are validated by the folder that has somebody for it."""
+    both = replace(config, epochs=2, data=(str(copied), str(config.data)), softmax=SoftmaxConfig(weight=0.1))
+    whole = _train(both, save_every=1)
+    said = capsys.readouterr().out
+    assert "training on 64 photos of 8 people, 3 steps of about 24 photos an epoch" in said
+    assert "each epoch sees about 100% of the people" in said
+    assert "4 names occur again in another folder of the data" in said
+    assert whole.trained.finished
+    assert [m["visited"] + m["unvisited"] for m in whole.metrics] == [64, 64]
+    assert all(0 <= m["val_masked"] <= 1 for m in whole.metrics)
+    assert whole.states[-1]["objective"]["people"].shape[0] == 8
+    middle = next(state for state in whole.states if (state["epoch"], state["step"]) == (1, 1))
+    rest = _train(replace(both, data=f"{copied},{config.data}"), resume=middle)
+    assert rest.metrics[0]["loss"] == pytest.approx(whole.metrics[1]["loss"], rel=1e-3)
+
+
+def test_a_checkpoint_of_before_names_one_folder_and_no_steps(config, history):
+    """As all did once; it goes on with the same faces wherever they lie, but never with batches of another number."""
+    earlier = {key: value for key, value in history.states[0].items() if key != "steps"}
+    earlier["config"] = {**earlier["config"], "data": "elsewhere"}
+    again = _train(replace(config, data=(str(config.data),)), resume=earlier)
+    assert [m["epoch"] for m in again.metrics] == [2, 3, 4]
+
+
+def test_steps_of_another_version_are_refused_also_where_a_checkpoint_does_not_name_them(copied):
+    """People of a single photo had fewer steps then."""
+    config = LoopConfig(data=str(copied), batch=SamplerConfig(people=2, bare=8, masked=8))
+    photos = open_crops(config.data, "train")
+    sampler = sampler_of(config, photos)
+    assert (len(photos), sampler.steps) == (32, 2), "eight photos of four people; 32 photos filled one batch"
+    with pytest.raises(DataError, match="batches of another version"):
+        check_steps({}, config, photos, sampler)
+    check_steps({"steps": 2}, config, photos, sampler)
+
+
+class Singles:
+    """Crops of which only the people are asked."""
+
+    def __init__(self, counts):
+        self.people = [f"p{number}" for number in range(len(counts))]
+        self.identities = np.repeat(np.arange(len(counts)), counts)
+
+    def __len__(self):
+        return len(self.identities)
+
+
+def test_a_training_says_what_the_shape_of_its_batches_costs():
+    config = LoopConfig(data="x", batch=SamplerConfig(people=64, bare=1, masked=2))
+    singles = Singles([1] * 640)
+    first, half, lone = opening(config, singles, sampler_of(config, singles))
+    assert first == (
+        "training on 640 photos of 640 people, 10 steps of about 64 photos an epoch, each epoch sees about 100% of the "
+        "people"
+    )
+    assert half.startswith("batches hold less than half of 192 photos, because 100% of the people have fewer than 3")
+    assert lone.startswith("640 people have fewer than 3 photos in a batch")
+    many = Singles([3] * 640)
+    assert len(opening(config, many, sampler_of(config, many))) == 1
+    pairs = replace(config, batch=SamplerConfig(people=64, bare=1, masked=1))
+    assert "640 people have fewer" in opening(pairs, many, sampler_of(pairs, many))[1]
 
 
 def test_missing_data_is_named(config, tmp_path):

@@ -1,5 +1,6 @@
 """What of a training's settings may change between two sessions, and what its bundle says that it learned from."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from raymask.models.segmenter import MaskSegmenter
 from raymask.train.claim import claim
 from raymask.train.config import OptimiserConfig, TrainConfig
 from raymask.train.inpaint_config import TrainInpainterConfig
+from raymask.train.ray_train import check_data
 from raymask.train.segment_config import TrainSegmenterConfig
 from raymask.train.works import work_of
 
@@ -42,6 +44,41 @@ def test_a_run_may_be_made_longer_but_not_in_a_cycle(where, tmp_path):
     begin(replace(config, epochs=6, optimiser=CYCLE, name="other"), tmp_path / "other")
     with pytest.raises(DataError, match=r"other settings \(epochs changed\)"):
         begin(replace(config, epochs=8, optimiser=CYCLE, name="other"), tmp_path / "other")
+
+
+def test_a_run_on_several_folders_goes_on_with_the_same_ones_in_their_order(where, tmp_path, prepared):
+    other = tmp_path / "other"
+    other.mkdir()
+    plan = (prepared / "plan.json").read_text()
+    (other / "plan.json").write_text(plan.replace('"seed": 0', '"seed": 1'))
+    moved = shutil.copytree(other, tmp_path / "moved")
+    config = TrainConfig(**where | {"data": f"{prepared},{other}"})
+    assert work_of(config).settings["data"] == (str(prepared), str(other))
+    begin(config, tmp_path)
+    begin(replace(config, data=(str(prepared), str(moved))), tmp_path)
+    for data in (str(prepared), f"{other},{prepared}"):
+        with pytest.raises(DataError, match=r"other settings \(data changed\)"):
+            begin(replace(config, data=data), tmp_path)
+    alone = TrainConfig(**where | {"name": "alone"})
+    begin(alone, tmp_path / "alone")
+    begin(replace(alone, data=(str(prepared),)), tmp_path / "alone")
+
+
+def test_every_folder_is_checked_before_any_worker_starts(prepared, tmp_path):
+    check_data(f"{prepared}")
+    no_train = shutil.copytree(prepared, tmp_path / "no_train", ignore=shutil.ignore_patterns("split=train"))
+    check_data(f"{no_train},{prepared}")
+    with pytest.raises(DataError, match=r"nobody in \S+no_train is there to train on"):
+        check_data(str(no_train))
+    unfinished = shutil.copytree(prepared, tmp_path / "unfinished", ignore=shutil.ignore_patterns("summary.json"))
+    older = shutil.copytree(prepared, tmp_path / "older", ignore=shutil.ignore_patterns("index.parquet"))
+    for folder, why in (
+        (unfinished, "is not prepared to its end"),
+        (older, "was prepared by another version"),
+        (tmp_path / "none", "holds no prepared training faces"),
+    ):
+        with pytest.raises(DataError, match=f"^{folder} {why}"):
+            check_data((str(prepared), str(folder)))
 
 
 def test_fewer_epochs_than_were_done_are_refused(where):
