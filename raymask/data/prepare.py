@@ -24,20 +24,22 @@ from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, given_s
 from raymask.data.storage import Folder, UnreadableError, absolute
 from raymask.errors import ConfigError, DataError, ImageError, NoFaceError, check_choice
 from raymask.faces.landmarks import Landmarks
-from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from raymask.faces.masks import Textures
 
 PhotoWork = Callable[[Photo, Split, bytes], dict[str, Any]]
 """Makes the row of a photo; named here, since `--help` must not load what does it."""
 
 PLAN, RECORDS, SUMMARY, SPLITS_FILE, DROPPED = "plan.json", "_parts", "summary.json", "splits.json", "dropped.parquet"
 
-FORMAT = 5
+FORMAT = 6
 """Version of what lies in OUT; 2 brought the index of crops, 3 drew and found faces a little differently,
-4 finds harder ones, 5 keeps the detector's points."""
+4 finds harder ones, 5 keeps the detector's points, 6 draws masks by the names of what there is."""
 
 Faces = Literal["subject", "all"]
 
@@ -63,6 +65,9 @@ class PrepareConfig:
     masks: tuple[str, ...] = TRAIN_LOOKS
     """Masks to draw, each as KIND[:TEXTURE[~STRENGTH]][#RRGGBB[~SHARE]][@below-nose|@chin]: cloth, cloth:gingham,
     cloth:plain#2244aa, surgical@chin. Each photo wears one of them; one named twice is worn twice as often."""
+    textures: str | None = None
+    """Folder (or URI) with your own pictures (JPEG, PNG, WebP), which masks of the look cloth:own are made of; every
+    worker must reach it. null: off."""
     faces: Faces = "subject"
     """Whose faces in a photo wear masks: that of its subject, which is cropped, or all. With all, small faces are
     looked for in every photo, and the subject's box may differ by a few pixels."""
@@ -84,10 +89,7 @@ class PrepareConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be 1 or more, not {value}")
-        if not self.masks:
-            raise ConfigError("masks must name at least one mask")
-        for look in self.masks:
-            parse_look(look)
+        check_looks(self.masks, self.textures)
 
 
 class Repainter(Protocol):
@@ -132,7 +134,12 @@ def prepare(config: PrepareConfig, repainter: Repainter | None = None) -> dict[s
         DataError: no photos, none of them usable, somebody named who has none, an output that cannot be written, or one
             made with other options.
     """
-    config = replace(config, images=absolute(config.images), out=absolute(config.out))
+    config = replace(
+        config,
+        images=absolute(config.images),
+        out=absolute(config.out),
+        textures=config.textures and absolute(config.textures),
+    )
     out = Folder(config.out)
     photos, strangers = list_photos(Folder(config.images))
     chosen, unchosen = _chosen(photos, config)
@@ -142,12 +149,18 @@ def prepare(config: PrepareConfig, repainter: Repainter | None = None) -> dict[s
 
     if repainter is not None:
         repainter.load()  # what is damaged is told before OUT is begun
-    if _claim(out, config, photos, repainter):
+    if _claim(out, config, photos, repainter, _textures(config, quiet=False)):
         out.delete_folder(RECORDS)  # a run may have ended between its summary and this
         return dict(json.loads(out.read(SUMMARY)))
     out.write(SPLITS_FILE, _json(splits))
     _run_parts(parts, config, repainter, out)
     return _finish(out, parts, splits, [*strangers, *unchosen])
+
+
+def _textures(config: PrepareConfig, *, quiet: bool) -> Textures | None:
+    from raymask.data.textures import load_textures
+
+    return load_textures(config.textures, quiet=quiet)
 
 
 def _chosen(photos: list[Photo], config: PrepareConfig) -> tuple[list[Photo], list[Dropped]]:
@@ -171,7 +184,7 @@ def preview(config: PrepareConfig, count: int, repainter: Repainter | None = Non
     photos, _ = list_photos(images)
     chosen, _ = _chosen(photos, config)
     chosen = [chosen[place * len(chosen) // count] for place in range(count)] if count < len(chosen) else chosen
-    work = _photo_worker(config, repainter)
+    work = _photo_worker(config, repainter, _textures(config, quiet=False))
     rows = []
     with Progress("preview", total=len(chosen), unit="photos") as progress:
         for photo in chosen:
@@ -197,7 +210,13 @@ def cut_parts(photos: Iterable[Photo], splits: dict[str, Split], photos_per_file
     ]
 
 
-def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo], repainter: Repainter | None) -> bool:
+def _claim(
+    out: Folder,
+    config: PrepareConfig,
+    photos: Sequence[Photo],
+    repainter: Repainter | None,
+    textures: Textures | None,
+) -> bool:
     """Whether OUT is already complete for these options and photos; writes the plan into a new OUT.
 
     Raises:
@@ -209,6 +228,7 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo], repainte
     if config.identities is not None:
         plan["identities"] = sorted(read_identities(config.identities))
     plan["unmask"] = None if repainter is None else repainter.digests
+    plan["textures"] = None if textures is None else textures.digest
     plan["format"] = FORMAT
     plan["photos"] = hashlib.sha256("\n".join(photo.image_id for photo in photos).encode()).hexdigest()
     plan = json.loads(json.dumps(plan))
@@ -227,7 +247,7 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo], repainte
     return out.exists(SUMMARY)
 
 
-def _photo_worker(config: PrepareConfig, repainter: Repainter | None) -> PhotoWork:
+def _photo_worker(config: PrepareConfig, repainter: Repainter | None, textures: Textures | None) -> PhotoWork:
     from raymask.data.photo_work import PhotoWorker
 
     return PhotoWorker(
@@ -236,6 +256,7 @@ def _photo_worker(config: PrepareConfig, repainter: Repainter | None) -> PhotoWo
         everybody=config.faces == "all",
         landmarks=config.landmarks,
         repaint=None if repainter is None else repainter.load(),
+        textures=textures,
     )
 
 
@@ -263,7 +284,10 @@ class PartWorker:
         self._images, self._out = Folder(config.images), Folder(config.out)
         if repainter is not None and repainter.digests != json.loads(self._out.read(PLAN))["unmask"]:
             raise DataError("the bundles of unmask are not the same on all machines; copy them anew")
-        self._work = _photo_worker(config, repainter)
+        textures = _textures(config, quiet=True)
+        if textures is not None and textures.digest != json.loads(self._out.read(PLAN))["textures"]:
+            raise DataError("the pictures in textures are not the same on all machines; copy them anew")
+        self._work = _photo_worker(config, repainter, textures)
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         """Do one part; returns the number of its photos, and what went wrong if it could not be done."""

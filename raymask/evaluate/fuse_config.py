@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from raymask.errors import ConfigError
 from raymask.evaluate.config import people_split
-from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.models.parts import check_movable
 
 
@@ -25,6 +25,9 @@ class FuseConfig:
     """Folder of the bundle to make."""
     masks: tuple[str, ...] = TRAIN_LOOKS
     """Masks to draw, as jobs/prepare.py takes them."""
+    textures: str | None = None
+    """Folder (or URI) with your own pictures (JPEG, PNG, WebP), which masks of the look cloth:own are made of; null:
+    off."""
     seed: int = 0
     """0 or more. Decides masks and enrolled photos."""
     max_photos: int | None = None
@@ -48,7 +51,4 @@ class FuseConfig:
             raise ConfigError(f"max_photos must be 2 or more, not {self.max_photos}")
         if self.draws < 1 or self.seed < 0:
             raise ConfigError("draws must be 1 or more, seed 0 or more")
-        if not self.masks:
-            raise ConfigError("masks must name at least one mask")
-        for look in self.masks:
-            parse_look(look)
+        check_looks(self.masks, self.textures)

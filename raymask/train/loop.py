@@ -17,8 +17,9 @@ from raymask.data.crops import Crops, CropStore
 from raymask.data.morphs import MorphedStore
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import PKSampler
+from raymask.data.textures import load_textures
 from raymask.errors import ConfigError, DataError
-from raymask.faces.masks.looks import TRAIN_LOOKS
+from raymask.faces.masks import TRAIN_LOOKS, Textures
 from raymask.models.embedder import MaskFaceNet
 from raymask.progress import Progress
 from raymask.train.around import Metrics, Surroundings
@@ -156,7 +157,7 @@ class _Loop:
             f"training on {len(photos):,} photos of {len(photos.people):,} people{morphs}, "
             f"{self.sampler.steps:,} steps an epoch"
         )
-        dressing = dressing_of(config)
+        dressing = dressing_of(config, load_textures(config.textures, quiet=True))
         self.faces = None if dressing.plain else FreshFaces(self.store, dressing, quiet=quiet)
         self.targets = targets
         torch.manual_seed(config.seed)
@@ -174,7 +175,7 @@ class _Loop:
         self.tally, self.metrics, self.health = Tally(), Metrics(), Health(config.loss.margin, config.optimiser)
         self.epoch = self.step = 0
         if resume is not None:
-            check_resumed(asdict(config), resume["config"], free=("data", "init", *config.free))
+            check_resumed(asdict(config), resume["config"], free=("data", "init", "textures", *config.free))
             if resume.get("steps", None if config.morphs else self.sampler.steps) != self.sampler.steps:
                 raise DataError("the run of this name has batches of another version of raymask; choose another --name")
             if resume["model"].keys() != self.network.state_dict().keys():
@@ -397,10 +398,11 @@ def sampler_of(config: LoopConfig, photos: CropStore) -> PKSampler:
     return PKSampler(photos.identities, config.batch, seed=config.seed, morphs=config.morphs)
 
 
-def dressing_of(config: LoopConfig) -> Dressing:
-    """What becomes of a prepared face in a training of these settings."""
+def dressing_of(config: LoopConfig, textures: Textures | None) -> Dressing:
+    """What becomes of a prepared face in a training of these settings; `textures`: what they name."""
     return Dressing(
         looks=(config.masks or TRAIN_LOOKS) if config.remask else None,
+        textures=textures,
         alignment=None if config.model.alignment == "box" else config.model.alignment,
         altered=config.alter,
     )

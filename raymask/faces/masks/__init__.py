@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from raymask.faces.masks.looks import KINDS, TEST_LOOKS, TRAIN_LOOKS, UNCOVERED_LOOKS, Look, parse_look
+from raymask.faces.masks.looks import (
+    KINDS,
+    TEST_LOOKS,
+    TRAIN_LOOKS,
+    UNCOVERED_LOOKS,
+    Look,
+    check_looks,
+    parse_look,
+    pick_look,
+)
 
 if TYPE_CHECKING:
     from raymask.faces.masks.draw import draw_mask as draw_mask
+    from raymask.faces.masks.own import Textures as Textures
 
-__all__ = ["KINDS", "TEST_LOOKS", "TRAIN_LOOKS", "UNCOVERED_LOOKS", "Look", "draw_mask", "parse_look"]
+__all__ = [
+    "KINDS",
+    "TEST_LOOKS",
+    "TRAIN_LOOKS",
+    "UNCOVERED_LOOKS",
+    "Look",
+    "Textures",
+    "check_looks",
+    "draw_mask",
+    "parse_look",
+    "pick_look",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +38,8 @@ def __getattr__(name: str) -> Any:
         from raymask.faces.masks.draw import draw_mask
 
         return draw_mask
+    if name == "Textures":
+        from raymask.faces.masks.own import Textures
+
+        return Textures
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
