@@ -86,7 +86,7 @@ async def see(config: BenchmarkConfig, pipeline: Pipeline) -> Seen:
                 one = await enrolment_of(pipeline, pixels, sight, identity=person, key=b"", with_masks=True)
                 seen.names.append(person)
                 seen.embeddings.append(one.embeddings)
-            for place, image_id in enumerate(others):
+            for image_id in others:
                 pixels = decode_photo(images.read(image_id), image_id)
                 look, mask_seed = mask_choice(image_id, TEST_LOOKS, 0)
                 seen.probes.extend(await ask(pipeline, person, pixels, look, mask_seed))

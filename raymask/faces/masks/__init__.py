@@ -14,10 +14,10 @@ from raymask.faces.masks.looks import (
     parse_look,
     pick_look,
 )
+from raymask.faces.masks.own import Textures
 
 if TYPE_CHECKING:
     from raymask.faces.masks.draw import draw_mask as draw_mask
-    from raymask.faces.masks.own import Textures as Textures
 
 __all__ = [
     "KINDS",
@@ -38,8 +38,4 @@ def __getattr__(name: str) -> Any:
         from raymask.faces.masks.draw import draw_mask
 
         return draw_mask
-    if name == "Textures":
-        from raymask.faces.masks.own import Textures
-
-        return Textures
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from raymask.errors import ConfigError
 from raymask.faces.masks.looks import Rgb
 from raymask.faces.masks.pick import pick
-from raymask.faces.masks.shapes import LEFT, TOP, outline, plane
 
 _FINEST = 200
 """Pixels for half a face that a picture is kept in: enough for faces of up to 570 pixels across."""
@@ -32,6 +30,8 @@ class Picture:
     @classmethod
     def of(cls, name: str, pixels: NDArray[np.uint8]) -> Picture:
         """From a picture (H, W, 3) uint8 RGB of any size. Raises ConfigError for another array."""
+        import cv2
+
         if not isinstance(pixels, np.ndarray) or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
             raise ConfigError(f"The texture {name!r} must be an array (H, W, 3) of uint8 RGB.")
         if not pixels.size:
@@ -47,6 +47,10 @@ class Picture:
 
     def tile(self, ppu: int) -> NDArray[np.uint8]:
         """The picture over `shapes.plane(ppu)`, (h, w, 3) uint8: on all of the mask, and mirrored beyond its edge."""
+        import cv2
+
+        from raymask.faces.masks.shapes import plane
+
         height, width = plane(ppu)[0].shape
         left, top, right, bottom = _mask_box(ppu)
         shrinks = self.pixels.shape[1] > right - left
@@ -84,6 +88,8 @@ class Textures:
 @lru_cache(maxsize=16)
 def _mask_box(ppu: int) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of a cloth mask in `plane(ppu)`, whole pixels around all of it."""
+    from raymask.faces.masks.shapes import LEFT, TOP, outline
+
     edge = outline("cloth")
     (left, top), (right, bottom) = edge.min(axis=0), edge.max(axis=0)
     low = np.floor((np.array([left, top]) - [LEFT, TOP]) * ppu).astype(int)
