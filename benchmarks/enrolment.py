@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raymask.cli import parse, run
+from raymask.data.photo_work import mask_choice
 from raymask.data.photos import list_photos
 from raymask.data.storage import Folder
 from raymask.errors import NoFaceError
@@ -85,10 +86,10 @@ async def see(config: BenchmarkConfig, pipeline: Pipeline) -> Seen:
                 one = await enrolment_of(pipeline, pixels, sight, identity=person, key=b"", with_masks=True)
                 seen.names.append(person)
                 seen.embeddings.append(one.embeddings)
-            for place, image_id in enumerate(others):
+            for image_id in others:
                 pixels = decode_photo(images.read(image_id), image_id)
-                look = TEST_LOOKS[(number + place) % len(TEST_LOOKS)]
-                seen.probes.extend(await ask(pipeline, person, pixels, look, seed=number * 100 + place))
+                look, mask_seed = mask_choice(image_id, TEST_LOOKS, 0)
+                seen.probes.extend(await ask(pipeline, person, pixels, look, mask_seed))
             progress.add(1 + len(others))
     return seen
 

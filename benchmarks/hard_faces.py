@@ -32,7 +32,7 @@ from raymask.evaluate.people import people_of_split
 from raymask.faces.detection import MIN_FACE, FaceDetector
 from raymask.faces.face import subject_weights
 from raymask.faces.images import decode_photo
-from raymask.faces.masks import draw_mask
+from raymask.faces.masks import draw_mask, pick_look
 from raymask.faces.masks.looks import TEST_LOOKS
 from raymask.faces.mtcnn import Mtcnn
 from raymask.progress import Progress
@@ -144,9 +144,7 @@ def measure(config: BenchmarkConfig) -> dict[str, object]:
     torch.set_num_threads(1)
     detector, found = FaceDetector(), looks()
     faces = [(photo, face) for photo in photos_of(config) if (face := detector.subject(photo)) is not None]
-    worn = [
-        draw_mask(one, face.landmarks, TEST_LOOKS[n % len(TEST_LOOKS)], n)[0] for n, (one, face) in enumerate(faces)
-    ]
+    worn = [draw_mask(one, face.landmarks, pick_look(TEST_LOOKS, n), n)[0] for n, (one, face) in enumerate(faces)]
     recall: dict[str, dict[str, float]] = {}
     with Progress("hard faces", total=len(HARDER) * len(faces), unit="photos", write=to_stderr) as progress:
         for name, harder in HARDER.items():

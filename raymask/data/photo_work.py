@@ -16,17 +16,20 @@ from raymask.faces.detector_names import DEFAULT_DETECTOR
 from raymask.faces.face import Face, subject
 from raymask.faces.images import decode_photo, encode_jpeg, encode_png
 from raymask.faces.landmarks import Landmarks
-from raymask.faces.masks import draw_mask
+from raymask.faces.masks import Textures, draw_mask
+from raymask.faces.masks.pick import pick
 
 Repaint = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A photo, (H, W, 3) uint8 RGB, and the box of a face in it, (4,), to the photo with the mask taken off that face."""
 
 
 def mask_choice(image_id: str, masks: Sequence[str], seed: int) -> tuple[str, int]:
-    """Which of `masks` the photo wears, and the seed of its drawing: a hash, so that no other photo matters."""
-    digest = hashlib.sha256(f"{seed}/{image_id}".encode()).digest()
-    kind = masks[int.from_bytes(digest[:4], "little") % len(masks)]
-    return kind, int.from_bytes(digest[4:8], "little")
+    """Which of `masks` the photo wears, and the seed of its drawing: by hashes, so that no other photo matters.
+
+    One more look in `masks` changes only the photos that wear it.
+    """
+    key = f"{seed}/{image_id}"
+    return pick(key, masks), int.from_bytes(hashlib.sha256(key.encode()).digest()[4:8], "little")
 
 
 class PhotoWorker:
@@ -41,6 +44,7 @@ class PhotoWorker:
         detector: str = DEFAULT_DETECTOR,
         landmarks: Landmarks = "dlib68",
         repaint: Repaint | None = None,
+        textures: Textures | None = None,
     ) -> None:
         """Load the detector's models.
 
@@ -50,9 +54,11 @@ class PhotoWorker:
             detector: what finds faces.
             landmarks: what finds the 68 landmarks.
             repaint: takes the subject's mask off again; None: it stays.
+            textures: the pictures that the look cloth:own is made of.
         """
         self._detector = FaceDetector(detector, landmarks=landmarks)
         self._masks, self._seed, self._everybody, self._repaint = masks, seed, everybody, repaint
+        self._textures = textures
 
     def __call__(self, photo: Photo, split: str, data: bytes) -> dict[str, Any]:
         """The row of one photo.
@@ -68,7 +74,7 @@ class PhotoWorker:
             raise NoFaceError(f"{photo.image_id}: no face found; use a larger, sharper or more frontal photo")
         before, others = self._others_masked(photo, pixels, [one for one in faces if one is not face])
         kind, mask_seed = mask_choice(photo.image_id, self._masks, self._seed)
-        masked, mask_map = draw_mask(before, face.landmarks, kind, mask_seed)
+        masked, mask_map = draw_mask(before, face.landmarks, kind, mask_seed, textures=self._textures)
         if np.array_equal(masked, before):
             raise NoFaceError(f"{photo.image_id}: the mask would lie outside the photo; use one with the whole face")
         mask_map |= others
@@ -95,6 +101,6 @@ class PhotoWorker:
         covered = np.zeros(pixels.shape[:2], np.uint8)
         for number, other in enumerate(others):
             look, seed = mask_choice(f"{photo.image_id}/{number}", self._masks, self._seed)
-            pixels, more = draw_mask(pixels, other.landmarks, look, seed)
+            pixels, more = draw_mask(pixels, other.landmarks, look, seed, textures=self._textures)
             covered |= more
         return pixels, covered

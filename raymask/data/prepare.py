@@ -33,20 +33,22 @@ from raymask.data.storage import Folder, UnreadableError, absolute
 from raymask.errors import ConfigError, DataError, ImageError, NoFaceError, check_choice
 from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.landmarks import Landmarks
-from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from raymask.faces.masks import Textures
 
 PhotoWork = Callable[[Photo, Split, bytes], dict[str, Any]]
 """Makes the row of a photo; named here, since `--help` must not load what does it."""
 
 PLAN, RECORDS, SUMMARY, SPLITS_FILE, DROPPED = "plan.json", "_parts", "summary.json", "splits.json", "dropped.parquet"
 
-FORMAT = 5
+FORMAT = 6
 """Version of what lies in OUT; 2 brought the index of crops, 3 drew and found faces a little differently,
-4 finds harder ones, 5 keeps the detector's points."""
+4 finds harder ones, 5 keeps the detector's points, 6 draws masks by the names of what there is."""
 
 Faces = Literal["subject", "all"]
 
@@ -75,6 +77,9 @@ class PrepareConfig:
     masks: tuple[str, ...] = TRAIN_LOOKS
     """Masks to draw, each as KIND[:TEXTURE[~STRENGTH]][#RRGGBB[~SHARE]][@below-nose|@chin]: cloth, cloth:gingham,
     cloth:plain#2244aa, surgical@chin. Each photo wears one of them; one named twice is worn twice as often."""
+    textures: str | None = None
+    """Folder (or URI) with your own pictures (JPEG, PNG, WebP), which masks of the look cloth:own are made of; every
+    worker must reach it. null: off."""
     faces: Faces = "subject"
     """Whose faces in a photo wear masks: that of its subject, which is cropped, or all. With all, small faces are
     looked for in every photo, and the subject's box may differ by a few pixels."""
@@ -99,10 +104,7 @@ class PrepareConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be 1 or more, not {value}")
-        if not self.masks:
-            raise ConfigError("masks must name at least one mask")
-        for look in self.masks:
-            parse_look(look)
+        check_looks(self.masks, self.textures)
 
 
 class Repainter(Protocol):
@@ -147,7 +149,12 @@ def prepare(config: PrepareConfig, repainter: Repainter | None = None) -> dict[s
         DataError: no photos, none of them usable, somebody named who has none, an output that cannot be written, or one
             made with other options.
     """
-    config = replace(config, images=absolute(config.images), out=absolute(config.out))
+    config = replace(
+        config,
+        images=absolute(config.images),
+        out=absolute(config.out),
+        textures=config.textures and absolute(config.textures),
+    )
     out = Folder(config.out)
     photos, strangers = list_photos(Folder(config.images))
     chosen, unchosen = _chosen(photos, config)
@@ -157,12 +164,18 @@ def prepare(config: PrepareConfig, repainter: Repainter | None = None) -> dict[s
 
     if repainter is not None:
         repainter.load()  # what is damaged is told before OUT is begun
-    if _claim(out, config, photos, repainter):
+    if _claim(out, config, photos, repainter, _textures(config, quiet=False)):
         out.delete_folder(RECORDS)  # a run may have ended between its summary and this
         return dict(json.loads(out.read(SUMMARY)))
     out.write(SPLITS_FILE, _json(splits))
     _run_parts(parts, config, repainter, out)
     return _finish(out, parts, splits, [*strangers, *unchosen], left_out=_count_left_out(photos, config))
+
+
+def _textures(config: PrepareConfig, *, quiet: bool) -> Textures | None:
+    from raymask.data.textures import load_textures
+
+    return load_textures(config.textures, quiet=quiet)
 
 
 def _chosen(photos: list[Photo], config: PrepareConfig) -> tuple[list[Photo], list[Dropped]]:
@@ -204,7 +217,7 @@ def preview(config: PrepareConfig, count: int, repainter: Repainter | None = Non
     photos, _ = list_photos(images)
     chosen, _ = _chosen(photos, config)
     chosen = [chosen[place * len(chosen) // count] for place in range(count)] if count < len(chosen) else chosen
-    work = _photo_worker(config, repainter)
+    work = _photo_worker(config, repainter, _textures(config, quiet=False))
     rows = []
     with Progress("preview", total=len(chosen), unit="photos") as progress:
         for photo in chosen:
@@ -230,7 +243,13 @@ def cut_parts(photos: Iterable[Photo], splits: dict[str, Split], photos_per_file
     ]
 
 
-def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo], repainter: Repainter | None) -> bool:
+def _claim(
+    out: Folder,
+    config: PrepareConfig,
+    photos: Sequence[Photo],
+    repainter: Repainter | None,
+    textures: Textures | None,
+) -> bool:
     """Whether OUT is already complete for these options and photos; writes the plan into a new OUT.
 
     Raises:
@@ -244,6 +263,7 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo], repainte
     if config.leave_out is not None:
         plan["leave_out"] = sorted(read_left_out(config.leave_out).people)
     plan["unmask"] = None if repainter is None else repainter.digests
+    plan["textures"] = None if textures is None else textures.digest
     plan["format"] = FORMAT
     plan["photos"] = hashlib.sha256("\n".join(photo.image_id for photo in photos).encode()).hexdigest()
     plan = json.loads(json.dumps(plan))
@@ -262,7 +282,7 @@ def _claim(out: Folder, config: PrepareConfig, photos: Sequence[Photo], repainte
     return out.exists(SUMMARY)
 
 
-def _photo_worker(config: PrepareConfig, repainter: Repainter | None) -> PhotoWork:
+def _photo_worker(config: PrepareConfig, repainter: Repainter | None, textures: Textures | None) -> PhotoWork:
     from raymask.data.photo_work import PhotoWorker
 
     return PhotoWorker(
@@ -272,6 +292,7 @@ def _photo_worker(config: PrepareConfig, repainter: Repainter | None) -> PhotoWo
         detector=config.detector,
         landmarks=config.landmarks,
         repaint=None if repainter is None else repainter.load(),
+        textures=textures,
     )
 
 
@@ -299,7 +320,10 @@ class PartWorker:
         self._images, self._out = Folder(config.images), Folder(config.out)
         if repainter is not None and repainter.digests != json.loads(self._out.read(PLAN))["unmask"]:
             raise DataError("the bundles of unmask are not the same on all machines; copy them anew")
-        self._work = _photo_worker(config, repainter)
+        textures = _textures(config, quiet=True)
+        if textures is not None and textures.digest != json.loads(self._out.read(PLAN))["textures"]:
+            raise DataError("the pictures in textures are not the same on all machines; copy them anew")
+        self._work = _photo_worker(config, repainter, textures)
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         """Do one part; returns the number of its photos, and what went wrong if it could not be done."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from raymask.data.disguise import photographed, recoloured, with_object
 from raymask.faces.alignment import MIRRORED, Alignment, places, similarity
+from raymask.faces.masks import Textures, pick_look
 from raymask.faces.masks.draw import draw_mask_layers
 
 
@@ -58,6 +59,8 @@ class Redraw:
     """Pixels of the result."""
     looks: tuple[str, ...]
     """Masks, as `parse_look` takes them."""
+    textures: Textures | None = None
+    """The pictures that the look cloth:own is made of."""
     turn: float = 4.0
     """Degrees, standard deviation."""
     shift: float = 0.03
@@ -138,9 +141,9 @@ class Redraw:
         five = (five.astype(np.float64) + 0.5) * (seen / crop.shape[0]) - 0.5
         dressed, covered, opaque = small, *np.zeros((2, seen, seen), np.uint8)
         if masked:
-            look = self.looks[int(rng.integers(len(self.looks)))]
             seed = int(rng.integers(2**31))
-            dressed, covered, opaque = draw_mask_layers(small, points, look, seed)
+            look = pick_look(self.looks, seed)
+            dressed, covered, opaque = draw_mask_layers(small, points, look, seed, textures=self.textures)
             if self.strong:
                 dressed = recoloured(dressed, opaque, rng)
         elif self.strong and things:

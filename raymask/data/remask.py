@@ -15,7 +15,7 @@ from raymask.data.redraw import Redraw
 from raymask.data.sampler import Shot
 from raymask.faces.alignment import Alignment, align
 from raymask.faces.crop import CROP_SIZE, resize_crop
-from raymask.faces.masks import draw_mask
+from raymask.faces.masks import Textures, draw_mask, pick_look
 
 _SMALLEST = 48
 """Pixels of the smallest crop that an altered face is drawn on: a face of 40."""
@@ -33,6 +33,8 @@ class Dressing:
 
     looks: tuple[str, ...] | None = None
     """Masks that are drawn afresh; None: those that the faces were prepared with."""
+    textures: Textures | None = None
+    """The pictures that the look cloth:own is made of."""
     alignment: Alignment | None = None
     """Where the five points come to lie; None: crops as they are."""
     altered: bool = False
@@ -75,8 +77,8 @@ class FreshFaces:
 
     def _drawn(self, crop: np.ndarray, shot: Shot, size: int, draw: int) -> np.ndarray:
         if shot.masked and self._dressing.looks is not None:
-            looks = self._dressing.looks
-            crop, _ = draw_mask(crop, self._landmarks[shot.row].astype(np.float64), looks[draw % len(looks)], draw)
+            look, landmarks = pick_look(self._dressing.looks, draw), self._landmarks[shot.row].astype(np.float64)
+            crop, _ = draw_mask(crop, landmarks, look, draw, textures=self._dressing.textures)
         if self._dressing.alignment is None:
             return resize_crop(crop, size)
         return align(crop, self._points[shot.row].astype(np.float64), self._dressing.alignment, size)
@@ -85,6 +87,7 @@ class FreshFaces:
         redraw = Redraw(
             side=size,
             looks=self._dressing.looks or (),
+            textures=self._dressing.textures,
             strong=True,
             smallest=_SMALLEST,
             mirror=False,

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from raymask.data.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
-from raymask.faces.masks.looks import TEST_LOOKS, parse_look
+from raymask.faces.masks.looks import TEST_LOOKS, check_looks
 from raymask.models.parts import MriiParts, Spec
 
 ProtocolName = Literal["batch", "gallery", "pairs", "unmask"]
@@ -43,6 +43,9 @@ class EvaluateConfig:
     """Which photos of a pair wear a mask: none, one (the second), both. For protocol pairs."""
     masks: tuple[str, ...] = TEST_LOOKS
     """Masks to draw, as jobs/prepare.py takes them; each photo wears one. Training draws none of the default."""
+    textures: str | None = None
+    """Folder (or URI) with your own pictures (JPEG, PNG, WebP), which masks of the look cloth:own are made of; null:
+    off."""
     drawing: Drawing = "fitted"
     """How: fitted to head and light, as jobs/prepare.py does; or flat, a picture over six points, as MaskTheFace
     does."""
@@ -81,10 +84,7 @@ class EvaluateConfig:
         if self.seed < 0:
             raise ConfigError(f"seed must be 0 or more, not {self.seed}")
         check_detector(self.detector)
-        if not self.masks:
-            raise ConfigError("masks must name at least one mask")
-        for look in self.masks:
-            parse_look(look)
+        check_looks(self.masks, self.textures)
 
     @property
     def pairs_drawn(self) -> int | None:

@@ -21,6 +21,7 @@ from scipy.special import log_softmax
 
 from raymask.data.photos import list_photos
 from raymask.data.storage import Folder
+from raymask.data.textures import load_textures
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import share_finder
@@ -78,9 +79,9 @@ def fuse(config: FuseConfig) -> Fused:
     """
     check_target(Path(config.out))
     share_finder(config.detector)
-    trial = _trial(config)
+    trial, textures = _trial(config), load_textures(config.textures)
     parts = {spec: load_recogniser(spec) for spec in config.recognisers}
-    probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed)
+    probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed, textures=textures)
     answers = embed_probes(trial.probes, probes, parts)
     weights = fit_weights(lambda: _scores(trial, list(answers.values())), len(answers))
     fusion = Fusion(FusionConfig(parts=config.recognisers))
@@ -105,6 +106,7 @@ def fuse(config: FuseConfig) -> Fused:
             "people": len(trial.people),
             "photos": len(trial.identities) // 2,
             "masks": list(config.masks),
+            **({} if textures is None else {"textures_sha256": textures.digest}),
             "seed": config.seed,
             "draws": config.draws,
             NAMED: {part: calibration_digest(part) for part in config.recognisers if part in SHIPPED_NAMES},

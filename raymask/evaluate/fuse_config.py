@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from raymask.errors import ConfigError
 from raymask.evaluate.config import people_split
 from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
-from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.models.parts import check_movable
 
 
@@ -28,6 +28,9 @@ class FuseConfig:
     """Masks to draw, as jobs/prepare.py takes them."""
     detector: str = DEFAULT_DETECTOR
     """What finds faces: yunet[:FILE] or mtcnn, as the paper has it."""
+    textures: str | None = None
+    """Folder (or URI) with your own pictures (JPEG, PNG, WebP), which masks of the look cloth:own are made of; null:
+    off."""
     seed: int = 0
     """0 or more. Decides masks and enrolled photos."""
     max_photos: int | None = None
@@ -52,7 +55,4 @@ class FuseConfig:
         if self.draws < 1 or self.seed < 0:
             raise ConfigError("draws must be 1 or more, seed 0 or more")
         check_detector(self.detector)
-        if not self.masks:
-            raise ConfigError("masks must name at least one mask")
-        for look in self.masks:
-            parse_look(look)
+        check_looks(self.masks, self.textures)

@@ -10,10 +10,12 @@ import numpy as np
 from raymask.data.photo_work import mask_choice
 from raymask.data.photos import Photo
 from raymask.data.storage import Folder
-from raymask.evaluate.config import Drawing
+from raymask.data.textures import load_textures
+from raymask.evaluate.config import Drawing, EvaluateConfig
 from raymask.evaluate.finder import shared_finder
 from raymask.faces import draw_mask
 from raymask.faces.images import decode_photo
+from raymask.faces.masks import Textures
 from raymask.faces.masks.flat import draw_flat_mask
 
 
@@ -27,9 +29,29 @@ class Probe(NamedTuple):
 class Probes:
     """Makes the pixels of probes; the same seed and looks give the same pixels, so nothing needs to be kept."""
 
-    def __init__(self, images: Folder, *, masks: Sequence[str], seed: int, drawing: Drawing = "fitted") -> None:
-        self._images, self._masks, self._seed = images, masks, seed
+    def __init__(
+        self,
+        images: Folder,
+        *,
+        masks: Sequence[str],
+        seed: int,
+        drawing: Drawing = "fitted",
+        textures: Textures | None = None,
+    ) -> None:
+        """Take photos from `images` and draw `masks` on them; `textures`: what the look cloth:own is made of."""
+        self._images, self._masks, self._seed, self._textures = images, masks, seed, textures
         self._draw = draw_flat_mask if drawing == "flat" else draw_mask
+
+    @classmethod
+    def of(cls, config: EvaluateConfig) -> Probes:
+        """Of an evaluation. Raises DataError if its textures cannot be read."""
+        return cls(
+            Folder(config.images),
+            masks=config.masks,
+            seed=config.seed,
+            drawing=config.drawing,
+            textures=load_textures(config.textures),
+        )
 
     def look(self, photo: Photo) -> str:
         """The mask that the photo wears when masked, as `parse_look` takes it."""
@@ -55,5 +77,5 @@ class Probes:
         if face is None:
             return None
         kind, mask_seed = mask_choice(photo.image_id, self._masks, self._seed)
-        masked, mask_map = self._draw(bare, face.landmarks, kind, mask_seed)
+        masked, mask_map = self._draw(bare, face.landmarks, kind, mask_seed, textures=self._textures)
         return None if np.array_equal(masked, bare) else (masked, mask_map)

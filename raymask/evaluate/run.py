@@ -173,7 +173,7 @@ def recognise(config: EvaluateConfig) -> Evaluation:
     recognisers = {spec: load_recogniser(spec) for spec in config.recognisers}
     out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
     out.delete_folder("_check")
-    probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed, drawing=config.drawing)
+    probes = Probes.of(config)
     finding = shared_finder().seconds
     answers = embed_probes(trial.probes, probes, recognisers)
     finding = shared_finder().seconds - finding

@@ -165,7 +165,7 @@ def evaluate_unmask(config: EvaluateConfig) -> UnmaskEvaluation:
     _check_judge(judge, recognisers)
     out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
     out.delete_folder("_check")
-    probes = Probes(Folder(config.images), masks=config.masks, seed=config.seed, drawing=config.drawing)
+    probes = Probes.of(config)
     tally, examples = _judged(chosen, probes, recognisers, judge)
     if not tally.person:
         raise DataError(f"no photo could be judged; the first of {len(tally.misses):,}: {tally.misses[0].reason}")

@@ -12,6 +12,8 @@ from raymask.serve.pipeline import Pipeline, Seen, side_by_side, timed
 
 ENROLLED_LOOKS = ("surgical", "kn95", "cloth:plain")
 """Masks drawn on a photo that is enrolled with masks."""
+_SEED = 0
+"""Of their drawings; each look draws another one by it."""
 _DRAWN_ON = 512
 """Pixels of the longer side of a face that a mask is drawn on, at most: twice what networks see, where a mask on a
 close-up of 25 megapixels would take gigabytes."""
@@ -57,15 +59,15 @@ async def _with_masks(pipeline: Pipeline, pixels: np.ndarray, face: Face) -> lis
     photo = await asyncio.to_thread(_scaled, pixels, scale)
     box, landmarks = face.box * scale, face.landmarks * scale
 
-    async def one(seed: int, look: str) -> tuple[str, np.ndarray] | None:
-        masked, drawn = await asyncio.to_thread(draw_mask, photo, landmarks, look, seed)
+    async def one(look: str) -> tuple[str, np.ndarray] | None:
+        masked, drawn = await asyncio.to_thread(draw_mask, photo, landmarks, look, _SEED)
         seen = await pipeline.see_again(await pipeline.put(masked), box) if drawn.any() else None
         if seen is None:
             return None
         assert seen.embeddings is not None
         return look, seen.embeddings[0]
 
-    made = await side_by_side(*(one(seed, look) for seed, look in enumerate(ENROLLED_LOOKS)))
+    made = await side_by_side(*map(one, ENROLLED_LOOKS))
     return [pair for pair in made if pair is not None]
 
 

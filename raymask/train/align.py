@@ -64,6 +64,7 @@ class AlignerCourse(SingleStage):
         return Redraw(
             side=self.config.model.input_size,
             looks=self.config.masks,
+            textures=self.textures,
             strong=strong,
             bare=bare,
             smallest=48,

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from raymask.data.joined import Data, folders_of
 from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, check_choice
-from raymask.faces.masks.looks import parse_look
+from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.parts import Spec
 
@@ -191,6 +191,9 @@ class LoopConfig:
     """Draw a fresh mask at each visit of a photo, from its stored landmarks; off: the one that it was prepared with."""
     masks: tuple[str, ...] | None = None
     """Masks that remask draws, as jobs/prepare.py takes them; null: those that it draws by itself."""
+    textures: str | None = None
+    """Folder (or URI) with your own pictures (JPEG, PNG, WebP), which masks of the look cloth:own are made of; every
+    worker must reach it. null: off."""
     morphs: int = 0
     """Faces blended of two people's each, a person each, of which every batch holds some beside its people's photos, so
     that all come about once an epoch; with remask, or, as they were painted, with --distil.as-prepared. 0: off."""
@@ -250,8 +253,7 @@ class LoopConfig:
         check_choice("precision", self.precision, get_args(Precision))
         if self.masks is not None and not (self.remask and self.masks):
             raise ConfigError("masks must name at least one mask, for remask to draw")
-        for look in self.masks or ():
-            parse_look(look)
+        check_looks(self.masks or TRAIN_LOOKS, self.textures)
         if self.morphs < 0 or (self.morphs and not (self.remask or self.distil.as_prepared)):
             raise ConfigError(
                 "morphs must be 0 or more, and wear only masks that remask draws, or painted faces that teachers embed "

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from raymask.data.crops import Crops
 from raymask.data.joined import open_crops
 from raymask.errors import ModelError
+from raymask.faces.masks import Textures
 from raymask.models.bundle import bundle_config, load_bundle
 from raymask.progress import Progress
 from raymask.train.around import Metrics, Surroundings
@@ -50,6 +51,8 @@ class Course(ABC):
     stages: Sequence[Stage]
     batch: int
     """Photos of all ranks in a step."""
+    textures: Textures | None
+    """The pictures that the look cloth:own is made of."""
     settings: Mapping[str, Any]
     """Plain values, kept in each checkpoint; those that may change between two sessions are left out."""
     networks: Mapping[str, nn.Module]
@@ -97,11 +100,13 @@ def started(network: Network, bundle: str | None) -> Network:
     return network
 
 
-def settings_of(config: CourseConfig) -> dict[str, Any]:
-    """The settings that must stay while a run goes on, as plain values; a start is told by its weights."""
+def settings_of(config: CourseConfig, textures: Textures | None) -> dict[str, Any]:
+    """The settings that must stay while a run goes on, as plain values; a start is told by its weights, and textures,
+    which `textures` holds, by their files."""
     settings = {key: value for key, value in asdict(config).items() if key != "data"}
     start = config.start and bundle_config(config.start)["sha256"]
-    return settings | {"masks": list(config.masks), "start": start}
+    own = None if textures is None else textures.digest
+    return settings | {"masks": list(config.masks), "start": start, "textures": own}
 
 
 def run_course(course: Course, around: Surroundings, *, resume: State | None) -> bool:

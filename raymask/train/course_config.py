@@ -7,7 +7,7 @@ from typing import Self, get_args
 
 from raymask.data.joined import Data, folders_of
 from raymask.errors import ConfigError, check_choice
-from raymask.faces.masks.looks import TRAIN_LOOKS, parse_look
+from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.train.config import Precision
 
 
@@ -28,6 +28,9 @@ class CourseConfig:
     """Decides initial weights, the order of photos, and every mask."""
     masks: tuple[str, ...] = TRAIN_LOOKS
     """Masks to draw, as jobs/prepare.py takes them."""
+    textures: str | None = None
+    """Folder (or URI) with your own pictures (JPEG, PNG, WebP), which masks of the look cloth:own are made of; every
+    worker must reach it. null: off."""
     precision: Precision = "float32"
     """Arithmetic of the convolutions that learn; bfloat16 is faster on processors that have it. Losses and measurements
     are always float32."""
@@ -47,10 +50,7 @@ class CourseConfig:
             raise ConfigError("seed and validation_photos must be 0 or more")
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}")
-        for look in self.masks:
-            parse_look(look)
-        if not self.masks:
-            raise ConfigError("masks must name at least one mask")
+        check_looks(self.masks, self.textures)
 
     @classmethod
     def part_of(cls, config: CourseConfig) -> Self:

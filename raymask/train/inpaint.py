@@ -25,6 +25,7 @@ from torchvision.transforms.functional import gaussian_blur
 from raymask.data.crops import Crops
 from raymask.data.redraw import Drawn, Redraw
 from raymask.data.storage import absolute
+from raymask.data.textures import load_textures
 from raymask.faces.edges import draw_edges, grey
 from raymask.losses.adversarial import adversarial_loss, discriminator_loss, feature_matching_loss
 from raymask.losses.identity import identity_loss
@@ -100,7 +101,8 @@ class InpainterCourse(Course):
         self.stages = [Stage(name, steps) for name, steps in config.stages.chosen().items()]
         torch.manual_seed(config.seed)
         self.inpainter = on_all_ranks(lambda: started(Inpainter(config.model), config.start)).to(device)
-        self.settings = settings_of(config) | {"teacher": on_all_ranks(lambda: teachers_of(config))}
+        self.textures = load_textures(config.textures, quiet=True)
+        self.settings = settings_of(config, self.textures) | {"teacher": on_all_ranks(lambda: teachers_of(config))}
         channels = config.model.channels
         self.edge_judge = Discriminator(taken=2, channels=channels).to(device)
         self.image_judge = Discriminator(taken=3, channels=channels).to(device)
@@ -116,7 +118,7 @@ class InpainterCourse(Course):
 
     def faces(self, store: Crops, *, quiet: bool) -> FreshlyDrawn:
         """A split's faces in masks, with the holes that these leave and their edges."""
-        redraw = Redraw(side=self.config.model.side, looks=self.config.masks)
+        redraw = Redraw(side=self.config.model.side, looks=self.config.masks, textures=self.textures)
         return FreshlyDrawn(
             store, redraw, seed=self.config.seed, device=self.device, quiet=quiet, more=self._hole_and_edges
         )

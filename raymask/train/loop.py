@@ -20,8 +20,9 @@ from raymask.data.joined import open_crops
 from raymask.data.morphs import MorphedStore
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import PKSampler
+from raymask.data.textures import load_textures
 from raymask.errors import ConfigError, DataError
-from raymask.faces.masks.looks import TRAIN_LOOKS
+from raymask.faces.masks import TRAIN_LOOKS, Textures
 from raymask.models.embedder import MaskFaceNet
 from raymask.models.parts import Spec
 from raymask.progress import Progress
@@ -157,7 +158,7 @@ class _Loop:
         self.sampler = sampler_of(config, photos)
         for line in opening(config, photos, self.sampler):
             self._say(line)
-        dressing = dressing_of(config)
+        dressing = dressing_of(config, load_textures(config.textures, quiet=True))
         self.faces = None if dressing.plain else FreshFaces(self.store, dressing, quiet=quiet)
         self.targets = targets
         torch.manual_seed(config.seed)
@@ -175,7 +176,7 @@ class _Loop:
         self.tally, self.metrics, self.health = Tally(), Metrics(), Health(config.loss.margin, config.optimiser)
         self.epoch = self.step = 0
         if resume is not None:
-            check_resumed(asdict(config), resume["config"], free=("data", "init", *config.free))
+            check_resumed(asdict(config), resume["config"], free=("data", "init", "textures", *config.free))
             check_steps(resume, config, photos, self.sampler)
             if resume["model"].keys() != self.network.state_dict().keys():
                 raise DataError(
@@ -428,10 +429,11 @@ def sampler_of(config: LoopConfig, photos: Crops) -> PKSampler:
     return PKSampler(photos.identities, config.batch, seed=config.seed, morphs=config.morphs)
 
 
-def dressing_of(config: LoopConfig) -> Dressing:
-    """What becomes of a prepared face in a training of these settings."""
+def dressing_of(config: LoopConfig, textures: Textures | None) -> Dressing:
+    """What becomes of a prepared face in a training of these settings; `textures`: what they name."""
     return Dressing(
         looks=(config.masks or TRAIN_LOOKS) if config.remask else None,
+        textures=textures,
         alignment=None if config.model.alignment == "box" else config.model.alignment,
         altered=config.alter,
     )

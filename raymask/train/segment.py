@@ -59,7 +59,14 @@ class SegmenterCourse(SingleStage):
         """A split's faces, drawn as differently as can be."""
         config = self.config
         redraw = Redraw(
-            side=CROP_SIZE, looks=config.masks, bare=config.bare, strong=True, turn=8.0, shift=0.06, zoom=0.15
+            side=CROP_SIZE,
+            looks=config.masks,
+            textures=self.textures,
+            bare=config.bare,
+            strong=True,
+            turn=8.0,
+            shift=0.06,
+            zoom=0.15,
         )
         return FreshlyDrawn(store, redraw, seed=config.seed, device=self.device, quiet=quiet)
 
@@ -73,7 +80,7 @@ class SegmenterCourse(SingleStage):
         store = validation_store(self.config.data)
         if store is None or not self.config.validation_photos:
             return None
-        redraw = Redraw(side=CROP_SIZE, looks=self.config.masks, bare=0.5)
+        redraw = Redraw(side=CROP_SIZE, looks=self.config.masks, textures=self.textures, bare=0.5)
         return FreshlyDrawn(store, redraw, seed=self.config.seed, device=self.device, quiet=True)
 
     @torch.no_grad()

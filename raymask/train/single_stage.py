@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from raymask.data.textures import load_textures
 from raymask.train.course import Course, Stage, settings_of, started
 from raymask.train.course_config import SingleStageConfig
 from raymask.train.distributed import on_all_ranks, prepare_batch_norm, sum_gradients
@@ -30,7 +31,8 @@ class SingleStage(Course):
         self.stages = [Stage(self.name, config.steps)]
         torch.manual_seed(config.seed)
         self.network = on_all_ranks(lambda: started(make(), config.start))
-        self.settings = settings_of(config)
+        self.textures = load_textures(config.textures, quiet=True)
+        self.settings = settings_of(config, self.textures)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         prepare_batch_norm(self.network, chunked=False)
         self.networks: Mapping[str, nn.Module] = {self.name: self.network}

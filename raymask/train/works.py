@@ -81,14 +81,20 @@ def _embedder(config: TrainConfig) -> Work:
     init, teachers = config.init and _placed(config.init), tuple(map(_placed, config.teachers))
     taught = {"teachers_sha256": [weights_digest(teacher) for teacher in teachers]} if teachers else {}
     return Work(
-        settings=asdict(config.loop()) | {"data": absolute_data(config.data), "init": init, "teachers": teachers},
+        settings=asdict(config.loop())
+        | {
+            "data": absolute_data(config.data),
+            "init": init,
+            "teachers": teachers,
+            "textures": _address(config.textures),
+        },
         loop=_train_embedder,
         ended=ended,
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
         sentence=_epoch_sentence,
-        weights=taught | {"init_sha256": None if init is None else weights_digest(init)},
-        free=(*config.free, "init"),
+        weights=taught | {"init_sha256": None if init is None else weights_digest(init)} | _drawn_with(config.textures),
+        free=(*config.free, "init", "textures"),
     )
 
 
@@ -136,8 +142,8 @@ def _aligner(config: TrainAlignerConfig) -> Work:
         model=model,
         preprocessing={"input_size": config.model.input_size},
         sentence=_stage_sentence,
-        weights=_begun_with(config.start),
-        free=("start",),
+        weights=_begun_with(config.start) | _drawn_with(config.textures),
+        free=("start", "textures"),
     )
 
 
@@ -162,8 +168,8 @@ def _segmenter(config: TrainSegmenterConfig) -> Work:
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
         sentence=_stage_sentence,
-        weights=_begun_with(config.start),
-        free=("start",),
+        weights=_begun_with(config.start) | _drawn_with(config.textures),
+        free=("start", "textures"),
     )
 
 
@@ -172,12 +178,29 @@ def _reachable(config: CourseConfig, kind: str) -> dict[str, Any]:
     start = config.start and absolute(config.start)
     if start is not None:
         bundle_config(start, kind)  # named before any worker starts
-    return asdict(config) | {"data": absolute_data(config.data), "start": start}
+    return asdict(config) | {
+        "data": absolute_data(config.data),
+        "start": start,
+        "textures": _address(config.textures),
+    }
 
 
 def _begun_with(start: str | None) -> dict[str, Any]:
     """A start by its weights, wherever its bundle lies."""
     return {"start_sha256": None if start is None else bundle_config(absolute(start))["sha256"]}
+
+
+def _address(folder: str | None) -> str | None:
+    """As workers in other folders need it."""
+    return None if folder is None else absolute(folder)
+
+
+def _drawn_with(folder: str | None) -> dict[str, Any]:
+    """A user's own textures by their files, wherever they lie. Raises DataError if they cannot be read."""
+    from raymask.data.textures import load_textures
+
+    textures = load_textures(folder)
+    return {} if textures is None else {"textures_sha256": textures.digest}
 
 
 def _train_segmenter(
@@ -206,8 +229,10 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
         model=model,
         preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
         sentence=_stage_sentence,
-        weights=_begun_with(config.start) | {"teachers_sha256": teachers_of(replace(config, teacher=teacher))},
-        free=("start", "teacher"),
+        weights=_begun_with(config.start)
+        | {"teachers_sha256": teachers_of(replace(config, teacher=teacher))}
+        | _drawn_with(config.textures),
+        free=("start", "teacher", "textures"),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from raymask.cluster import check_places, connect, own_error, worker_places
 from raymask.data.joined import absolute_data, folders_of, folders_with
 from raymask.data.storage import Folder, absolute
+from raymask.data.textures import load_textures
 from raymask.errors import DataError, RaymaskError, StoppedError
 from raymask.stopping import asked_by_sigterm
 from raymask.train.claim import claim
@@ -85,7 +86,8 @@ def _tuner(config: TuneConfig, search: Folder, trials: Trials, sampler: Sampler,
     from raymask.tune.optuna_sampler import asha
     from raymask.tune.run_trial import run_trial
 
-    training = config.training(data=absolute_data(config.data), storage=absolute(config.storage))
+    textures = config.textures and absolute(config.textures)
+    training = config.training(data=absolute_data(config.data), storage=absolute(config.storage), textures=textures)
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, training=training, metric=config.metric),
         tune.PlacementGroupFactory([{HEAD: 0.001}]),
@@ -146,7 +148,9 @@ def _ask_to_stop(follow: Follow, sampler: Sampler) -> bool:
 
 def _claim(search: Folder, config: TuneConfig, *, begun: bool) -> None:
     """Keep what the trials have in common with the search; one that has begun with anything else is refused."""
+    textures = load_textures(config.textures)
     settings = asdict(config.loop()) | {
+        "textures": None if textures is None else textures.digest,
         "search": sorted(config.search),
         "metric": config.metric,
         "early_stopping": config.early_stopping,

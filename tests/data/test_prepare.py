@@ -331,6 +331,37 @@ def test_everybody_in_a_photo_can_wear_a_mask(tmp_path):
     assert changed[two & ~one].mean() > 0.5
 
 
+def test_masks_can_be_of_own_pictures_which_must_stay_the_same(demo_faces, tmp_path, capsys):
+    faces, own = tmp_path / "faces", tmp_path / "own"
+    for name in sorted(path.name for path in demo_faces.iterdir())[:2]:
+        (faces / name).mkdir(parents=True)
+        for file in sorted((demo_faces / name).glob("*.jpg"))[:3]:
+            shutil.copy(file, faces / name)
+    own.mkdir()
+    for name, colour in (("red", (230, 20, 20)), ("blue", (20, 20, 230))):
+        Image.new("RGB", (60, 40), colour).save(own / f"{name}.png")
+    (own / "notes.txt").write_text("no picture")
+    config = PrepareConfig(
+        images=str(faces), out=str(tmp_path / "out"), masks=("cloth:own",), textures=str(own), photos_per_file=4
+    )
+    assert prepare(config)["rows"] == 6
+    assert f"textures: 1 of 3 files in {own} cannot be used as pictures: notes.txt" in capsys.readouterr().out
+    rows = rows_of(tmp_path / "out")
+    inks = [np.median(pixels(row["masked_image"])[pixels(row["mask_map"]) > 0], axis=0) for row in rows]
+    assert {row["mask_kind"] for row in rows} == {"cloth:own"}
+    assert {int(np.argmax(ink)) for ink in inks} == {0, 2}, "some are red, some are blue"
+    assert all(max(ink[0], ink[2]) > 2 * ink[1] for ink in inks)
+    before = everything(tmp_path / "out")
+    shutil.copytree(own, tmp_path / "moved")
+    assert prepare(replace(config, textures=str(tmp_path / "moved")))["rows"] == 6
+    assert everything(tmp_path / "out") == before
+    (own / "red.png").unlink()
+    with pytest.raises(DataError, match=r"prepared with other options \(textures changed\)"):
+        prepare(config)
+    with pytest.raises(DataError, match="the pictures in textures are not the same on all machines"):
+        PartWorker(config)
+
+
 def test_a_hand_is_written_with_an_empty_map(demo_faces):
     file = next(iter(sorted(demo_faces.glob("*/*.jpg"))))
     row = PhotoWorker(masks=("hand",), seed=0)(Photo("ann", "ann/1.jpg"), "train", file.read_bytes())

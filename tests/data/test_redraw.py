@@ -10,6 +10,7 @@ from raymask.data.redraw import Redraw, row_at
 from raymask.data.sampler import Shot
 from raymask.errors import DataError
 from raymask.faces.alignment import MIRRORED, align
+from raymask.faces.masks import Textures
 from raymask.faces.masks.draw import draw_mask_layers
 from raymask.faces.masks.looks import TRAIN_LOOKS
 
@@ -35,6 +36,28 @@ def test_landmarks_and_points_are_those_of_the_rows(prepared):
         (row,) = (row for row in rows if row["image"] == jpeg)
         assert np.abs(found - np.array(row["landmarks"])).max() <= 1 / 8
         assert np.abs(points[number] - np.array(row["points"])).max() <= 1 / 8
+
+
+def test_a_look_more_changes_only_the_draws_that_get_it(face, monkeypatch):
+    worn = []
+    spied = lambda *given, **more: worn.append(given[2]) or draw_mask_layers(*given, **more)  # noqa: E731
+    monkeypatch.setattr("raymask.data.redraw.draw_mask_layers", spied)
+    before, after = (
+        [Redraw(side=96, looks=looks, strong=True)(*face, np.random.default_rng(seed)) for seed in range(40)]
+        for looks in (TRAIN_LOOKS[:4], ("sponge", *TRAIN_LOOKS[:4]))
+    )
+    on_it = [look == "sponge" for look in worn[40:]]
+    assert 2 <= sum(on_it) <= 16
+    for old, new, changed in zip(before, after, on_it, strict=True):
+        assert np.array_equal(old.bare, new.bare)
+        assert np.array_equal(old.masked, new.masked) == (not changed)
+
+
+def test_masks_can_be_of_own_pictures(face):
+    own = Textures.of({"red.png": np.full((30, 40, 3), (230, 20, 20), np.uint8)})
+    drawn = Redraw(side=96, looks=("cloth:own",), textures=own)(*face, np.random.default_rng(0))
+    red, green, blue = np.median(drawn.masked[drawn.mask_map > 0], axis=0)
+    assert red > 2 * max(green, blue)
 
 
 def test_a_file_with_other_rows_than_the_index_says_is_named(prepared, tmp_path):

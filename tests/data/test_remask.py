@@ -7,7 +7,7 @@ from raymask.data.crops import CropStore
 from raymask.data.remask import Dressing, FreshFaces
 from raymask.data.sampler import Shot
 from raymask.faces.alignment import align, places
-from raymask.faces.masks import TRAIN_LOOKS
+from raymask.faces.masks import TRAIN_LOOKS, Textures
 
 BARE, MASKED = Shot(3, masked=False), Shot(3, masked=True)
 
@@ -49,6 +49,29 @@ def test_fresh_masks_are_drawn_before_the_face_is_aligned(store):
         assert changed[mouth[1] - 5 : mouth[1] + 5, mouth[0] - 15 : mouth[0] + 15].mean() > 0.7
         assert changed[:25].mean() < 0.1
     assert np.abs(first - second).mean() > 1
+
+
+@pytest.mark.parametrize("altered", [False, True])
+def test_a_look_more_changes_only_the_draws_that_get_it(store, altered):
+    few, more = (
+        Dressing(looks=looks, alignment="dlib", altered=altered) for looks in (TRAIN_LOOKS, ("hand", *TRAIN_LOOKS))
+    )
+    alone = Dressing(looks=("hand",), alignment="dlib", altered=altered)
+    same, hands = 0, 0
+    for draw in range(60):
+        old, new, hand = (seen(store, dressing, MASKED, draw=draw, size=64) for dressing in (few, more, alone))
+        same += np.array_equal(new, old)
+        hands += np.array_equal(new, hand)
+    assert same + hands == 60
+    assert 1 <= hands <= 8
+
+
+def test_fresh_masks_can_be_of_own_pictures(store):
+    own = Textures.of({"red.png": np.full((30, 40, 3), (230, 20, 20), np.uint8)})
+    dressing = Dressing(looks=("cloth:own",), textures=own, alignment="dlib")
+    mouth = places("dlib", 150)[3:].mean(0).round().astype(int)
+    red, green, blue = seen(store, dressing, MASKED, draw=1)[mouth[1] - 5 : mouth[1] + 5, mouth[0]].mean(0)
+    assert red > 2 * max(green, blue)
 
 
 def test_altered_faces_differ_at_each_draw_and_stay_faces(store):

@@ -277,10 +277,10 @@ def test_light_of_a_colour_tints_the_mask() -> None:
 def test_black_and_white_photo_gets_a_grey_mask(look: str) -> None:
     points = landmarks()
     grey = cv2.cvtColor(portrait(points), cv2.COLOR_RGB2GRAY)
-    masked, mask_map = draw_mask(np.dstack([grey] * 3), points, look, 0)
+    masked, mask_map = draw_mask(np.dstack([grey] * 3), points, look, 3)
     spread = np.ptp(masked[mask_map == 255].astype(int), axis=1)
     assert spread.max() <= 3
-    coloured, _ = draw_mask(portrait(points), points, look, 0)
+    coloured, _ = draw_mask(portrait(points), points, look, 3)
     assert np.ptp(coloured[mask_map == 255].astype(int), axis=1).mean() > 15
 
 

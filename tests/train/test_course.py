@@ -20,6 +20,7 @@ from raymask.data.crops import CropStore
 from raymask.data.joined import open_crops
 from raymask.data.storage import Folder
 from raymask.errors import DataError, ModelError, TrainingError
+from raymask.faces.images import encode_png
 from raymask.models.bundle import bundle_config, save_bundle
 from raymask.models.config import InpainterConfig, SegmenterConfig
 from raymask.models.inpainter import Inpainter
@@ -29,6 +30,7 @@ from raymask.train.align import AlignerCourse, distances, train_aligner
 from raymask.train.align_config import AlignConfig
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
+from raymask.train.claim import check_resumed
 from raymask.train.distributed import World
 from raymask.train.inpaint import InpainterCourse, train_inpainter
 from raymask.train.inpaint_config import InpaintConfig, InpaintLossConfig, StagesConfig
@@ -144,6 +146,27 @@ def test_a_course_learns_from_two_folders_and_is_measured_by_the_one_that_can(pr
     (batch,) = course.faces(store, quiet=True).first(40, at_once=40, world=World(0, 1))
     assert batch.bare.shape == (40, 3, 96, 96)
     assert min(face.float().std() for face in batch.bare) > 5
+
+
+@pytest.mark.parametrize(
+    ("make", "config"),
+    [
+        (SegmenterCourse, SegmentConfig(data="", bare=0.0, masks=("cloth:own",), textures="")),
+        (AlignerCourse, AlignConfig(data="", bare=0.0, masks=("cloth:own",), textures="")),
+        (InpainterCourse, InpaintConfig(data="", masks=("cloth:own",), textures="")),
+    ],
+)
+def test_courses_draw_own_textures_and_keep_their_digest(make, config, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("raymask.data.redraw.recoloured", lambda face, *_: face)
+    (tmp_path / "red.png").write_bytes(encode_png(np.full((30, 40, 3), (230, 20, 20), np.uint8)))
+    course = make(replace(config, data=str(prepared), textures=str(tmp_path)), CPU)
+    drawn, _ = course.faces(CropStore(str(prepared), "train"), quiet=True).draw(1)
+    red, green, blue = np.median(drawn.masked[drawn.mask_map > 0], axis=0)
+    assert red > 1.5 * max(green, blue)
+    assert course.settings["textures"] == course.textures.digest != ""
+    (tmp_path / "blue.png").write_bytes(encode_png(np.zeros((30, 40, 3), np.uint8)))
+    with pytest.raises(DataError, match=r"\(textures changed\)"):
+        check_resumed(make(course.config, CPU).settings, course.settings)
 
 
 def test_an_aligner_learns_from_faces_that_lie_as_its_points_say(prepared):

@@ -3,16 +3,19 @@
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from raymask.data.storage import Folder
 from raymask.errors import ConfigError, DataError
+from raymask.faces.images import encode_png
 from raymask.models.bundle import bundle_config, save_bundle
 from raymask.models.config import InpainterConfig, MaskFaceNetConfig, SegmenterConfig
 from raymask.models.embedder import MaskFaceNet
 from raymask.models.inpainter import Inpainter
 from raymask.models.parts import weights_digest
 from raymask.models.segmenter import MaskSegmenter
+from raymask.train.align_config import TrainAlignerConfig
 from raymask.train.claim import claim
 from raymask.train.config import OptimiserConfig, TrainConfig
 from raymask.train.inpaint_config import TrainInpainterConfig
@@ -102,6 +105,29 @@ def test_a_start_may_be_moved_but_not_exchanged(where, tmp_path):
         with pytest.raises(DataError, match=r"other settings \(start_sha256 changed\)"):
             begin(replace(config, start=start), tmp_path)
     assert work_of(config).weights == {"start_sha256": bundle_config(first)["sha256"]}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **options: TrainConfig(remask=True, **options),
+        lambda **options: TrainSegmenterConfig(model=SMALL, **options),
+        lambda **options: TrainAlignerConfig(**options),
+        lambda **options: TrainInpainterConfig(**options),
+    ],
+)
+def test_own_textures_may_be_moved_but_not_exchanged(make, where, tmp_path):
+    first, moved, other = (tmp_path / name for name in ("first", "moved", "other"))
+    for folder, value in ((first, 0), (moved, 0), (other, 200)):
+        folder.mkdir()
+        (folder / "a.png").write_bytes(encode_png(np.full((30, 30, 3), value, np.uint8)))
+    config = make(**where, masks=("cloth:own",), textures=str(first))
+    begin(config, tmp_path)
+    begin(replace(config, textures=str(moved)), tmp_path)
+    with pytest.raises(DataError, match=r"other settings \(textures_sha256 changed\)"):
+        begin(replace(config, textures=str(other)), tmp_path)
+    with pytest.raises(DataError, match="none holds no picture"):
+        work_of(replace(config, textures=str(tmp_path / "none")))
 
 
 def test_an_embedder_is_told_by_the_weights_that_it_began_with(where, tmp_path, monkeypatch):

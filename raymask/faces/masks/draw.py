@@ -1,5 +1,9 @@
 """Drawing one mask onto one photo."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,37 +15,41 @@ from raymask.faces.masks.looks import choose, parse_look
 from raymask.faces.masks.place import place
 from raymask.faces.masks.render import render
 
+if TYPE_CHECKING:
+    from raymask.faces.masks.own import Textures
+
 Floats = NDArray[np.float64]
 
 _FARTHEST = 100_000  # pixels; OpenCV cannot draw much farther
 
 
 def draw_mask(
-    photo: NDArray[np.uint8], landmarks: Floats, kind: str, seed: int
+    photo: NDArray[np.uint8], landmarks: Floats, kind: str, seed: int, *, textures: Textures | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draws a face mask onto the face with these landmarks.
 
     photo: (H, W, 3) uint8 RGB. landmarks: (68, 2) float in iBUG order, pixels (x, y), also outside the photo.
     kind: a look such as "cloth", "cloth:gingham" or "surgical@chin" (`parse_look`). seed: at least 0; look and seed fix
-    every choice.
+    every choice. textures: the pictures that "cloth:own" is made of; their names and the seed decide which it is.
 
     Returns the masked photo, (H, W, 3) uint8, a new array, and its map, (H, W) uint8: 255 where the mask, its straps
     or its shadow cover the photo, 0 elsewhere; where it is 0 the photo is untouched. A hand is no mask: its map is 0
     everywhere.
 
-    Raises ImageError for a photo of another shape or type, ConfigError for a look, seed or landmarks it cannot use.
+    Raises ImageError for a photo of another shape or type, ConfigError for a look, seed or landmarks it cannot use, and
+    for "cloth:own" without textures.
     """
-    masked, covered, _ = draw_mask_layers(photo, landmarks, kind, seed)
+    masked, covered, _ = draw_mask_layers(photo, landmarks, kind, seed, textures=textures)
     return masked, covered
 
 
 def draw_mask_layers(
-    photo: NDArray[np.uint8], landmarks: Floats, kind: str, seed: int
+    photo: NDArray[np.uint8], landmarks: Floats, kind: str, seed: int, *, textures: Textures | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """As `draw_mask`, and also how opaque the mask itself is, (H, W) uint8: 255 where none of the face shows through, 0
     where there is none of it; its shadow is no part of it."""
     look = parse_look(kind)
-    wear = choose(look, seed)
+    wear = choose(look, seed, textures)
     check_photo(photo)
     points = checked_landmarks(landmarks)
     fit = fit_head(points)

@@ -6,13 +6,19 @@ look like those that are not. Those who train on such masks should be asked abou
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from raymask.faces.masks import shapes, textures
+from raymask.faces.masks import shapes
 from raymask.faces.masks.draw import check_photo, checked_landmarks
-from raymask.faces.masks.looks import choose, parse_look
+from raymask.faces.masks.looks import Wear, choose, parse_look
+from raymask.faces.masks.textures import paint
+
+if TYPE_CHECKING:
+    from raymask.faces.masks.own import Textures
 
 Floats = NDArray[np.float64]
 
@@ -24,21 +30,18 @@ _CORNERS = np.array([(-1.05, 0.55), (0.0, 0.24), (1.05, 0.55), (0.88, 1.40), (0.
 
 
 def draw_flat_mask(
-    photo: NDArray[np.uint8], landmarks: Floats, kind: str, seed: int
+    photo: NDArray[np.uint8], landmarks: Floats, kind: str, seed: int, *, textures: Textures | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Lay the picture of a mask over a face; arguments and results as `draw_mask`'s.
 
     Of a look only fabric and colours count, not how it is worn.
     """
     look = parse_look(kind)
-    wear = choose(look, seed)
+    wear = choose(look, seed, textures)
     check_photo(photo)
     points = six_points(checked_landmarks(landmarks))
     drawn = shapes.pattern(wear.kind, wear.creases, _PPU)
-    layers = textures.paint(wear.texture, wear.variant, _PPU)
-    first, second = (layer[..., None].astype(np.float32) / 255 for layer in layers[:2])
-    ground, one, two = (np.array(colour, np.float32) for colour in wear.palette)
-    picture = (ground + first * (one - ground) + second * (two - ground)) * drawn.shade[..., None]
+    picture = _fabric(wear) * drawn.shade[..., None]
     picture = np.clip(picture * np.array(wear.tint, np.float32), 0, 255).astype(np.uint8)
     corners = (_CORNERS - (shapes.LEFT, shapes.TOP)) * _PPU - 0.5
     matrix, _ = cv2.findHomography(corners, points)
@@ -49,6 +52,17 @@ def draw_flat_mask(
     mask_map = np.where(cv2.warpPerspective(drawn.alpha, matrix, size) > 0.5, 255, 0).astype(np.uint8)
     masked = np.where(mask_map[..., None] > 0, laid, photo)
     return masked, mask_map if look.is_mask else np.zeros_like(mask_map)
+
+
+def _fabric(wear: Wear) -> NDArray[np.float32]:
+    """(h, w, 3), 0 to 255."""
+    if wear.picture is not None:
+        return wear.picture.tile(_PPU).astype(np.float32)
+    layers = paint(wear.texture, wear.variant, _PPU)
+    first, second = (layer[..., None].astype(np.float32) / 255 for layer in layers[:2])
+    ground, one, two = (np.array(colour, np.float32) for colour in wear.palette)
+    fabric: NDArray[np.float32] = ground + first * (one - ground) + second * (two - ground)
+    return fabric
 
 
 def six_points(landmarks: Floats) -> Floats:

@@ -1,13 +1,20 @@
 """The looks a mask can have: kinds, textures and colours, which of them training may draw, and the draw by seed."""
 
+from __future__ import annotations
+
 import re
 import zlib
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from raymask.errors import ConfigError
+from raymask.faces.masks.pick import pick
+
+if TYPE_CHECKING:
+    from raymask.faces.masks.own import Picture, Textures
 
 Rgb = tuple[int, int, int]
 Palette = tuple[Rgb, Rgb, Rgb]  # ground, first and second pattern colour, as seen on a normally exposed photo
@@ -143,7 +150,11 @@ TEST_LOOKS: tuple[str, ...] = _names(_TEST)
 UNCOVERED_LOOKS: tuple[str, ...] = ("surgical@chin", "n95@chin", "kn95@chin", "cloth@chin", "sponge@chin", "hand")
 """Looks that are no mask over mouth and nose, for who has to tell them from one."""
 
+OWN = "own"
+"""The texture of `cloth:own`: one of the user's own pictures."""
+
 VARIANTS = 4  # drawings kept of each texture and of each kind's wrinkles; mirroring doubles both
+_VARIANTS = tuple(str(number) for number in range(VARIANTS))
 
 
 @dataclass(frozen=True)
@@ -160,6 +171,11 @@ class Look:
     colour_weight: float = 1.0
     """How much of that colour it takes, 0 to 1."""
     worn: Worn = ""
+
+    @property
+    def own(self) -> bool:
+        """Whether it is made of a user's own pictures."""
+        return self.textures == (OWN,)
 
     @property
     def is_mask(self) -> bool:
@@ -190,6 +206,7 @@ class Wear:
     tilt: float  # how much lower the right corner sits than the left
     grain_seed: int
     worn: Worn = ""
+    picture: Picture | None = None  # the user's own, whose colours count instead of the palette's
 
 
 _LOOK = re.compile(
@@ -198,7 +215,8 @@ _LOOK = re.compile(
 )
 FORM = "KIND[:TEXTURE[~STRENGTH]][#RRGGBB[~SHARE]][@below-nose|@chin]"
 """Of a look's name. `cloth` is of any training texture, `cloth:gingham` of that one, `~0.5` with its pattern half as
-strong, `#aa2233` dyed, `~0.5` half so, `@chin` pulled down."""
+strong, `#aa2233` dyed, `~0.5` half so, `@chin` pulled down. `cloth:own` is of the user's own pictures, in their own
+colours."""
 
 
 def parse_look(name: str) -> Look:
@@ -215,7 +233,7 @@ def parse_look(name: str) -> Look:
     texture = found["texture"]
     if kind == "hand" and name not in ("hand", "hand:skin"):
         raise ConfigError(f"Look {name!r}: a hand has the colour of its face, and is worn one way.")
-    known = tuple(_TRAIN[kind]) + tuple(_TEST.get(kind, {}))
+    known = (*_TRAIN[kind], *_TEST.get(kind, {}), *((OWN,) if kind == "cloth" else ()))
     if texture is not None and texture not in known:
         raise ConfigError(
             f"Unknown texture {texture!r} in look {name!r}; the textures of {kind} are {', '.join(known)}."
@@ -227,6 +245,8 @@ def parse_look(name: str) -> Look:
             f"{' or '.join(WORN)}."
         )
     colour = found["colour"]
+    if texture == OWN and (found["pattern"] is not None or colour is not None):
+        raise ConfigError(f"Look {name!r}: your own pictures keep their colours; leave out ~ and #, as in cloth:own.")
     return Look(
         name,
         kind,
@@ -236,6 +256,23 @@ def parse_look(name: str) -> Look:
         colour_weight=_share(found["weight"], name),
         worn=worn or "",
     )
+
+
+def check_looks(masks: Sequence[str], textures: str | None = None) -> None:
+    """Raise ConfigError if the field `masks` names no look or an unknown one, or does not go with the field `textures`,
+    the folder of the pictures that `cloth:own` is made of."""
+    if not masks:
+        raise ConfigError("masks must name at least one mask")
+    own = [name for name in masks if parse_look(name).own]
+    if own and textures is None:
+        raise ConfigError(f"masks names {own[0]}, so textures must name the folder of your pictures")
+    if textures is not None and not own:
+        raise ConfigError("textures has no effect on these masks; name cloth:own among masks, or leave textures out")
+
+
+def pick_look(masks: Sequence[str], seed: int) -> str:
+    """The look that a drawing of this seed takes. One more look in `masks` changes only the draws that fall on it."""
+    return pick(f"look/{seed}", masks)
 
 
 def _share(text: str | None, name: str) -> float:
@@ -268,29 +305,52 @@ def _mixed(one: Rgb, other: Rgb, share: float) -> Rgb:
     return r, g, b
 
 
-def choose(look: Look, seed: int) -> Wear:
-    """Everything `look` leaves open, drawn from `seed` (an integer of at least 0). Raises ConfigError otherwise."""
+def choose(look: Look, seed: int, textures: Textures | None = None) -> Wear:
+    """Everything `look` leaves open, drawn from `seed` (an integer of at least 0) by the names of what there is.
+
+    So another texture, palette or picture changes only the draws that fall on it. `textures`: what `cloth:own` is made
+    of. Raises ConfigError for another seed, or where textures are missing.
+    """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ConfigError(f"The seed of a mask must be an integer of at least 0, not {seed!r}.")
-    rng = np.random.default_rng([int(seed), zlib.crc32(look.name.encode())])
-    texture = look.textures[int(rng.integers(len(look.textures)))]
-    choices = palettes(look.kind, texture)
+    texture = pick(f"{look.kind}/{seed}/texture", look.textures)
+    picture, drawing = None, f"{look.kind}:{texture}"
+    if look.own:
+        if textures is None:
+            raise ConfigError(f"Look {look.name!r} needs textures: your own pictures.")
+        picture = textures.picked(f"{drawing}/{seed}")
+        drawing = f"{drawing}/{picture.name}"
+        palette = (picture.mean,) * 3
+    else:
+        palette = _dyed(_pick_palette(f"{drawing}/{seed}/palette", palettes(look.kind, texture)), look)
+    rng = np.random.default_rng([int(seed), zlib.crc32(drawing.encode())])
     brightness = rng.uniform(0.93, 1.04)
     r, g, b = brightness * rng.uniform(0.97, 1.03, 3)
-    wear = Wear(
+    return Wear(
         kind=look.kind,
         texture=texture,
-        palette=choices[int(rng.integers(len(choices)))],
-        variant=int(rng.integers(VARIANTS)),
-        creases=int(rng.integers(VARIANTS)),
+        palette=palette,
+        variant=_pick_number(f"{drawing}/{seed}/variant"),
+        creases=_pick_number(f"{drawing}/{seed}/creases"),
         flip_texture=bool(rng.integers(2)),
         flip_creases=bool(rng.integers(2)),
-        tint=(float(r), float(g), float(b)),
+        tint=(float(r), float(g), float(b)) if picture is None else (1.0, 1.0, 1.0),
         widen=float(rng.uniform(0.96, 1.03)),
         raise_by=float(rng.uniform(-0.03, 0.05)),
         stretch=float(rng.uniform(0.98, 1.04)),
         tilt=float(rng.normal(0.0, 0.02)),
         grain_seed=int(rng.integers(2**31)),
         worn=look.worn,
+        picture=picture,
     )
-    return replace(wear, palette=_dyed(wear.palette, look))
+
+
+def _pick_palette(key: str, choices: tuple[Palette, ...]) -> Palette:
+    """A palette's name is what its colours are."""
+    named = {repr(palette): palette for palette in choices}
+    return named[pick(key, tuple(named))]
+
+
+def _pick_number(key: str) -> int:
+    """0 to VARIANTS - 1."""
+    return int(pick(key, _VARIANTS))

@@ -1,5 +1,7 @@
 """The mask as a picture of its own: fabric in the face's light, carried onto the face, with its straps."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -42,20 +44,13 @@ def render(placed: Placed, fit: Fit, wear: Wear, light: Light) -> Image:
 def _lit_pattern(placed: Placed, fit: Fit, wear: Wear, light: Light, ppu: int) -> Image:
     """The flat pattern in its colours and in the face's light: (h, w, 4) float32, colour times cover, and cover."""
     drawn = shapes.pattern(wear.kind, wear.creases, ppu)
-    first, second, threads = textures.paint(wear.texture, wear.variant, ppu)
-    if wear.flip_texture:
-        first, second, threads = (cv2.flip(layer, 1) for layer in (first, second, threads))
     shade = _shade(placed, fit, wear, light, drawn)
-    shade *= threads
-    shade *= np.float32(1 / textures.EVEN)
+    strength = np.sqrt(light.gain)
+    fabric = _painted(wear, light, strength, ppu, shade) if wear.picture is None else _own(wear, light, strength, ppu)
     # Light is the square of what the photo shows, so colour and shade are multiplied as roots.
     np.sqrt(shade, out=shade)
-    colours = dyed(wear, light)
-    strength = np.sqrt(light.gain)
     planes = []
-    for channel in range(3):
-        ground, one, two = (float(c) * strength[channel] for c in colours[:, channel])
-        plane = cv2.addWeighted(first, (one - ground) / 255, second, (two - ground) / 255, ground, dtype=cv2.CV_32F)
+    for channel, plane in enumerate(fabric):
         if drawn.metal is not None:
             plane += drawn.metal * (np.float32(_METAL * strength[channel]) - plane)
         plane *= shade
@@ -63,6 +58,29 @@ def _lit_pattern(placed: Placed, fit: Fit, wear: Wear, light: Light, ppu: int) -
         plane *= drawn.alpha
         planes.append(plane)
     return cv2.merge([*planes, drawn.alpha])
+
+
+def _painted(wear: Wear, light: Light, strength: Floats, ppu: int, shade: Image) -> list[Image]:
+    """A painted fabric's red, green and blue in a light of `strength` (3,), three (h, w); its threads go to `shade`."""
+    first, second, threads = textures.paint(wear.texture, wear.variant, ppu)
+    if wear.flip_texture:
+        first, second, threads = (cv2.flip(layer, 1) for layer in (first, second, threads))
+    shade *= threads
+    shade *= np.float32(1 / textures.EVEN)
+    planes = []
+    for ground, one, two in (dyed(wear, light) * strength).T.tolist():
+        shares = (one - ground) / 255, (two - ground) / 255
+        planes.append(cv2.addWeighted(first, shares[0], second, shares[1], ground, dtype=cv2.CV_32F))
+    return planes
+
+
+def _own(wear: Wear, light: Light, strength: Floats, ppu: int) -> Sequence[Image]:
+    """The same of a user's own picture."""
+    assert wear.picture is not None
+    tile = wear.picture.tile(ppu)
+    if wear.flip_texture:
+        tile = cv2.flip(tile, 1)
+    return cv2.split(cv2.transform(tile.astype(np.float32), _toned(light) * strength[:, None] / 255))
 
 
 def _shade(placed: Placed, fit: Fit, wear: Wear, light: Light, drawn: shapes.Pattern) -> Image:
@@ -89,8 +107,13 @@ def dyed(wear: Wear, light: Light) -> Floats:
     if wear.kind == "hand":
         return np.array(wear.palette) / wear.palette[0] * np.sqrt(light.skin / light.gain)
     colours = np.clip(np.array(wear.palette) / 255.0 * wear.tint, 0, 1)
-    grey = (colours @ LUMA)[:, None]
-    return grey + 0.9 * light.chroma * (colours - grey)
+    return colours @ _toned(light).T
+
+
+def _toned(light: Light) -> Floats:
+    """(3, 3): takes a colour to one with as much chroma as the photo has."""
+    chroma = 0.9 * light.chroma
+    return (1 - chroma) * np.tile(LUMA, (3, 1)) + chroma * np.eye(3)
 
 
 def _over_straps(layer: Image, placed: Placed, wear: Wear, light: Light, fine: int) -> Image:

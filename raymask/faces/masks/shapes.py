@@ -3,6 +3,7 @@
 A hand over the mouth is drawn the same way: as limbs, each a line with a thickness.
 """
 
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
@@ -187,7 +188,7 @@ _SOFTNESS = {
 
 def _wrinkles(kind: str, creases: int, x: Array, y: Array) -> Array:
     """Relief of soft folds: a few pulled from the straps' corners towards the middle, over gentle dents."""
-    rng = np.random.default_rng([creases, list(_SOFTNESS).index(kind)])
+    rng = np.random.default_rng([creases, zlib.crc32(kind.encode())])
     dents = cv2.resize(rng.standard_normal((9, 11), dtype=np.float32), x.shape[::-1], interpolation=cv2.INTER_CUBIC)
     relief = 0.010 * dents
     for side in (-1.0, 1.0):
