@@ -29,7 +29,8 @@ class Difference:
     figures: dict[str, Figure]
     """By measure: the difference of the values."""
     error_cuts: dict[str, Figure]
-    """By measure: the share of the earlier one's errors that the later does not make; negative: it makes more."""
+    """By measure that is a share: the share of the earlier one's errors that the later does not make; negative: it
+    makes more."""
 
 
 Samples = Mapping[str, Mapping[str, Sampled]]
@@ -58,6 +59,8 @@ def _difference(samples: Samples, measures: Sequence[Measure], earlier: str, lat
     for measure in measures:
         before, after = samples[earlier][measure.key], samples[later][measure.key]
         figures[measure.key] = after.minus(before).figure()
+        if not measure.is_share:
+            continue
         if measure.higher_is_better:
             before, after = before.inverted(), after.inverted()
         cuts[measure.key] = after.cut_from(before).figure()
@@ -86,17 +89,26 @@ def _last(path: str) -> str:
 
 def percent(shown: Figure, *, signed: bool = False) -> str:
     """98.6 (97.1 to 99.5), in percent; a dash where nothing was counted."""
+    return _in_words(shown, 100, f"{'+' if signed else ''}.1f")
+
+
+def figure_text(shown: Figure, measure: Measure, *, signed: bool = False) -> str:
+    """A measure's figure, as `percent`; 1.62 (1.48 to 1.77) if it is not a share."""
+    return percent(shown, signed=signed) if measure.is_share else _in_words(shown, 1, f"{'+' if signed else ''}.2f")
+
+
+def _in_words(shown: Figure, scale: float, form: str) -> str:
     if math.isnan(shown.value):
         return "-"
-    sign = "+" if signed else ""
-    return f"{100 * shown.value:{sign}.1f} ({100 * shown.low:{sign}.1f} to {100 * shown.high:{sign}.1f})"
+    value, low, high = (format(scale * part, form) for part in (shown.value, shown.low, shown.high))
+    return f"{value} ({low} to {high})"
 
 
 def text_table(scored: Mapping[str, Scored], figures: Mapping[str, Mapping[str, Figure]]) -> str:
     """Measures down, recognisers across, in as many blocks as the width asks for."""
     names = short_names(list(scored))
     measures = next(iter(scored.values())).measures
-    columns = [(names[spec], [percent(figures[spec][measure.key]) for measure in measures]) for spec in scored]
+    columns = [(names[spec], [figure_text(figures[spec][measure.key], measure) for measure in measures]) for spec in scored]
     return blocks("%, with 95% interval", [measure.title for measure in measures], columns)
 
 
@@ -108,7 +120,7 @@ def text_differences(scored: Mapping[str, Scored], rows: Sequence[Difference]) -
     names = short_names(list(scored))
     measures = scored[first].measures
     columns = [
-        (names[row.of], [percent(row.figures[measure.key], signed=True) for measure in measures])
+        (names[row.of], [figure_text(row.figures[measure.key], measure, signed=True) for measure in measures])
         for row in rows
         if row.minus == first
     ]
