@@ -5,9 +5,9 @@ Two figures of all these comparisons, over people who are drawn with replacement
 - The *equal error rate* (EER, ISO/IEC 19795-1): the rate at the threshold where different people are accepted as often
   as one person is refused. Between two thresholds it is the mean of both rates at the upper end of the crossing. A
   comparison counts as refused where a face was not found.
-- *d'* (J. Daugman, "Biometric decision landscapes", University of Cambridge, technical report 482, 2000): the mean score
-  of one person minus that of two people, over the root of the mean of both variances. It says how far apart the scores
-  lie before any threshold. Comparisons without a score, where a face was not found, are left out.
+- *d'* (J. Daugman, "Biometric decision landscapes", University of Cambridge, technical report 482, 2000): the mean
+  score of one person minus that of two people, over the root of the mean of both variances. It says how far apart the
+  scores lie before any threshold. Comparisons without a score, where a face was not found, are left out.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def d_prime(pairs: AllPairs, weights: np.ndarray) -> np.ndarray:
 def equal_errors(pairs: AllPairs, weights: np.ndarray) -> np.ndarray:
     """(R, P) weights to (R,) equal error rates; NaN where a resample lacks a sort of pairs.
 
-    All resamples search together by halves. A half is counted once for those whose rates cross in it, as the comparisons
-    of every two people; so one person drawn twice costs no more than one.
+    The resamples search together, by halving the order of scores. Each half is counted once for all whose rates cross
+    in it: as comparisons of every two people, which weigh differently in each resample.
     """
     totals = weighed(pairs.compared, weights)
     values = np.full(len(weights), np.nan)

@@ -16,7 +16,6 @@ from raymask.faces import draw_mask
 from raymask.faces.images import decode_photo
 from raymask.faces.masks.flat import draw_flat_mask
 
-
 Source = Literal["images", "masked_images", "crowd_images"]
 """The folder of `EvaluateConfig` that a photo lies in."""
 

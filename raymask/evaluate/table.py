@@ -89,26 +89,33 @@ def _last(path: str) -> str:
 
 def percent(shown: Figure, *, signed: bool = False) -> str:
     """98.6 (97.1 to 99.5), in percent; a dash where nothing was counted."""
-    return _in_words(shown, 100, f"{'+' if signed else ''}.1f")
+    if math.isnan(shown.value):
+        return "-"
+    sign = "+" if signed else ""
+    return f"{100 * shown.value:{sign}.1f} ({100 * shown.low:{sign}.1f} to {100 * shown.high:{sign}.1f})"
 
 
 def figure_text(shown: Figure, measure: Measure, *, signed: bool = False) -> str:
-    """A measure's figure, as `percent`; 1.62 (1.48 to 1.77) if it is not a share."""
-    return percent(shown, signed=signed) if measure.is_share else _in_words(shown, 1, f"{'+' if signed else ''}.2f")
-
-
-def _in_words(shown: Figure, scale: float, form: str) -> str:
+    """A measure's figure, as `percent`; 1.62 (1.48 to 1.77) if it is no share; a dash where nothing was counted."""
     if math.isnan(shown.value):
         return "-"
-    value, low, high = (format(scale * part, form) for part in (shown.value, shown.low, shown.high))
+    value, low, high = (number(part, measure, signed=signed) for part in (shown.value, shown.low, shown.high))
     return f"{value} ({low} to {high})"
+
+
+def number(value: float, measure: Measure, *, signed: bool = False) -> str:
+    """A value of a measure: in percent with one decimal, or as it is with two if it is no share."""
+    sign = "+" if signed else ""
+    return f"{100 * value:{sign}.1f}" if measure.is_share else f"{value:{sign}.2f}"
 
 
 def text_table(scored: Mapping[str, Scored], figures: Mapping[str, Mapping[str, Figure]]) -> str:
     """Measures down, recognisers across, in as many blocks as the width asks for."""
     names = short_names(list(scored))
     measures = next(iter(scored.values())).measures
-    columns = [(names[spec], [figure_text(figures[spec][measure.key], measure) for measure in measures]) for spec in scored]
+    columns = [
+        (names[spec], [figure_text(figures[spec][measure.key], measure) for measure in measures]) for spec in scored
+    ]
     return blocks("%, with 95% interval", [measure.title for measure in measures], columns)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from raymask.data.photos import Photo
 from raymask.errors import DataError
-from raymask.evaluate.pairs_file import read_pairs
+from raymask.evaluate.pairs_file import Tree, read_pairs
 
 PHOTOS = [Photo(name, f"{name}/{name}_{number:04}.jpg") for name in ("Ann_Bee", "Cy_Dee") for number in (1, 2, 3)]
 PHOTOS.append(Photo("Cy_Dee", "Cy_Dee/Cy_Dee_0012.png"))
@@ -12,7 +12,7 @@ SAME, OTHER = "Ann_Bee\t1\t3\n", "Ann_Bee\t2\tCy_Dee\t12\n"
 
 
 def read(text):
-    return read_pairs(text, "pairs.txt", PHOTOS, "ROOT")
+    return read_pairs(text, "pairs.txt", Tree(PHOTOS, "ROOT"))
 
 
 def test_same_and_different_lines():
