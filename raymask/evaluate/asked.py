@@ -39,7 +39,7 @@ class Asked:
         named = ", ".join(self.without_bare[:NAMED])
         more = len(self.without_bare) - NAMED
         named += f" and {more:,} more" if more > 0 else ""
-        return [f"{len(self.without_bare):,} people under masked_images have no photo under images: {named}"]
+        return [f"left out, without a photo under images: {len(self.without_bare):,} under masked_images ({named})"]
 
 
 def ask(config: EvaluateConfig) -> Asked:

@@ -201,11 +201,11 @@ def test_gallery_in_real_masks(tmp_path, worn, people):
     ]
     assert metrics["dprime_masked"]["n"] == 7 * 24  # without the photo in which there is no face
     assert table["without_bare_photo"] == ["stranger"]
-    assert "1 people under masked_images have no photo under images: stranger" in done.text()
+    assert "left out, without a photo under images: 1 under masked_images (stranger)" in done.text()
     assert "32 photos (8 in real masks), 32 probes" in done.text()
     assert "d' of all pairs, masked, *c.*" in done.text()
     text = check_report(tmp_path)
-    for said in ("a real mask", "7r.jpg", "EER of all pairs, masked, *c.*", "have no photo under images: stranger"):
+    for said in ("a real mask", "7r.jpg", "EER of all pairs, masked, *c.*", "1 under masked_images (stranger)"):
         assert said in text
     assert text.count("a real mask</small></div>") == 4  # a photo of each person, beside a bare one
 

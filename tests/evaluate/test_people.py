@@ -7,6 +7,7 @@ import pytest
 
 from raymask.data.photos import Photo
 from raymask.errors import DataError
+from raymask.evaluate.asked import Asked
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.people import choose_crowd, choose_masked, choose_photos, clean_photos, without_bare
 
@@ -135,3 +136,10 @@ def test_a_crowd_of_more_people_than_there_are(crowd):
 def test_faults(choose, splits, said):
     with pytest.raises(DataError, match=said):
         choose(splits)
+
+
+def test_a_note_names_ten_people_and_counts_the_rest():
+    (note,) = Asked(trial=None, without_bare=[f"p{number:02}" for number in range(12)]).notes()
+    assert "12 under masked_images (p00, " in note
+    assert note.endswith("p09 and 2 more)")
+    assert Asked(trial=None).notes() == []
