@@ -1,6 +1,6 @@
 """The table on real people: raymask's recognisers beside networks for bare faces; JSON on standard output.
 
-    python benchmarks/real_people.py --images PHOTOS [--baseline onnx:FILE] [--fusion DIR]
+    python benchmarks/real_people.py --images PHOTOS [--baseline onnx:FILE] [--fusion DIR] [--real-masks FOLDER]
     make evaluate IMAGES=PHOTOS [BASELINE=onnx:FILE] [FUSION=DIR]
 
 PHOTOS is the folder of Labeled Faces in the Wild, ROOT/IDENTITY/photo.jpg; the people are the 100 of whom no training
@@ -27,6 +27,7 @@ import torch
 from raymask.cli import parse, run
 from raymask.data.photos import Photo, list_photos
 from raymask.data.storage import Folder
+from raymask.evaluate.asked import ask
 from raymask.evaluate.bootstrap import Ratio, Sampled, draw_weights, sums_by_person
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.drawn_pairs import draw_pairs
@@ -38,7 +39,7 @@ from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probe, Probes
 from raymask.evaluate.protocol_gallery import gallery_scores, ranks
 from raymask.evaluate.recognisers import Recogniser, load_recogniser
-from raymask.evaluate.table import as_json, blocks, differences, percent, sample, short_names
+from raymask.evaluate.table import as_json, blocks, differences, figure_text, percent, sample, short_names
 from raymask.evaluate.trial import Trial
 from raymask.evaluate.trial_batch import BatchTrial
 from raymask.evaluate.trial_gallery import GalleryTrial
@@ -52,6 +53,8 @@ from raymask.models.fusion import Fusion
 from raymask.models.parts import SHIPPED_NAMES
 
 PEOPLE = str(Path(__file__).parent / "lfw_splits.json")
+REAL_MASKS = str(Path(__file__).parent / "rmfrd_splits.json")
+"""Its people by how many clean photos they have (0, 1, 2, 3, more): of each sort the first 40% by SHA-256 are val."""
 FACES = (80, 60, 40)
 """Pixels of the longer side of the face's box, to which photos are shrunk in the table of sizes."""
 
@@ -76,6 +79,8 @@ class RealPeopleConfig:
     """Photos of a person at most, drawn by seed."""
     pairs: int = 3000
     """Pairs of one person, and as many of two, in protocol pairs."""
+    real_masks: str | None = None
+    """Folder with bare/ and masked/, photos of people without and in real masks, as RMFRD has; null: no such table."""
     sizes: bool = True
     """Ask about small faces, too."""
     out: str | None = None
@@ -148,6 +153,7 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
         "batch": scored(batch := BatchTrial(many, batches=asked.batches, seed=0), rows_of(batch, trial, answers)),
     }
     tables |= {name: scored(part, rows_of(part, trial, answers)) for name, part in pairs.items()}
+    tables |= real_masks(config.real_masks, tuple(specs), embed)
     return {
         "people": len(trial.people),
         "photos": len(photos),
@@ -162,6 +168,26 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
             name: on_one_core(load_recogniser(name), fitted, photos) for name in fusions
         },
     }
+
+
+def real_masks(
+    folder: str | None, specs: tuple[str, ...], embed: Callable[[Sequence[Probe], Probes], Answers]
+) -> dict[str, Any]:
+    """The table on test people in real masks, whose clean photos end in c; none without their folder."""
+    if folder is None:
+        say("real masks: skipped, for they need --real-masks, a folder with bare/ and masked/\n")
+        return {}
+    wanted = EvaluateConfig(
+        protocol="gallery",
+        recognisers=specs,
+        images=f"{folder}/bare",
+        masked_images=f"{folder}/masked",
+        people=f"{REAL_MASKS}:test",
+        clean="*c.*",
+        out="",
+    )
+    trial = ask(wanted).trial
+    return {"real masks": scored(trial, embed(trial.probes, Probes.of(wanted)))}
 
 
 class Fused(NamedTuple):
@@ -202,7 +228,7 @@ def scored(trial: Trial, answers: Answers) -> dict[str, Any]:
     measures = next(iter(by_name.values())).measures
     figures = {name: {key: one.figure() for key, one in part.items()} for name, part in samples.items()}
     names = short_names(list(answers))
-    columns = [(names[name], [percent(part[one.key]) for one in measures]) for name, part in figures.items()]
+    columns = [(names[name], [figure_text(part[one.key], one) for one in measures]) for name, part in figures.items()]
     say(trial.title)
     say(blocks("%, with 95% interval", [one.title for one in measures], columns) + "\n")
     cuts = [

@@ -28,7 +28,7 @@ def data_uri(kind: str, data: bytes) -> str:
 
 
 def cmc_chart(lines: Mapping[str, list[Line]]) -> str:
-    """Cumulative match curves, by recogniser: bare solid, masked dashed. Returns a data URI."""
+    """Cumulative match curves, by recogniser: bare solid, masked dashed, clean ones dotted. Returns a data URI."""
     figure, axes = _canvas()
     _draw(axes, lines)
     lowest = min(float(line.y.min()) for part in lines.values() for line in part)
@@ -57,7 +57,7 @@ def _draw(axes: Axes, lines: Mapping[str, list[Line]]) -> None:
                 line.x,
                 100 * line.y,
                 color=COLOURS[number % len(COLOURS)],
-                linestyle="--" if line.label == "masked" else "-",
+                linestyle={"masked": "--", "clean": ":"}.get(line.label, "-"),
                 marker=None if number < len(COLOURS) else ".",
                 linewidth=1.8,
                 label=f"{name}, {line.label}" if line.label else name,

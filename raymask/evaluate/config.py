@@ -27,6 +27,13 @@ class EvaluateConfig:
     """Recognisers to compare; differences are taken from the first."""
     images: str
     """Folder (or URI) with whole photos as ROOT/IDENTITY/photo.jpg."""
+    masked_images: str | None = None
+    """Folder (or URI) with photos of people in real masks, ROOT/IDENTITY/photo.jpg, identities as in images; null:
+    masks are drawn. In protocol gallery all of them are the masked probes, and a person needs one bare photo beside
+    them. In protocol pairs the second photo of each drawn pair is one of them; in a file, those it names masked/..."""
+    clean: str | None = None
+    """File names of masked photos, such as '*c.*', whose figures are reported beside those of all; ? and [ab] match one
+    character; null: none. For masked_images."""
     out: str
     """Folder (or URI) for table.json and report.html."""
     protocol: ProtocolName
@@ -37,8 +44,9 @@ class EvaluateConfig:
     """JSON file of person to split, and which split: FILE[:train|val|test], test if not said. With pairs it keeps the
     pairs among these people; null: all pairs."""
     pairs: str | None = None
-    """For protocol pairs: a file of them; or a number, to draw so many pairs of the same and so many of different
-    people by seed."""
+    """For protocol pairs: a number, to draw so many pairs of the same and so many of different people by seed; or a
+    file of them, tab-separated: LFW's lines `name i j` and `name i name j`, or two paths, bare/IDENTITY/photo.jpg under
+    images and masked/IDENTITY/photo.jpg under masked_images."""
     mask: PairMask = "none"
     """Which photos of a pair wear a mask: none, one (the second), both. For protocol pairs."""
     masks: tuple[str, ...] = TEST_LOOKS
@@ -56,7 +64,8 @@ class EvaluateConfig:
     limit_people: int | None = None
     """Take a seeded choice of so many people; null: all. Not for a file of pairs."""
     max_photos: int | None = None
-    """Take a seeded choice of so many photos a person; null: all. Not for a file of pairs."""
+    """Take a seeded choice of so many photos a person, and of so many of masked_images; null: all. Not for a file of
+    pairs."""
     batches: int = 1000
     """Batches to draw. For protocol batch."""
     draws: int = 10
@@ -64,6 +73,8 @@ class EvaluateConfig:
     crowd: int = 0
     """So many people more are enrolled, by a bare photo each, about whom nobody asks; drawn by seed among those under
     ROOT whom FILE names train or not at all. For protocol gallery."""
+    crowd_images: str | None = None
+    """Folder (or URI) that the crowd comes from, as ROOT/IDENTITY/photo.jpg; null: images."""
     resamples: int = 2000
     """Resamples of the people behind each 95% interval, at least 100."""
 
@@ -126,9 +137,27 @@ class EvaluateConfig:
             misplaced = {"limit_people": self.limit_people is not None, "max_photos": self.max_photos is not None}
             of_file = " with a file"
         misplaced["crowd"] = self.crowd > 0 and self.protocol != "gallery"
+        misplaced["masked_images"] = self.masked_images is not None and self.protocol not in ("gallery", "pairs")
         for name, given in misplaced.items():
             if given:
                 raise ConfigError(f"{name} has no effect on protocol {self.protocol}{of_file}; leave it out")
+        if self.crowd_images is not None and self.crowd == 0:
+            raise ConfigError("crowd_images has no effect without crowd; say by --crowd how many people to enrol")
+        self._check_real_masks()
+
+    def _check_real_masks(self) -> None:
+        """Refuse what has no effect on photos in real masks, or without them."""
+        if self.masked_images is None:
+            if self.clean is not None:
+                raise ConfigError("clean has no effect without masked_images; leave it out, or name their folder")
+            return
+        if self.masked_images == self.images:
+            raise ConfigError(f"masked_images and images are both {self.images}; bare photos need another folder")
+        drawn = {"masks": self.masks != TEST_LOOKS, "drawing": self.drawing != "fitted", "mask": self.mask != "none"}
+        drawn["textures"] = self.textures is not None
+        for name, given in drawn.items():
+            if given:
+                raise ConfigError(f"{name} has no effect with masked_images, where no mask is drawn; leave it out")
 
 
 def _check_judged(spec: str) -> None:

@@ -14,7 +14,7 @@ from raymask.data.storage import UnreadableError
 from raymask.errors import DataError, ImageError, ModelError
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.memory import spared_seconds
-from raymask.evaluate.probes import Probe, Probes
+from raymask.evaluate.probes import Probe, Probes, Source
 from raymask.evaluate.recognisers import Recogniser
 from raymask.progress import Progress
 
@@ -65,15 +65,15 @@ def embed_probes(wanted: Sequence[Probe], probes: Probes, recognisers: Mapping[s
         ModelError: a recogniser does not answer as `Recogniser.embed` says.
         DataError: storage fails, which says nothing of any recogniser; or not one probe could be made.
     """
-    rows_of: dict[Photo, list[int]] = {}
+    rows_of: dict[tuple[Source, Photo], list[int]] = {}
     for row, probe in enumerate(wanted):
-        rows_of.setdefault(probe.photo, []).append(row)
+        rows_of.setdefault((probe.source, probe.photo), []).append(row)
     results: dict[str, Embedded] = {}
     common: list[Miss] = []
     chunk = _Chunk()
     with Progress("embed", total=len(wanted), unit="probes") as progress:
-        for photo, rows in rows_of.items():
-            missed = _load(photo, rows, wanted, probes, chunk)
+        for rows in rows_of.values():
+            missed = _load(rows, wanted, probes, chunk)
             common += missed
             progress.add(len(missed))
             if chunk.is_full:
@@ -92,16 +92,17 @@ def embed_probes(wanted: Sequence[Probe], probes: Probes, recognisers: Mapping[s
     return results
 
 
-def _load(photo: Photo, rows: list[int], wanted: Sequence[Probe], probes: Probes, chunk: _Chunk) -> list[Miss]:
+def _load(rows: list[int], wanted: Sequence[Probe], probes: Probes, chunk: _Chunk) -> list[Miss]:
     """Add the probes of one photo to the chunk; those that cannot be made are returned."""
+    photo = wanted[rows[0]].photo
     try:
-        bare = probes.bare(photo)
+        plain = probes.as_it_is(wanted[rows[0]])
     except (ImageError, UnreadableError) as error:
         return [Miss(photo.image_id, wanted[row].masked, f"unreadable: {error}") for row in rows]
     missed = []
     for row in rows:
         try:
-            pixels = probes.masked(photo, bare) if wanted[row].masked else bare
+            pixels = probes.masked(photo, plain) if wanted[row].is_drawn else plain
         except Exception as error:  # whatever a library throws at one photo must not cost the others
             missed.append(Miss(photo.image_id, True, f"no mask could be drawn ({type(error).__name__}: {error})"))
             continue

@@ -22,6 +22,8 @@ class Measure:
     n: int
     """Probes, anchors or pairs behind it."""
     higher_is_better: bool = True
+    is_share: bool = True
+    """From 0 to 1, and shown in percent; false: a number of another range, shown as it is."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

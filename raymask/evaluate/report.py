@@ -15,8 +15,8 @@ from raymask.evaluate.embedding import Miss
 from raymask.evaluate.examples import choose_examples
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.pages import render_page, said_settings
-from raymask.evaluate.probes import Probe, Probes
-from raymask.evaluate.table import percent, short_names
+from raymask.evaluate.probes import Probe, Probes, Source
+from raymask.evaluate.table import number, short_names
 from raymask.evaluate.trial import Match
 from raymask.faces.crop import Square
 from raymask.faces.images import encode_jpeg
@@ -60,15 +60,17 @@ class _Tiles:
 
     def look(self, probe: Probe) -> str:
         """What the person wears."""
-        return self._probes.look(probe.photo).replace(":", ", ") if probe.masked else "bare"
+        if not probe.is_drawn:
+            return "a real mask" if probe.masked else "bare"
+        return self._probes.look(probe.photo).replace(":", ", ")
 
     def _picture(self, probe: Probe) -> str | None:
         try:
-            bare = self._probes.bare(probe.photo)
+            bare = self._probes.as_it_is(probe)
         except RaymaskError:
             return None
         try:
-            pixels = self._probes.masked(probe.photo, bare) if probe.masked else bare
+            pixels = self._probes.masked(probe.photo, bare) if probe.is_drawn else bare
         except Exception:  # the list of misses says why; here the bare photo stands in
             pixels = None
         face = shared_finder()(bare)
@@ -97,7 +99,7 @@ def render_report(done: Evaluation, probes: Probes) -> str:
         cards=_cards(done, names),
         compared=[row for row in done.differences if row.minus == next(iter(names))],
         verdict=_verdict,
-        percent=percent,
+        number=number,
         photos=_shown_photos(done, tiles),
         examples=_examples(done, tiles, names),
         curve=_curve(done, names),
@@ -125,26 +127,31 @@ def _verdict(shown: Figure, higher_is_better: bool) -> str:
 
 
 def _shown_photos(done: Evaluation, tiles: _Tiles) -> list[dict[str, Any]]:
-    """Photos of different people with different masks, each in the states it is probed in."""
-    states: dict[Photo, list[Probe]] = {}
+    """Photos of different people with different masks, each in the states it is probed in.
+
+    Of people in real masks a masked photo and the first bare one.
+    """
+    bare_of = {probe.photo.identity: probe for probe in reversed(done.trial.asked) if not probe.masked}
+    states: dict[tuple[Source, Photo], set[Probe]] = {}
     for probe in done.trial.asked:
-        states.setdefault(probe.photo, []).append(probe)
-    order = np.random.default_rng(done.config.seed).permutation(len(states))
-    photos = list(states)
-    chosen: list[Photo] = []
+        states.setdefault((probe.source, probe.photo), set()).add(probe)
+        if probe.source == "masked_images" and probe.photo.identity in bare_of:
+            states[probe.source, probe.photo].add(bare_of[probe.photo.identity])
+    photos = [key for key in states if done.config.masked_images is None or key[0] == "masked_images"]
+    chosen: list[tuple[str, list[Probe]]] = []
     seen: set[str] = set()
-    for number in order:
-        photo = photos[number]
-        marks = {photo.identity, *(tiles.look(probe) for probe in states[photo] if probe.masked)}
+    for place in np.random.default_rng(done.config.seed).permutation(len(photos)):
+        key = photos[place]
+        marks = {key[1].identity, *(tiles.look(probe) for probe in states[key] if probe.is_drawn)}
         if len(chosen) < PHOTOS_SHOWN and not marks & seen:
-            chosen.append(photo)
+            chosen.append((key[1].identity, sorted(states[key], key=lambda probe: probe.masked)))
             seen |= marks
     return [
         {
-            "tiles": [tiles(probe)._replace(captioned=False) for probe in sorted(states[photo])],
-            "caption": f"{photo.identity.replace('_', ' ')}: {tiles.look(max(states[photo]))}",
+            "tiles": [tiles(probe)._replace(captioned=False) for probe in probes],
+            "caption": f"{identity.replace('_', ' ')}: {tiles.look(probes[-1])}",
         }
-        for photo in chosen
+        for identity, probes in chosen
     ]
 
 

@@ -7,17 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from raymask.data.photos import Photo, list_photos
-from raymask.data.storage import Folder, folder_and_name
-from raymask.errors import DataError
+from raymask.data.storage import Folder
+from raymask.evaluate.asked import Asked, ask
 from raymask.evaluate.bootstrap import Figure, draw_weights
 from raymask.evaluate.config import EvaluateConfig
-from raymask.evaluate.drawn_pairs import draw_pairs
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import share_finder, shared_finder
 from raymask.evaluate.measures import Measure, Scored
-from raymask.evaluate.pairs_file import read_pairs
-from raymask.evaluate.people import choose_crowd, choose_photos, people_of_split
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.table import (
@@ -30,9 +26,6 @@ from raymask.evaluate.table import (
     text_table,
 )
 from raymask.evaluate.trial import Trial
-from raymask.evaluate.trial_batch import BatchTrial
-from raymask.evaluate.trial_gallery import GalleryTrial
-from raymask.evaluate.trial_pairs import PairsTrial
 from raymask.evaluate.versions import versions
 from raymask.progress import duration
 
@@ -45,15 +38,18 @@ class Evaluation:
     """All there is to know about an evaluation that was run."""
 
     config: EvaluateConfig
-    trial: Trial
-    people_left_out: int
-    """People of the split with too few photos for the protocol."""
+    asked: Asked
     answers: Mapping[str, Embedded]
     scored: Mapping[str, Scored]
     figures: Mapping[str, Mapping[str, Figure]]
     differences: list[Difference]
     detection_seconds: float
     """Time spent finding faces, shared by the recognisers that use raymask's finder."""
+
+    @property
+    def trial(self) -> Trial:
+        """The protocol on its photos."""
+        return self.asked.trial
 
     def text(self) -> str:
         """What the terminal shows."""
@@ -68,18 +64,21 @@ class Evaluation:
     def counts(self) -> str:
         """On whom, in a sentence."""
         counted = {name: f"{count:,}" for name, count in self._counted().items()}
-        left_out = f" ({counted['people_left_out']} more have too few photos)" if self.people_left_out else ""
-        probes = f"{counted['photos']} photos, {counted['probes']} probes"
+        left_out = f" ({counted['people_left_out']} more have too few photos)" if self.asked.people_left_out else ""
+        worn = f" ({counted['in_real_masks']} in real masks)" if self.config.masked_images is not None else ""
+        probes = f"{counted['photos']} photos{worn}, {counted['probes']} probes"
         crowd = f", and one photo of each of {counted['crowd']} people more" if self.trial.crowd else ""
         return f"{counted['people']} people{left_out}, {probes}{crowd}"
 
     def _counted(self) -> dict[str, int]:
-        asked = self.trial.asked
+        probes = self.trial.asked
+        photos = {(probe.source, probe.photo) for probe in probes}
         return {
             "people": len(self.trial.people),
-            "people_left_out": self.people_left_out,
-            "photos": len({probe.photo for probe in asked}),
-            "probes": len(asked),
+            "people_left_out": self.asked.people_left_out,
+            "photos": len(photos),
+            "in_real_masks": sum(source == "masked_images" for source, _ in photos),
+            "probes": len(probes),
             "crowd": self.trial.crowd,
         }
 
@@ -104,8 +103,11 @@ class Evaluation:
         return next(measure for measure in first.measures if measure.key == self.trial.headline)
 
     def notes(self) -> list[str]:
-        """Time, misses and remarks."""
-        lines = [f"finding faces took {duration(self.detection_seconds)}, shared by all recognisers"]
+        """Who is not there, time, misses and remarks."""
+        lines = [
+            *self.asked.notes(),
+            f"finding faces took {duration(self.detection_seconds)}, shared by all recognisers",
+        ]
         for name, answer in self.answers.items():
             rate = len(self.trial.probes) / max(answer.seconds, 1e-9)
             remarks = [
@@ -124,6 +126,7 @@ class Evaluation:
             "config": asdict(self.config),
             "versions": versions(),
             "counts": self._counted(),
+            "without_bare_photo": list(self.asked.without_bare),
             "intervals": f"95%, bootstrap over people, {self.config.resamples} resamples",
             "detection_seconds": round(self.detection_seconds, 3),
             "recognisers": {name: self._recogniser(name) for name in self.answers},
@@ -169,7 +172,8 @@ def recognise(config: EvaluateConfig) -> Evaluation:
     from raymask.evaluate.report import write_report
 
     out = Folder(config.out)
-    trial, left_out = _trial(config)
+    wanted = ask(config)
+    trial = wanted.trial
     recognisers = {spec: load_recogniser(spec) for spec in config.recognisers}
     out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
     out.delete_folder("_check")
@@ -181,8 +185,7 @@ def recognise(config: EvaluateConfig) -> Evaluation:
     samples = sample(scored, draw_weights(len(trial.people), config.resamples, config.seed))
     done = Evaluation(
         config=config,
-        trial=trial,
-        people_left_out=left_out,
+        asked=wanted,
         answers=answers,
         scored=scored,
         figures={name: {key: one.figure() for key, one in part.items()} for name, part in samples.items()},
@@ -192,33 +195,3 @@ def recognise(config: EvaluateConfig) -> Evaluation:
     write_report(done, probes, out)
     out.write("table.json", as_json(done.table()))
     return done
-
-
-def _trial(config: EvaluateConfig) -> tuple[Trial, int]:
-    """The protocol on its photos, and how many people have too few of them."""
-    photos, _ = list_photos(Folder(config.images))
-    if config.protocol == "pairs":
-        return _pairs_trial(config, photos)
-    if config.protocol == "batch":
-        chosen, left_out = choose_photos(photos, config, least=6)
-        return BatchTrial(chosen, batches=config.batches, seed=config.seed), left_out
-    chosen, left_out = choose_photos(photos, config, least=2)
-    crowd = choose_crowd(photos, config)
-    return GalleryTrial(chosen, draws=config.draws, seed=config.seed, crowd=crowd), left_out
-
-
-def _pairs_trial(config: EvaluateConfig, photos: list[Photo]) -> tuple[PairsTrial, int]:
-    assert config.pairs is not None  # the configuration refuses protocol pairs without
-    if config.pairs_drawn is not None:
-        chosen, left_out = choose_photos(photos, config, least=2)
-        drawn = draw_pairs(chosen, config.pairs_drawn, ordered=config.mask == "one", seed=config.seed)
-        return PairsTrial(drawn, mask=config.mask), left_out
-    folder, name = folder_and_name(config.pairs)
-    text = folder.read(name).decode("utf-8", errors="replace")
-    pairs = read_pairs(text, config.pairs, photos, config.images)
-    if config.people is not None:
-        people = people_of_split(config.people)
-        pairs = [pair for pair in pairs if {pair.first.identity, pair.second.identity} <= people]
-    if not (any(pair.same for pair in pairs) and any(not pair.same for pair in pairs)):
-        raise DataError(f"{config.pairs} has no pairs of both sorts{' among these people' if config.people else ''}")
-    return PairsTrial(pairs, mask=config.mask), 0

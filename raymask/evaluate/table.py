@@ -29,7 +29,8 @@ class Difference:
     figures: dict[str, Figure]
     """By measure: the difference of the values."""
     error_cuts: dict[str, Figure]
-    """By measure: the share of the earlier one's errors that the later does not make; negative: it makes more."""
+    """By measure that is a share: the share of the earlier one's errors that the later does not make; negative: it
+    makes more."""
 
 
 Samples = Mapping[str, Mapping[str, Sampled]]
@@ -58,6 +59,8 @@ def _difference(samples: Samples, measures: Sequence[Measure], earlier: str, lat
     for measure in measures:
         before, after = samples[earlier][measure.key], samples[later][measure.key]
         figures[measure.key] = after.minus(before).figure()
+        if not measure.is_share:
+            continue
         if measure.higher_is_better:
             before, after = before.inverted(), after.inverted()
         cuts[measure.key] = after.cut_from(before).figure()
@@ -94,11 +97,27 @@ def percent(shown: Figure, *, signed: bool = False) -> str:
     return f"{100 * shown.value:{sign}.1f} ({100 * shown.low:{sign}.1f} to {100 * shown.high:{sign}.1f})"
 
 
+def figure_text(shown: Figure, measure: Measure, *, signed: bool = False) -> str:
+    """A measure's figure, as `percent`; 1.62 (1.48 to 1.77) if it is no share; a dash where nothing was counted."""
+    if math.isnan(shown.value):
+        return "-"
+    value, low, high = (number(part, measure, signed=signed) for part in (shown.value, shown.low, shown.high))
+    return f"{value} ({low} to {high})"
+
+
+def number(value: float, measure: Measure, *, signed: bool = False) -> str:
+    """A value of a measure: in percent with one decimal, or as it is with two if it is no share."""
+    sign = "+" if signed else ""
+    return f"{100 * value:{sign}.1f}" if measure.is_share else f"{value:{sign}.2f}"
+
+
 def text_table(scored: Mapping[str, Scored], figures: Mapping[str, Mapping[str, Figure]]) -> str:
     """Measures down, recognisers across, in as many blocks as the width asks for."""
     names = short_names(list(scored))
     measures = next(iter(scored.values())).measures
-    columns = [(names[spec], [percent(figures[spec][measure.key]) for measure in measures]) for spec in scored]
+    columns = [
+        (names[spec], [figure_text(figures[spec][measure.key], measure) for measure in measures]) for spec in scored
+    ]
     return blocks("%, with 95% interval", [measure.title for measure in measures], columns)
 
 
@@ -110,7 +129,7 @@ def text_differences(scored: Mapping[str, Scored], rows: Sequence[Difference]) -
     names = short_names(list(scored))
     measures = scored[first].measures
     columns = [
-        (names[row.of], [percent(row.figures[measure.key], signed=True) for measure in measures])
+        (names[row.of], [figure_text(row.figures[measure.key], measure, signed=True) for measure in measures])
         for row in rows
         if row.minus == first
     ]

@@ -74,16 +74,22 @@ class Trial(ABC):
 
 
 class PhotosTrial(Trial):
-    """All photos, bare (rows 0 to N - 1) and masked (rows N to 2N - 1)."""
+    """All photos, bare (rows 0 to N - 1) and masked (from row N on): drawn on the same, or others in real masks."""
 
-    def __init__(self, photos: Sequence[Photo]) -> None:
+    def __init__(self, photos: Sequence[Photo], in_real_masks: Sequence[Photo] | None = None) -> None:
+        """`in_real_masks`: photos of people of `photos`; None: masks are drawn on these."""
         self.photos = list(photos)
-        self.probes = [Probe(photo, masked) for masked in (False, True) for photo in photos]
+        drawn = in_real_masks is None
+        masked = [Probe(photo, True) for photo in photos] if in_real_masks is None else []
+        masked += [Probe(photo, True, "masked_images") for photo in in_real_masks or ()]
+        self.probes = [*(Probe(photo, False) for photo in photos), *masked]
         names, codes = np.unique([photo.identity for photo in photos], return_inverse=True)
         self.people = [str(name) for name in names]
         self.photos_of = [np.flatnonzero(codes == person) for person in range(len(names))]
-        self.identities = np.tile(codes, 2)
-        self.masked = np.repeat([False, True], len(photos))
+        self.identities = np.searchsorted(names, [probe.photo.identity for probe in self.probes])
+        self.masked = np.repeat([False, True], [len(photos), len(masked)])
+        self.shots = np.arange(len(self.probes)) % (len(photos) if drawn else len(self.probes))
+        """(rows,) int: a photo and the same photo with a mask drawn on it are one shot."""
 
     def matcher(self, answer: Embedded) -> Callable[[Query], list[Match]]:
         """Gives the three nearest."""

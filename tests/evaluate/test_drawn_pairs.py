@@ -37,6 +37,28 @@ def test_a_person_is_in_one_fold():
     assert len({next(iter(found)) for found in folds.values()}) == 4
 
 
+MASKED = [
+    Photo(name, f"{name}/{number}c.jpg") for name, count in (("a", 1), ("c", 5), ("d", 2)) for number in range(count)
+]
+
+
+def test_the_second_photo_is_one_in_a_real_mask_and_people_without_one_are_not_drawn():
+    pairs = draw_pairs(PHOTOS, 16, ordered=True, seed=0, masked=MASKED)
+    assert [pair.same for pair in pairs] == [True] * 16 + [False] * 16
+    assert all(pair.first in PHOTOS and pair.second in MASKED and pair.in_truth == (False, True) for pair in pairs)
+    assert len({(pair.first, pair.second) for pair in pairs}) == 32
+    assert {pair.first.identity for pair in pairs} | {pair.second.identity for pair in pairs} == set("acd")
+    folds = {(pair.first.identity, pair.fold) for pair in pairs}
+    assert len(folds) == len({fold for _, fold in folds}) == 3
+
+
+def test_as_many_as_there_are_in_real_masks():
+    """Of one person 2 + 20 + 18; of two 2 (5 + 2) + 4 (1 + 2) + 9 (1 + 5), of which half can be drawn."""
+    assert len(draw_pairs(PHOTOS, 40, ordered=True, seed=0, masked=MASKED)) == 80
+    with pytest.raises(DataError, match="these photos make 40"):
+        draw_pairs(PHOTOS, 41, ordered=True, seed=0, masked=MASKED)
+
+
 def test_more_than_there_are_is_refused():
     with pytest.raises(DataError, match=r"47 pairs of either sort were asked for, and these photos make 46"):
         draw_pairs(PHOTOS, 47, ordered=False, seed=0)

@@ -50,6 +50,27 @@ def probes(folder):
     return Probes(Folder(folder), masks=TEST_LOOKS, seed=0)
 
 
+def test_a_photo_in_a_real_mask_is_read_from_its_own_folder_and_nothing_is_drawn_on_it(
+    probes, folder, tmp_path_factory
+):
+    worn = tmp_path_factory.mktemp("worn")
+    (worn / "p").mkdir()
+    (worn / "p" / "0.jpg").write_bytes((folder / "p" / "1.jpg").read_bytes())  # the name of another bare photo
+    (worn / "p" / "blank.jpg").write_bytes((folder / "p" / "dark.jpg").read_bytes())
+    both = Probes(Folder(folder), masks=TEST_LOOKS, seed=0, others={"masked_images": Folder(worn)})
+    names = ("p/0.jpg", "p/blank.jpg", "p/gone.jpg")
+    wanted = [Probe(Photo("p", name), True, "masked_images") for name in names]
+    wanted += [Probe(Photo("p", f"p/{number}.jpg"), False) for number in (0, 1)]
+    answer = embed_probes(wanted, both, {"mean": Mean()})["mean"]
+    assert answer.found.tolist() == [True, False, False, True, True]
+    assert (answer.embeddings[0] == answer.embeddings[4]).all()
+    assert (answer.embeddings[0] != answer.embeddings[3]).any()
+    assert [(miss.image_id, miss.masked, miss.reason[:10]) for miss in answer.misses] == [
+        ("p/blank.jpg", True, "no face fo"),
+        ("p/gone.jpg", True, "unreadable"),
+    ]
+
+
 def test_storage_that_fails_is_no_face_that_was_missed(probes, wanted, monkeypatch):
     monkeypatch.setattr(storage, "_PAUSES", ())
     read = Folder.read

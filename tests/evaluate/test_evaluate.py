@@ -11,8 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raymask.data.photos import Photo
+from raymask.data.storage import Folder
+from raymask.errors import DataError
 from raymask.evaluate import evaluate
 from raymask.evaluate.config import EvaluateConfig
+from raymask.evaluate.probes import Probes
+from raymask.faces.images import encode_jpeg
 
 ROOT = Path(__file__).parent.parent.parent
 OWN = '''
@@ -84,7 +89,14 @@ def run(out, demo_faces, people, **options):
 
 def test_batch(tmp_path, demo_faces, people):
     done, table = run(tmp_path, demo_faces, people, protocol="batch", batches=50)
-    assert table["counts"] == {"people": 4, "people_left_out": 0, "photos": 32, "probes": 64, "crowd": 0}
+    assert table["counts"] == {
+        "people": 4,
+        "people_left_out": 0,
+        "photos": 32,
+        "in_real_masks": 0,
+        "probes": 64,
+        "crowd": 0,
+    }
     dlib, noise = table["recognisers"].values()
     assert dlib["metrics"]["accuracy"]["n"] == 50 * 24
     assert dlib["metrics"]["accuracy_masked"]["n"] == 50 * 12
@@ -107,8 +119,11 @@ def test_gallery_is_seeded_and_judges_a_recogniser_alike_whoever_else_is_compare
     _, again = run(tmp_path / "b", demo_faces, people, protocol="gallery", draws=3, recognisers=noise)
     metrics = table["recognisers"]["dlib"]["metrics"]
     assert set(metrics) == {
-        f"{key}_{state}" for key in ("rank1", "rank5", "fpir", "fnir") for state in ("bare", "masked")
+        *(f"{key}_{state}" for key in ("rank1", "rank5", "fpir", "fnir") for state in ("bare", "masked")),
+        *("eer_masked", "dprime_masked"),
     }
+    assert metrics["eer_masked"]["n"] == 32 * 31
+    assert metrics["dprime_masked"]["low"] < metrics["dprime_masked"]["value"] < metrics["dprime_masked"]["high"]
     assert metrics["rank1_bare"]["n"] == metrics["rank1_masked"]["n"] == 3 * (32 - 4)
     assert metrics["rank5_bare"]["value"] == 1  # of four people everybody is among the first five
     assert metrics["rank1_bare"]["value"] >= metrics["rank1_masked"]["value"] - 0.1
@@ -137,6 +152,99 @@ def test_pairs(tmp_path, demo_faces):
     assert {probe.masked for probe in done.trial.probes} == {False, True}
     assert (done.trial.folds == np.repeat([0, 1], 7)).all()
     assert "the second masked" in check_report(tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def worn(demo_faces, tmp_path_factory):
+    """The last two of each demo person's eight photos in drawn masks, as files: 6c.jpg and 7r.jpg; the first photo of
+    the first person is of nothing, and a stranger is among them. In another folder the other six, bare."""
+    root = tmp_path_factory.mktemp("worn")
+    drawing = Probes(Folder(demo_faces), masks=("surgical",), seed=5)
+    for place, person in enumerate(sorted(demo_faces.iterdir())):
+        (root / "bare" / person.name).mkdir(parents=True)
+        (root / "masked" / person.name).mkdir(parents=True)
+        *bare, first, last = sorted(person.iterdir())
+        for path in bare:
+            os.link(path, root / "bare" / person.name / path.name)
+        for name, path in (("6c", first), ("7r", last)):
+            photo = Photo(person.name, f"{person.name}/{path.name}")
+            pixels = drawing.masked(photo, drawing.bare(photo))
+            assert pixels is not None
+            pixels = np.full((90, 80, 3), 200, np.uint8) if (name, place) == ("7r", 0) else pixels
+            (root / "masked" / person.name / f"{name}.jpg").write_bytes(encode_jpeg(pixels))
+    (root / "masked" / "stranger").mkdir()
+    (root / "masked" / "stranger" / "1c.jpg").write_bytes(encode_jpeg(np.full((90, 80, 3), 200, np.uint8)))
+    return root
+
+
+def test_gallery_in_real_masks(tmp_path, worn, people):
+    given = {"masked_images": str(worn / "masked"), "clean": "*c.*", "protocol": "gallery", "draws": 3}
+    crowd = {"crowd": 2, "crowd_images": str(worn / "bare")}
+    done, table = run(tmp_path, str(worn / "bare"), people, recognisers=("dlib",), **given, **crowd)
+    assert table["counts"] == {
+        "people": 4,
+        "people_left_out": 0,
+        "photos": 32,
+        "in_real_masks": 8,
+        "probes": 32,
+        "crowd": 2,
+    }
+    metrics = table["recognisers"]["dlib"]["metrics"]
+    assert metrics["rank1_masked"]["n"] == 3 * 8
+    assert metrics["rank1_clean"]["n"] == 3 * 4
+    assert metrics["rank1_bare"]["n"] == 3 * (24 - 4)
+    assert metrics["eer_masked"]["n"] == 8 * 24
+    assert metrics["eer_clean"]["n"] == 4 * 24
+    first = sorted(path.name for path in (worn / "bare").iterdir())[0]
+    assert [(miss["image_id"], miss["masked"]) for miss in table["recognisers"]["dlib"]["misses"]] == [
+        (f"{first}/7r.jpg", True)
+    ]
+    assert metrics["dprime_masked"]["n"] == 7 * 24  # without the photo in which there is no face
+    assert table["without_bare_photo"] == ["stranger"]
+    assert "left out, without a photo under images: 1 under masked_images (stranger)" in done.text()
+    assert "32 photos (8 in real masks), 32 probes" in done.text()
+    assert "d' of all pairs, masked, *c.*" in done.text()
+    text = check_report(tmp_path)
+    for said in ("a real mask", "7r.jpg", "EER of all pairs, masked, *c.*", "1 under masked_images (stranger)"):
+        assert said in text
+    assert text.count("a real mask</small></div>") == 4  # a photo of each person, beside a bare one
+
+
+def test_pairs_in_real_masks_drawn_and_from_a_file(tmp_path, worn, people):
+    given = {"masked_images": str(worn / "masked"), "protocol": "pairs", "recognisers": ("dlib",)}
+    done, table = run(tmp_path / "a", str(worn / "bare"), people, pairs="20", clean="*c.*", **given)
+    assert table["recognisers"]["dlib"]["metrics"]["accuracy"]["n"] == 40
+    assert 0 < table["recognisers"]["dlib"]["metrics"]["accuracy_clean"]["n"] < 40
+    assert {tuple(done.trial.probes[row].masked for row in pair) for pair in done.trial.rows} == {(False, True)}
+    assert {probe.source for probe in done.trial.probes if probe.masked} == {"masked_images"}
+    assert "a real mask" in check_report(tmp_path / "a")
+
+    one, two = sorted(path.name for path in (worn / "bare").iterdir())[1:3]
+    photo = sorted(path.name for path in (worn / "bare" / one).iterdir())[0]
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text(f"masked/{one}/6c.jpg\tbare/{one}/{photo}\nmasked/{two}/7r.jpg\tbare/{one}/{photo}\n")
+    done, table = run(tmp_path / "b", str(worn / "bare"), None, pairs=str(pairs), **given)
+    assert table["recognisers"]["dlib"]["metrics"]["eer"]["n"] == 2
+    assert table["counts"]["in_real_masks"] == 2
+
+    pairs.write_text(f"bare/{one}/{photo}\tbare/{one}/{photo}\n")
+    with pytest.raises(DataError, match=r"names no photo masked/IDENTITY/photo[.]jpg; leave --masked-images out"):
+        run(tmp_path / "c", str(worn / "bare"), None, pairs=str(pairs), **given)
+
+
+def test_a_pattern_that_matches_nothing_ends_in_one_sentence(tmp_path, worn, people):
+    given = ("--images", worn / "bare", "--masked-images", worn / "masked", "--people", people, "--clean", "*z.*")
+    done = job("dlib", "--protocol", "gallery", *given, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: clean '*z.*' matches none of the 8 masked photos")
+    assert "Traceback" not in done.stderr
+
+
+def test_people_in_real_masks_of_whom_none_is_bare(tmp_path, worn, people):
+    (tmp_path / "others" / "nobody").mkdir(parents=True)
+    os.link(worn / "masked" / "stranger" / "1c.jpg", tmp_path / "others" / "nobody" / "1.jpg")
+    with pytest.raises(DataError, match=r"none of the 1 people under .*, such as nobody, has a photo under "):
+        run(tmp_path, str(worn / "bare"), people, masked_images=str(tmp_path / "others"), protocol="gallery")
 
 
 def job(*words, own=""):

@@ -76,6 +76,19 @@ def test_many_recognisers_go_on_in_blocks_below():
     assert all(name in text for name in many)
 
 
+def test_a_figure_that_is_no_share_is_shown_as_it_is_and_has_no_error_cut():
+    plain = Measure(key="d", title="d'", statistic=lambda weights: weights.sum(1) / 4, n=9, is_share=False)
+    results = {
+        name: Scored(measures=[plain], same=np.zeros(0), different=np.zeros(0)) for name in ("dlib", "onnx:net.onnx")
+    }
+    samples = sample(results, draw_weights(9, 100, 0))
+    figures = {name: {key: one.figure() for key, one in part.items()} for name, part in samples.items()}
+    assert "2.25 (2.25 to 2.25)" in text_table(results, figures)
+    (row,) = differences(samples, [plain])
+    assert row.error_cuts == {}
+    assert "+0.00 (+0.00 to +0.00)" in text_differences(results, [row])
+
+
 def test_short_names_stay_different():
     assert short_names(["dlib", "onnx:a/n.onnx", "onnx:b/n.onnx", "bundle:out/x/", "bundle:runs/y/bundle"]) == {
         "dlib": "dlib",
