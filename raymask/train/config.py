@@ -112,6 +112,12 @@ class OptimiserConfig:
     little of it."""
     affine: float = 1.0
     """The backbone's other weights, factors and terms by channel, learn at this share of the rate."""
+    frozen: int = 0
+    """The first so many layers of the backbone, as it lists them, stay as they are and cost no backward pass; for a
+    network that knows faces already. 0: off."""
+    hold: float = 0.0
+    """Decay towards the weights that the training began with, by the rate of each part of the network, instead of
+    towards 0 (L2-SP, arXiv 1802.01483); needs init. 0: off."""
     drop_every: int = 2
     """Epochs between drops, under steps; 0: never."""
     drop_factor: float = 10.0
@@ -131,6 +137,8 @@ class OptimiserConfig:
         check_choice("optimiser.schedule", self.schedule, get_args(RateSchedule))
         if self.convolutions < 0 or self.affine < 0:
             raise ConfigError("optimiser.convolutions and optimiser.affine must be 0 or more")
+        if self.frozen < 0 or self.hold < 0:
+            raise ConfigError("optimiser.frozen and optimiser.hold must be 0 or more")
         if not self.learning_rate > 0:
             raise ConfigError(f"optimiser.learning_rate must be positive, not {self.learning_rate}")
         if self.drop_every < 0 or self.warmup_steps < 0 or self.weight_decay < 0:
@@ -233,6 +241,8 @@ class LoopConfig:
         folders_of(self.data)
         if self.init is not None:
             Spec.checked(self.init, "init")
+        elif self.optimiser.frozen or self.optimiser.hold:
+            raise ConfigError("optimiser.frozen and optimiser.hold keep weights that a training begins with; set init")
         for teacher in self.teachers:
             Spec.checked(teacher, "teacher")
         if self.teachers and len(self.teachers) != self.model.parts:

@@ -44,7 +44,7 @@ from raymask.train.fit_start import FIRST_BATCHES, fit_last, fit_statistics
 from raymask.train.health import Health
 from raymask.train.loader import Batch, batches
 from raymask.train.objective import BatchLoss, Objective
-from raymask.train.optimiser import make_optimiser, move_average
+from raymask.train.optimiser import Hold, make_optimiser, move_average
 from raymask.train.starts import begin_with
 from raymask.train.step import StepResult, learn
 from raymask.train.targets import Targets, Told
@@ -200,6 +200,7 @@ class _Loop:
         self.optimiser = make_optimiser(self.network, config.optimiser, self.objective.parameters())
         if resume is not None:
             self.optimiser.load_state_dict(resume["optimiser"])
+        self.hold = Hold(self.optimiser, config.optimiser.hold, None if resume is None else resume.get("held"))
         workers = "1 worker" if self.world.size == 1 else f"{self.world.size} workers"
         self._say(f"{config.model.backbone} is ready on {workers}")
 
@@ -212,6 +213,7 @@ class _Loop:
                 self.config.model,
                 self.device,
                 as_prepared=self.config.distil.as_prepared,
+                precision=self.precision,
                 stop=self._stops,
             )
             if asked is None:
@@ -244,6 +246,7 @@ class _Loop:
                 fit_last(self.network, first, photos=photos, device=self.device, precision=self.precision)
         if self.average is not None:
             self.average.load_state_dict(self.network.state_dict())
+        self.hold = Hold(self.optimiser, config.optimiser.hold, None)
 
     def _epoch(self) -> bool:
         """What is left of the current epoch; whether it was done to its end."""
@@ -301,6 +304,7 @@ class _Loop:
         sum_gradients(self.objective)
         settle_statistics(self.network, batch.all_chunks)
         self.optimiser.step()
+        self.hold.pull()
         if self.average is not None:
             move_average(self.average, self.network, config.optimiser.average, step=overall)
         self.tally.add(lost, batch.photos)
@@ -371,6 +375,7 @@ class _Loop:
             "average": None if self.average is None else self.average.state_dict(),
             "objective": self.objective.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "held": self.hold.begun,
         }
 
     def _where(self) -> str:

@@ -26,6 +26,9 @@ Told = Callable[[np.ndarray, Tensor], Tensor]
 """(B,) rows of the store, and (B,) bool whether it is their masked crops that are learned from, to (B, D) float32: what
 the teachers make of these photos."""
 
+_TILT = 3.0
+"""Degrees by which faces are turned either way."""
+
 _TOGETHER = 32
 """Faces that a teacher sees at a time."""
 
@@ -55,6 +58,7 @@ class Targets:
         device: torch.device,
         *,
         as_prepared: bool = False,
+        precision: torch.dtype | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Targets | None:
         """Show the teachers all photos, each rank its share; None if it was asked to stop.
@@ -63,6 +67,7 @@ class Targets:
             teachers: as `load_teacher` takes them.
             model: of the network that is to follow them, a part of its embedding each.
             as_prepared: show them the masked crops, too.
+            precision: of their convolutions under autocast; None for float32.
             stop: asked on all ranks alike, and answered so.
 
         Raises:
@@ -70,7 +75,7 @@ class Targets:
             DataError: the store's points cannot be read.
             ModelError: a teacher cannot be had.
         """
-        school = on_all_ranks(lambda: _School(teachers, store, device))
+        school = on_all_ranks(lambda: _School(teachers, store, device, precision))
         sizes = [part.shape[1] for part in school.taught(np.zeros(1, dtype=np.int64), masked=False)]
         if sizes != [model.embedding_size // model.parts] * model.parts:
             raise ConfigError(
@@ -111,19 +116,39 @@ def _shown(
 class _School:
     """Teachers, and the photos that they are shown."""
 
-    def __init__(self, teachers: Sequence[str], store: Crops, device: torch.device) -> None:
+    def __init__(
+        self, teachers: Sequence[str], store: Crops, device: torch.device, precision: torch.dtype | None
+    ) -> None:
         self._teachers = [load_teacher(name).to(device) for name in teachers]
-        self._store, self._points, self._device = store, store.points(quiet=World.current().rank > 0), device
+        self._store, self._points = store, store.points(quiet=World.current().rank > 0)
+        self._device, self._precision = device, precision
 
     @torch.no_grad()
     def taught(self, rows: np.ndarray, *, masked: bool) -> list[Tensor]:
-        """Of each teacher, the sum of what it makes of the faces and of their mirror images."""
+        """Of each teacher, the mean of what it makes of the faces and of their mirror images, each turned a little
+        either way, (B, D) of length 1: no single look at a face is as sure."""
         crops = self._store.pixels([Shot(int(row), masked) for row in rows], CROP_SIZE)
         faces = torch.from_numpy(crops).to(self._device).float() / 255
         points = self._points[rows].astype(np.float32)
-        upright, flipped = torch.from_numpy(points), torch.from_numpy(mirrored(points, CROP_SIZE))
+        looks = [_tilted(points, degrees) for degrees in (_TILT, -_TILT)]
         made = []
         for teacher in self._teachers:
-            both = teacher.embed(faces, upright) + teacher.embed(faces.flip(3), flipped)
-            made.append(normalize(both, dim=1))
+            total = torch.zeros((), device=self._device)
+            with torch.autocast(
+                self._device.type, self._precision or torch.bfloat16, enabled=self._precision is not None
+            ):
+                for five in looks:
+                    total = total + teacher.embed(faces, torch.from_numpy(five)).float()
+                    flipped = torch.from_numpy(mirrored(five, CROP_SIZE))
+                    total = total + teacher.embed(faces.flip(3), flipped).float()
+            made.append(normalize(total, dim=1))
         return made
+
+
+def _tilted(points: np.ndarray, degrees: float) -> np.ndarray:
+    """(B, 5, 2) points turned about their middle, by which a face is aligned that much askew."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], points.dtype)
+    middle = points.mean(axis=1, keepdims=True)
+    turned: np.ndarray = (points - middle) @ turn + middle
+    return turned
