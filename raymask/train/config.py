@@ -41,6 +41,9 @@ class LossConfig:
     """Epochs of semihard mining before the hardest, under hybrid."""
     weight: float = 1.0
     """Of this loss beside the teachers'; 0: off."""
+    bare_fixed: bool = False
+    """In this loss bare photos stand where the teachers put them, so that only masked ones learn from it; off: both
+    learn. With one teacher."""
 
     def __post_init__(self) -> None:
         if self.weight < 0:
@@ -112,6 +115,9 @@ class OptimiserConfig:
     little of it."""
     affine: float = 1.0
     """The backbone's other weights, factors and terms by channel, learn at this share of the rate."""
+    last: float = 1.0
+    """The head learns at this share of the rate, which for a network that knows faces already holds most weights; 0:
+    it stays as it is."""
     frozen: int = 0
     """The first so many layers of the backbone, as it lists them, stay as they are and cost no backward pass; for a
     network that knows faces already. 0: off."""
@@ -135,8 +141,8 @@ class OptimiserConfig:
     def __post_init__(self) -> None:
         check_choice("optimiser.kind", self.kind, get_args(Kind))
         check_choice("optimiser.schedule", self.schedule, get_args(RateSchedule))
-        if self.convolutions < 0 or self.affine < 0:
-            raise ConfigError("optimiser.convolutions and optimiser.affine must be 0 or more")
+        if self.convolutions < 0 or self.affine < 0 or self.last < 0:
+            raise ConfigError("optimiser.convolutions, optimiser.affine and optimiser.last must be 0 or more")
         if self.frozen < 0 or self.hold < 0:
             raise ConfigError("optimiser.frozen and optimiser.hold must be 0 or more")
         if not self.learning_rate > 0:
@@ -249,6 +255,8 @@ class LoopConfig:
             raise ConfigError(
                 f"model.parts must be the number of teachers ({len(self.teachers)}), not {self.model.parts}"
             )
+        if self.loss.bare_fixed and len(self.teachers) != 1:
+            raise ConfigError("loss.bare_fixed needs one teacher, which says where bare photos stand")
         if not self.losses:
             raise ConfigError(
                 "nothing is learned: loss.weight and softmax.weight are 0, and there are no teachers, or distil.pull "

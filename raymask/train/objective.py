@@ -76,7 +76,7 @@ class Objective(nn.Module):
         hinge, valid, active, pull, contrast, told = 0.0, 0, 0, 0.0, 0.0, 0.0
         if self._loss.weight:
             own, result = global_quintuplet_loss(
-                embeddings,
+                self._placed(embeddings, masked, targets),
                 identities,
                 masked,
                 margin=self._loss.margin,
@@ -98,6 +98,12 @@ class Objective(nn.Module):
             shares.append(self._softmax.weight * own)
             told = all_sum(own).item()
         return torch.stack(shares).sum(), BatchLoss(hinge, valid, active, pull, contrast, told)
+
+    def _placed(self, embeddings: Tensor, masked: Tensor, targets: Tensor | None) -> Tensor:
+        """What the quintuplets compare: the embeddings, or bare photos where the teacher puts them."""
+        if not self._loss.bare_fixed or targets is None:
+            return embeddings
+        return torch.where(masked[:, None], normalize(embeddings, dim=1), targets.to(embeddings))
 
     def _distilled(self, embeddings: Tensor, identities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """This rank's shares of both losses' means over all ranks' photos and all parts."""

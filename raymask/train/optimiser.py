@@ -26,8 +26,10 @@ def make_optimiser(
     groups = [
         _group([weight for weight in inner if weight.ndim > 1], config.convolutions),
         _group([weight for weight in inner if weight.ndim <= 1], config.affine),
-        _group([*network.head.parameters(), *others], 1.0),
+        _group([*network.head.parameters(), *(others if config.last == 1 else ())], config.last),
     ]
+    if config.last != 1:
+        groups.append(_group(list(others), 1.0))
     if config.kind == "adam":
         return torch.optim.AdamW(groups, lr=1.0, weight_decay=config.weight_decay, fused=True)
     return torch.optim.SGD(groups, lr=1.0, momentum=config.momentum, weight_decay=config.weight_decay, fused=True)

@@ -7,6 +7,7 @@ from raymask.cli import parse
 from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import SHIPPED
+from raymask.models.config import SFACE
 from raymask.train.align_config import TrainAlignerConfig
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig, TrainConfig, loop_config
 from raymask.train.inpaint_config import TrainInpainterConfig
@@ -31,8 +32,15 @@ def test_the_preset_of_the_paper_is_what_the_defaults_are():
     assert paper == TrainConfig(data="x", storage="y", name="z")
 
 
-def test_the_best_preset_asks_for_two_teachers():
+def test_the_best_preset_trains_a_copy_of_sface():
     words = ["--config", str(PRESETS / "best.yaml"), "--data", "x", "--storage", "y", "--name", "z"]
+    best = parse(TrainConfig, "", words)
+    assert best.model == SFACE
+    assert (best.init, best.teachers, best.losses) == ("sface", ("sface",), ("pull", "contrast"))
+
+
+def test_the_preset_of_dlibs_network_asks_for_two_teachers():
+    words = ["--config", str(PRESETS / "dlib.yaml"), "--data", "x", "--storage", "y", "--name", "z"]
     best = parse(TrainConfig, "", [*words, "--teachers", "dlib,onnx:face.onnx"])
     assert best.teachers == ("dlib", "onnx:face.onnx")
     assert (best.init, best.model.backbone, best.model.parts, best.loss.weight) == ("dlib", "dlib", 2, 0)

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from raymask.errors import ConfigError
-from raymask.models.config import MaskFaceNetConfig
+from raymask.models.config import SFACE, MaskFaceNetConfig
 from raymask.models.embedder import MaskFaceNet
+from raymask.models.sface import load_sface
 from raymask.train.config import OptimiserConfig
-from raymask.train.optimiser import make_optimiser, move_average
+from raymask.train.optimiser import Hold, make_optimiser, move_average
 
 
 def test_a_cycle_rises_to_the_rate_and_falls_to_nothing():
@@ -34,6 +35,46 @@ def test_each_kind_of_weights_has_its_share_of_the_rate(kind, made):
     assert share_of[id(network.backbone.stem.norm.bias)] == 0.3
     assert share_of[id(network.last.weight)] == 1
     assert len(share_of) == len(list(network.parameters()))
+
+
+def test_the_head_can_have_a_share_of_its_own():
+    network, vectors = MaskFaceNet(SFACE), torch.nn.Parameter(torch.zeros(2, 2))
+    optimiser = make_optimiser(network, OptimiserConfig(kind="adam", last=0.0), [vectors])
+    share_of = {id(weight): group["share"] for group in optimiser.param_groups for weight in group["params"]}
+    assert share_of[id(network.last.weight)] == share_of[id(network.last.bias)] == 0
+    assert share_of[id(vectors)] == 1
+
+
+def test_frozen_layers_stay_and_are_not_gone_back_through():
+    network = load_sface()
+    optimiser = make_optimiser(network, OptimiserConfig(kind="adam", frozen=7))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.randint(0, 256, (2, 3, 112, 112), dtype=torch.uint8)).square().sum().backward()
+    for group in optimiser.param_groups:
+        group["lr"] = 1e-3
+    optimiser.step()
+    for name, value in network.state_dict().items():
+        is_frozen = name.startswith("backbone.") and int(name.split(".")[1]) < 7
+        assert torch.equal(value, before[name]) == is_frozen, name
+    assert all(weight.grad is None for weight in list(network.backbone.children())[0].parameters())
+    with pytest.raises(ConfigError, match="frozen must be under 27 for sface, not 27"):
+        make_optimiser(network, OptimiserConfig(frozen=27))
+
+
+def test_a_hold_pulls_weights_back_by_the_rate():
+    weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    optimiser = torch.optim.SGD([weight], lr=0.1)
+    hold = Hold(optimiser, 2.0, None)
+    with torch.no_grad():
+        weight += 10
+    hold.pull()
+    torch.testing.assert_close(weight.detach(), torch.tensor([9.0, 10.0]))  # a share of 0.1 * 2 of the way back
+    again = Hold(optimiser, 2.0, hold.begun)
+    again.pull()
+    torch.testing.assert_close(weight.detach(), torch.tensor([7.4, 8.4]))
+    off = Hold(optimiser, 0.0, None)
+    off.pull()
+    torch.testing.assert_close(weight.detach(), torch.tensor([7.4, 8.4]))
 
 
 def test_what_is_no_rate_is_refused():
