@@ -23,7 +23,7 @@ from unittest import mock
 
 import torch
 
-from raymask.data.crops import CropStore
+from raymask.data.joined import open_crops
 from raymask.data.sampler import PKSampler, SamplerConfig
 from raymask.data.storage import Folder
 from raymask.models.config import MaskFaceNetConfig
@@ -76,7 +76,7 @@ def without_ray(config: TrainConfig) -> None:
 
 def in_memory(config: TrainConfig) -> None:
     """The same once more, with all batches decoded before the training begins."""
-    store = CropStore(config.data, "train")
+    store = open_crops(config.data, "train")
     sampler = PKSampler(store.identities, config.batch, seed=config.seed)
     world, device = World(0, 1), torch.device("cuda" if config.gpu else "cpu")
     ready = [
@@ -110,7 +110,7 @@ def rates(options: argparse.Namespace) -> dict[str, Any]:
     }
     if find_spec("ray"):
         ways = {"with_ray": with_ray} | ways
-    store = CropStore(options.data, "train")
+    store = open_crops(options.data, "train")
     sampler = PKSampler(store.identities, SamplerConfig(people=options.people), seed=0)
     photos = statistics.mean(sampler.photos(epoch) for epoch in range(options.epochs)) / sampler.steps
     rounds = []
