@@ -56,7 +56,7 @@ def test_frozen_layers_stay_and_are_not_gone_back_through():
     for name, value in network.state_dict().items():
         is_frozen = name.startswith("backbone.") and int(name.split(".")[1]) < 7
         assert torch.equal(value, before[name]) == is_frozen, name
-    assert all(weight.grad is None for weight in list(network.backbone.children())[0].parameters())
+    assert all(weight.grad is None for weight in next(iter(network.backbone.children())).parameters())
     with pytest.raises(ConfigError, match="frozen must be under 27 for sface, not 27"):
         make_optimiser(network, OptimiserConfig(frozen=27))
 
