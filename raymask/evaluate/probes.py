@@ -10,8 +10,7 @@ import numpy as np
 from raymask.data.photo_work import mask_choice
 from raymask.data.photos import Photo
 from raymask.data.storage import Folder
-from raymask.data.textures import load_textures
-from raymask.evaluate.config import Drawing, EvaluateConfig
+from raymask.evaluate.config import Drawing
 from raymask.evaluate.finder import shared_finder
 from raymask.faces import draw_mask
 from raymask.faces.images import decode_photo
@@ -41,17 +40,6 @@ class Probes:
         """Take photos from `images` and draw `masks` on them; `textures`: what the look cloth:own is made of."""
         self._images, self._masks, self._seed, self._textures = images, masks, seed, textures
         self._draw = draw_flat_mask if drawing == "flat" else draw_mask
-
-    @classmethod
-    def of(cls, config: EvaluateConfig) -> Probes:
-        """Of an evaluation. Raises DataError if its textures cannot be read."""
-        return cls(
-            Folder(config.images),
-            masks=config.masks,
-            seed=config.seed,
-            drawing=config.drawing,
-            textures=load_textures(config.textures),
-        )
 
     def look(self, photo: Photo) -> str:
         """The mask that the photo wears when masked, as `parse_look` takes it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raymask.data.photos import Photo, list_photos
 from raymask.data.storage import Folder, folder_and_name
+from raymask.data.textures import load_textures
 from raymask.errors import DataError
 from raymask.evaluate.bootstrap import Figure, draw_weights
 from raymask.evaluate.config import EvaluateConfig
@@ -172,7 +173,13 @@ def recognise(config: EvaluateConfig) -> Evaluation:
     recognisers = {spec: load_recogniser(spec) for spec in config.recognisers}
     out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
     out.delete_folder("_check")
-    probes = Probes.of(config)
+    probes = Probes(
+        Folder(config.images),
+        masks=config.masks,
+        seed=config.seed,
+        drawing=config.drawing,
+        textures=load_textures(config.textures),
+    )
     finding = shared_finder().seconds
     answers = embed_probes(trial.probes, probes, recognisers)
     finding = shared_finder().seconds - finding

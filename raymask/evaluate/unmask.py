@@ -10,6 +10,7 @@ import numpy as np
 
 from raymask.data.photos import Photo, list_photos
 from raymask.data.storage import Folder, UnreadableError
+from raymask.data.textures import load_textures
 from raymask.errors import ConfigError, DataError, ImageError
 from raymask.evaluate.bootstrap import Figure, Ratio, Sampled, draw_weights, sums_by_person
 from raymask.evaluate.config import EvaluateConfig
@@ -165,7 +166,13 @@ def evaluate_unmask(config: EvaluateConfig) -> UnmaskEvaluation:
     _check_judge(judge, recognisers)
     out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
     out.delete_folder("_check")
-    probes = Probes.of(config)
+    probes = Probes(
+        Folder(config.images),
+        masks=config.masks,
+        seed=config.seed,
+        drawing=config.drawing,
+        textures=load_textures(config.textures),
+    )
     tally, examples = _judged(chosen, probes, recognisers, judge)
     if not tally.person:
         raise DataError(f"no photo could be judged; the first of {len(tally.misses):,}: {tally.misses[0].reason}")
