@@ -37,7 +37,12 @@ def test_what_cannot_be_drawn_is_said():
 
 
 def test_the_job_writes_it(tmp_path):
-    command = [sys.executable, "jobs/looks.py", "--out", str(tmp_path / "looks.png"), "--masks", "sponge"]
+    (tmp_path / "own").mkdir()
+    Image.new("RGB", (40, 30), "green").save(tmp_path / "own" / "green.webp")
+    command = [
+        *(sys.executable, "jobs/looks.py", "--out", str(tmp_path / "looks.png")),
+        *("--masks", "sponge,cloth:own", "--textures", str(tmp_path / "own")),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout) == (0, f"look at {tmp_path}/looks.png\n"), done.stderr
     assert (tmp_path / "looks.png").read_bytes().startswith(b"\x89PNG")

@@ -11,7 +11,7 @@ from raymask.evaluate import embedding
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.probes import Probe, Probes
 from raymask.faces.images import encode_jpeg
-from raymask.faces.masks import TEST_LOOKS
+from raymask.faces.masks import TEST_LOOKS, Textures
 
 
 class Mean:
@@ -99,7 +99,7 @@ def test_found_and_missed(probes, wanted, capsys):
 
 
 def test_a_mask_that_cannot_be_drawn_costs_that_probe_only(folder, wanted, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise ValueError("odd face")
 
     monkeypatch.setattr("raymask.evaluate.probes.draw_mask", fail)
@@ -107,6 +107,16 @@ def test_a_mask_that_cannot_be_drawn_costs_that_probe_only(folder, wanted, monke
     answer = embed_probes(wanted, probes, {"mean": Mean()})["mean"]
     assert answer.found.tolist() == [True] * 4 + [False] * 8
     assert "no mask could be drawn (ValueError: odd face)" in {miss.reason for miss in answer.misses}
+
+
+@pytest.mark.parametrize("drawing", ["fitted", "flat"])
+def test_masks_can_be_of_own_pictures(folder, drawing):
+    own = Textures.of({"red.png": np.full((30, 40, 3), (230, 20, 20), np.uint8)})
+    probes = Probes(Folder(folder), masks=("cloth:own",), seed=0, drawing=drawing, textures=own)
+    photo = Photo("p", "p/0.jpg")
+    masked, mask_map = probes.drawn(photo, probes.bare(photo))
+    red, green, blue = np.median(masked[mask_map > 0], axis=0)
+    assert red > 2 * max(green, blue)
 
 
 def test_chunks_change_nothing(probes, wanted, monkeypatch):

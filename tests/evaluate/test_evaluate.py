@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from raymask.data.photos import Photo
 from raymask.data.storage import Folder
@@ -28,6 +29,17 @@ class Noise:
     def embed(self, photos):
         rows = np.random.default_rng(0).normal(size=(len(photos), 8)).astype(np.float32)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True), np.array([p.sum() % 5 > 0 for p in photos])
+'''
+OWN_RED = '''
+import numpy as np
+
+SEEN = []
+
+class Red:
+    """Notes by how much each photo is red."""
+    def embed(self, photos):
+        SEEN.extend(float(photo[..., 0].mean() - photo[..., 1].mean()) for photo in photos)
+        return np.ones((len(photos), 1), np.float32), np.ones(len(photos), bool)
 '''
 
 
@@ -132,6 +144,36 @@ def test_gallery_is_seeded_and_judges_a_recogniser_alike_whoever_else_is_compare
     text = check_report(tmp_path / "a")
     assert "Nearest neighbours" in text
     assert any(look.replace(":", ", ") in text for look in done.config.masks)
+
+
+@pytest.mark.parametrize("protocol", ["gallery", "unmask"])
+def test_own_textures_are_read_from_their_folder(protocol, tmp_path, demo_faces, people):
+    with pytest.raises(DataError, match="none holds no picture"):
+        run(
+            tmp_path / "out",
+            demo_faces,
+            people,
+            protocol=protocol,
+            recognisers=("mrii",) if protocol == "unmask" else ("dlib",),
+            masks=("cloth:own",),
+            textures=str(tmp_path / "none"),
+        )
+
+
+def test_masks_can_be_of_own_pictures(tmp_path, demo_faces, people, own):
+    (own / "own_red.py").write_text(OWN_RED)
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (60, 40), (255, 0, 0)).save(tmp_path / "pictures" / "red.png")
+    options = {"protocol": "gallery", "draws": 1, "max_photos": 2, "recognisers": ("python:own_red:Red",)}
+    run(tmp_path / "own", demo_faces, people, masks=("cloth:own",), textures=str(tmp_path / "pictures"), **options)
+    run(tmp_path / "white", demo_faces, people, masks=("cloth:plain#ffffff",), **options)
+    import own_red
+
+    red, white = own_red.SEEN[: len(own_red.SEEN) // 2], own_red.SEEN[len(own_red.SEEN) // 2 :]
+    assert len(red) == len(white) == 4 * 2 * 2, "bare and masked photos"
+    redder = np.array(red) - np.array(white)
+    assert (redder > 5).sum() == 8, "the masked ones"
+    assert (redder == 0).sum() == 8
 
 
 def test_pairs(tmp_path, demo_faces):
