@@ -11,7 +11,7 @@ import pytest
 from raymask.data.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.detection import FaceDetector
-from raymask.faces.detector_names import check_detector
+from raymask.faces.detector_names import absolute_detector, check_detector
 from raymask.faces.yunet import Yunet
 from raymask.faces.zoo_models import zoo_model
 
@@ -119,3 +119,9 @@ def test_other_names_say_what_is_known(name):
         FaceDetector(name)
     for known in ("yunet", "yunet:a/b.onnx", "mtcnn"):
         check_detector(known)
+
+
+def test_files_of_detectors_are_found_from_other_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert absolute_detector("yunet:a/../own.onnx") == f"yunet:{tmp_path}/own.onnx"
+    assert [absolute_detector(name) for name in ("yunet", "mtcnn")] == ["yunet", "mtcnn"]
