@@ -31,7 +31,7 @@ from raymask.data.schema import dropped_schema, parquet_file, prepared_schema
 from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, given_splits, read_splits
 from raymask.data.storage import Folder, UnreadableError, absolute
 from raymask.errors import ConfigError, DataError, ImageError, NoFaceError, check_choice
-from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
+from raymask.faces.detector_names import DEFAULT_DETECTOR, absolute_detector, check_detector
 from raymask.faces.landmarks import Landmarks
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.progress import Progress
@@ -153,6 +153,7 @@ def prepare(config: PrepareConfig, repainter: Repainter | None = None) -> dict[s
         config,
         images=absolute(config.images),
         out=absolute(config.out),
+        detector=absolute_detector(config.detector),
         textures=config.textures and absolute(config.textures),
     )
     out = Folder(config.out)

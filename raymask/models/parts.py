@@ -67,9 +67,7 @@ class Spec(NamedTuple):
         Raises:
             ConfigError: it does not; says which names do.
         """
-        kind, colon, rest = name.partition(":")
-        fits = any(_fits(form, kind, rest) for form in FORMS[use])
-        if not fits or (colon and not rest):
+        if not _takes(use, name):
             raise ConfigError(f"{use} {name!r} is unknown; it takes one of {', '.join(FORMS[use])}")
         return cls.of(name)
 
@@ -86,6 +84,12 @@ class Spec(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.rest}" if self.rest else self.kind
+
+
+def _takes(use: Use, name: str) -> bool:
+    """Whether a name fits a use."""
+    kind, colon, rest = name.partition(":")
+    return any(_fits(form, kind, rest) for form in FORMS[use]) and not (colon and not rest)
 
 
 def _fits(form: str, kind: str, rest: str) -> bool:
@@ -187,6 +191,7 @@ def resolved(name: str) -> str:
 
 def check_movable(name: str) -> None:
     """Raise ConfigError for a recogniser that cannot be part of a bundle, such as one that is code."""
-    Spec.checked(name, "part")
-    if name.startswith("mrii:"):
-        Spec.checked(MriiParts.of(name).embedder, "part")
+    embedders = [MriiParts.of(name).embedder] if name.startswith("mrii:") else []
+    for part in (name, *embedders):
+        if not _takes("part", part):
+            raise ConfigError(f"{part!r} cannot be a part of a bundle; a part is one of {', '.join(FORMS['part'])}")

@@ -11,6 +11,7 @@ from ray import serve
 from ray.serve import Application
 
 from raymask.data.storage import Folder, absolute
+from raymask.faces.detector_names import absolute_detector
 from raymask.gallery.table import check_space
 from raymask.models.parts import SHIPPED_NAMES, Spec
 from raymask.serve.api_replica import ApiReplica
@@ -83,7 +84,10 @@ def _deployment(kind: type, name: str) -> Any:
 
 def _absolute(config: ServiceConfig) -> ServiceConfig:
     """With paths that hold in every replica's folder."""
-    models: dict[str, Any] = {name: _absolute_model(value) for name, value in vars(config.models).items()}
+    models: dict[str, Any] = {
+        name: absolute_detector(value) if name == "detector" else _absolute_model(value)
+        for name, value in vars(config.models).items()
+    }
     return replace(
         config,
         models=ModelsConfig(**models),
@@ -93,7 +97,7 @@ def _absolute(config: ServiceConfig) -> ServiceConfig:
 
 
 def _absolute_model(spec: str | None) -> str | None:
-    if spec is None or spec in (*SHIPPED_NAMES, "sface", "dlib", "yunet", "mtcnn"):
+    if spec is None or spec in (*SHIPPED_NAMES, "sface", "dlib"):
         return spec
     named = Spec.of(spec)
     if named.kind in ("sface", "onnx", "bundle") and named.file is not None:

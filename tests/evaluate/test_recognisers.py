@@ -11,7 +11,7 @@ from tiny_onnx import average_pooling
 from raymask.data.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate import Recogniser, load_recogniser
-from raymask.evaluate.finder import face_finder, shared_finder
+from raymask.evaluate.finder import face_finder, share_finder, shared_finder
 from raymask.evaluate.memory import PhotoMemory, shared_memory
 from raymask.faces.alignment import align
 from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
@@ -65,8 +65,9 @@ def check(recogniser, photos, size):
     return embeddings
 
 
-def test_dlib(photos):
-    embeddings = check(load_recogniser("dlib"), photos, 128)
+@pytest.mark.parametrize("name", ["sface", "dlib"])
+def test_networks_that_come_along_know_people(photos, name):
+    embeddings = check(load_recogniser(name), photos, 128)
     scores = embeddings[:6] @ embeddings[:6].T
     alike = [scores[0, 1], scores[2, 3], scores[4, 5]]
     others = [scores[0, 2], scores[0, 4], scores[2, 4], scores[1, 3], scores[1, 5], scores[3, 5]]
@@ -157,10 +158,12 @@ def test_facenet_with_other_files(tmp_path):
         load_recogniser(f"facenet:{tmp_path}/other.pt")
 
 
-@pytest.mark.parametrize("spec", ["", "arcface", "dlib:x", "onnx", "onnx:", "bundle:", "facenet:", "python", "fused:"])
+@pytest.mark.parametrize(
+    "spec", ["", "arcface", "sface:", "dlib:x", "onnx", "onnx:", "bundle:", "facenet:", "python", "fused:"]
+)
 def test_unknown_specs_say_what_is_known(spec):
     with pytest.raises(
-        ConfigError, match=r"it takes one of maskfacenet, mrii, fused, dlib, facenet\[:WEIGHTS\], onnx:"
+        ConfigError, match=r"it takes one of maskfacenet, mrii, fused, sface\[:FILE\], dlib, facenet\[:WEIGHTS\], onnx:"
     ):
         load_recogniser(spec)
 
@@ -209,19 +212,34 @@ def test_a_users_own_that_is_none(own_module, name, said):
 
 def test_a_face_is_found_once_for_all(photos, monkeypatch):
     calls = []
-    monkeypatch.setattr("raymask.evaluate.finder.detect", lambda photo: calls.append(1) or [])
-    finder = face_finder()
+    monkeypatch.setattr("raymask.evaluate.finder.detect", lambda photo, detector: calls.append(detector) or [])
+    finder = face_finder("mtcnn")
     assert finder(photos[0]) is None
     assert finder(photos[0].copy()) is None
-    assert len(calls) == 1
+    assert calls == ["mtcnn"]
     finder(photos[0].transpose(1, 0, 2))
     assert len(calls) == 2
+
+
+def test_all_recognisers_of_a_process_find_faces_with_the_detector_that_was_named_last(photos, monkeypatch):
+    monkeypatch.setattr("raymask.evaluate.finder._shared", {})
+    calls = []
+    monkeypatch.setattr("raymask.evaluate.finder.detect", lambda photo, detector: calls.append(detector) or [])
+    first = shared_finder()
+    assert shared_finder() is first
+    first(photos[0])
+    share_finder("mtcnn")
+    other = shared_finder()
+    share_finder("mtcnn")
+    assert shared_finder() is other is not first
+    other(photos[0])
+    assert calls == ["yunet", "mtcnn"]
 
 
 def test_the_finders_memory_is_bounded(monkeypatch):
     monkeypatch.setattr("raymask.evaluate.finder._PHOTOS", 2)
     calls = []
-    monkeypatch.setattr("raymask.evaluate.finder.detect", lambda photo: calls.append(1) or [])
+    monkeypatch.setattr("raymask.evaluate.finder.detect", lambda photo, detector: calls.append(detector) or [])
     finder = face_finder()
     blank = [np.full((50, 50, 3), shade, np.uint8) for shade in range(3)]
     for photo in (*blank, blank[2], blank[0]):

@@ -53,8 +53,9 @@ def test_all_faces_of_a_photo_and_the_subject_among_them(portrait):
     assert width < chosen.centre[0] < 2 * width
 
 
-def test_the_subject_is_found_without_looking_for_small_faces_where_it_is_large(portrait):
-    detector = FaceDetector()
+def test_mtcnn_does_not_look_for_small_faces_where_the_subject_is_large(portrait):
+    detector = FaceDetector("mtcnn")
+    assert detector._mtcnn is not None
     looked_at: list[float] = []
     windows_at = detector._mtcnn._windows_at
     detector._mtcnn._windows_at = lambda averages, shape, scale, thresholds: (  # type: ignore[method-assign]

@@ -1,6 +1,8 @@
 """Names of recognisers: those that come with raymask stand for their bundles everywhere."""
 
+import hashlib
 import json
+import re
 import shutil
 
 import pytest
@@ -10,7 +12,7 @@ from raymask.evaluate.fused_bundle import collect, moved
 from raymask.evaluate.space import check_named, embedding_digest
 from raymask.evaluate.table import short_names
 from raymask.models.bundle import SHIPPED, bundle_config, save_bundle
-from raymask.models.parts import MriiParts, check_movable, resolved
+from raymask.models.parts import FORMS, MriiParts, Spec, check_movable, resolved, weights_digest
 
 EMBEDDER = f"bundle:{SHIPPED / 'maskfacenet'}"
 PAINTED = f"bundle:{SHIPPED / 'paintedfacenet'}"
@@ -32,11 +34,66 @@ def test_mrii_alone_and_with_a_named_embedder_has_parts():
 
 
 def test_what_a_fusion_can_hold_or_name():
-    for spec in ("maskfacenet", "mrii", "dlib", "onnx:a", "bundle:a", "mrii:a,b,maskfacenet", "mrii:a,b,dlib"):
+    for spec in ("maskfacenet", "mrii", "sface", "sface:a", "dlib", "onnx:a", "bundle:a", "mrii:a,b,sface"):
         check_movable(spec)
-    for spec in ("fused", "fused:a", "python:a:b", "mrii:a,b,python:c:d"):
-        with pytest.raises(ConfigError, match="cannot be part of a bundle"):
+    for spec, part in {
+        "fused": "fused",
+        "fused:a": "fused:a",
+        "python:a:b": "python:a:b",
+        "mrii:a,b,python:c:d": "python:c:d",
+        "dlib:x": "dlib:x",
+    }.items():
+        with pytest.raises(ConfigError, match=f"^'{part}' cannot be a part of a bundle; a part is one of maskfacenet,"):
             check_movable(spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "rest", "file"),
+    [
+        ("sface", "sface", "", None),
+        ("sface:a/b.onnx", "sface", "a/b.onnx", "a/b.onnx"),
+        ("dlib", "dlib", "", None),
+        ("facenet:vggface2", "facenet", "vggface2", None),
+        ("facenet:own.pt", "facenet", "own.pt", "own.pt"),
+        ("bundle:s3://a/b", "bundle", "s3://a/b", "s3://a/b"),
+        ("mrii:a,b,sface", "mrii", "a,b,sface", None),
+        ("python:a:b", "python", "a:b", None),
+    ],
+)
+def test_names_are_taken_apart_and_put_together(name, kind, rest, file):
+    spec = Spec.checked(name, "recogniser")
+    assert spec == (kind, rest)
+    assert spec.file == file
+    assert str(spec) == name
+    assert str(spec.at("else/where")) == f"{kind}:else/where"
+
+
+def test_each_use_takes_what_it_lists_and_nothing_else():
+    def examples(form: str) -> set[str]:
+        """Names of that form, with and without what may be left out."""
+        return {form.partition("[")[0], form.replace("[", "").replace("]", "")}
+
+    known = set.union(*(examples(form) for forms in FORMS.values() for form in forms))
+    wrong = {"", "arcface", "sface:", "bundle", "bundle:", "onnx", "dlib:x", "facenet:", "mrii:"}
+    for use, forms in FORMS.items():
+        fit = set.union(*map(examples, forms))
+        for name in fit:
+            assert str(Spec.checked(name, use)) == resolved(name)
+        for name in (known - fit) | wrong:
+            with pytest.raises(ConfigError, match=f"^{use} '{re.escape(name)}' is unknown; it takes one of "):
+                Spec.checked(name, use)
+
+
+def test_only_a_network_of_one_file_has_a_digest_of_weights(tmp_path):
+    with pytest.raises(
+        ConfigError, match="'mrii' names no single file of weights; name sface, dlib, facenet, onnx: or"
+    ):
+        weights_digest("mrii")
+    for name in ("onnx:no.onnx", "sface:no.onnx"):
+        with pytest.raises(ModelError, match=f"^{name}: there is no such file$"):
+            weights_digest(name)
+    (tmp_path / "a.onnx").write_bytes(b"a")
+    assert weights_digest(f"onnx:{tmp_path}/a.onnx") == hashlib.sha256(b"a").hexdigest()
 
 
 def test_a_fusion_names_what_comes_with_raymask_and_does_not_copy_it(tmp_path):

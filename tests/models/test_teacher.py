@@ -135,7 +135,7 @@ def test_a_bundle_teaches_too_by_what_it_makes_of_one_look(tmp_path, faces):
 
 @pytest.mark.parametrize("spec", ["facenet", "dlib:x", "dlib:", "onnx", "onnx:", "bundle"])
 def test_unknown_teachers_are_refused(spec):
-    with pytest.raises(ConfigError, match=r"is unknown; it takes one of dlib, onnx:FILE, bundle:DIR"):
+    with pytest.raises(ConfigError, match=r"is unknown; it takes one of sface\[:FILE\], dlib, onnx:FILE, bundle:DIR"):
         load_teacher(spec)
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from raymask.serve.config import Policy, ServiceConfig, from_mapping
-from raymask.serve.graph import CPUS, build
+from raymask.serve.graph import CPUS, _absolute, build
 from raymask.serve.stage_replica import BatchConfig
 
 FOLDER = Path(__file__).parent.parent.parent / "serve_configs"
@@ -69,3 +69,14 @@ def test_the_grafana_dashboard_is_whole():
         for target in panel["targets"]:
             used = set(re.findall(r"\$\{?(\w+)", target["expr"] + target["datasource"]["uid"]))
             assert used <= variables | {"__rate_interval"}
+
+
+def test_replicas_find_the_files_that_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named = {"detector": "yunet:own.onnx", "bare_embedder": "sface:a/own.onnx", "segmenter": "b"}
+    config = _absolute(from_mapping(ServiceConfig, {"models": named, "gallery": "gallery"}, "args"))
+    assert config.models.detector == f"yunet:{tmp_path}/own.onnx"
+    assert config.models.bare_embedder == f"sface:{tmp_path}/a/own.onnx"
+    assert config.models.segmenter == f"{tmp_path}/b"
+    assert config.gallery == f"{tmp_path}/gallery"
+    assert _absolute(from_mapping(ServiceConfig, {}, "args")).models.detector == "yunet"

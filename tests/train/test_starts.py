@@ -83,5 +83,5 @@ def test_a_start_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"init facenet is for model\.backbone facenet, not resnet18"):
         begin_with(MaskFaceNet(SMALL), "facenet:vggface2")
     for wrong in ("dlib:x", "dlib:", "bundle:", "facenet:", "arcface"):
-        with pytest.raises(ConfigError, match=r"it takes dlib, facenet\[:WEIGHTS\] or bundle:DIR"):
+        with pytest.raises(ConfigError, match=r"init .* it takes one of sface\[:FILE\], dlib, facenet\["):
             LoopConfig(data="x", init=wrong)
