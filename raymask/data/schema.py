@@ -20,7 +20,7 @@ def prepared_schema() -> pa.Schema:
     `image_id` is the photo's path under ROOT; `image` and `masked_image` are JPEG crops, `mask_map` a PNG of 0 and
     255; `box` is in pixels of the photo, `points` (the detector's five, of the bare face) and `landmarks` in pixels of
     the crop; `mask_kind` and `mask_seed` redraw the mask, or whatever else is drawn on this face: a hand, which is no
-    mask, leaves the map empty.
+    mask, leaves the map empty. For `cloth:own` that takes the same textures.
     """
     import pyarrow as pa
 
