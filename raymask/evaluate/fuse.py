@@ -2,7 +2,8 @@
 
 The fused score is a weighted mean of the parts' cosine similarities. The weights are those under which validation
 probes, bare and masked, most probably find their person among all enrolled: multinomial logistic regression of the
-person on the scores, with no weight below 0. It asks what `gallery` asks, and needs no threshold.
+person on the scores, with no weight below 0. It asks what `gallery` asks, and needs no threshold. The weight of a
+single recogniser is 1, and its thresholds are calibrated as those of several.
 
 Shapes: P parts, N photos (twice: bare and masked), G enrolled people, C probes at a time.
 """
@@ -153,9 +154,11 @@ def fit_weights(scores: Callable[[], Iterator[Scores]], parts: int) -> np.ndarra
     """The parts' weights, (P,), at least 0, adding up to 1.
 
     Args:
-        scores: gives all probes' scores, the same each time it is called.
+        scores: gives all probes' scores, the same each time it is called; a single part needs none.
         parts: P.
     """
+    if parts == 1:
+        return np.ones(1)
 
     def cost(slopes: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient, total = 0.0, np.zeros(parts), 0.0

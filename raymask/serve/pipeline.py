@@ -4,7 +4,8 @@
              \\-> masked-face embedder -------------------------------------> fusion -> gallery
 
 Only masked faces go through the inpainter, after which the photo is searched for faces once more, as the recogniser
-`mrii:` does. A face that is not found again is embedded as it came.
+`mrii:` does. A face that is not found again is embedded as it came. A fusion without an MRII part has no bare-face
+embedder, and nothing is painted for it.
 """
 
 from __future__ import annotations

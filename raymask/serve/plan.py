@@ -32,9 +32,9 @@ class ModelsConfig:
     """Bundle that jobs/fuse.py has made; it names all others, and holds the thresholds. By default the one that comes
     with raymask."""
     segmenter: str | None = None
-    """Bundle of another segmenter; null: the fusion's."""
+    """Bundle of another segmenter; null: the fusion's, or raymask's own if the fusion names none."""
     inpainter: str | None = None
-    """Bundle of another inpainter; null: the fusion's."""
+    """Bundle of another inpainter; null: likewise. A fusion without an MRII part uses it for pictures alone."""
     masked_embedder: str | None = None
     """Another network for faces as they come, as sface, dlib, onnx:FILE or bundle:DIR; null: the
     fusion's. The thresholds do
@@ -136,6 +136,12 @@ class Plan:
                 recogniser=fused.spec if own else f"{fused.spec} with other embedders",
             ),
         )
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Deployments that have nothing to do: the embedders that this fusion has no network for."""
+        networks = {"MaskedEmbedder": self.masked_networks, "BareEmbedder": self.bare_networks}
+        return tuple(name for name, embed in networks.items() if not embed)
 
     @property
     def masked_networks(self) -> tuple[Network, ...]:

@@ -193,7 +193,7 @@ def test_thresholds_let_through_what_they_say():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"recognisers": ("dlib",)}, "two recognisers or more"),
+        ({"recognisers": ()}, "recognisers is empty; name one or more"),
         ({"recognisers": ("dlib", "dlib")}, "named twice"),
         ({"recognisers": ("dlib", "fused:x")}, "fused:x cannot be part of a bundle"),
         ({"recognisers": ("dlib", "mrii:a,b,python:m:x")}, "mrii:a,b,python:m:x cannot be part of a bundle"),
