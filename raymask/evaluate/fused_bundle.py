@@ -15,7 +15,7 @@ from raymask.errors import DataError, ModelError
 from raymask.evaluate.fetch import fetched
 from raymask.models.bundle import bundle_config, put_in_place, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.models.parts import SHIPPED_NAMES, MriiParts, Spec
+from raymask.models.parts import SHIPPED_NAMES, MriiParts, Spec, resolved
 
 
 def check_target(target: Path) -> None:
@@ -96,13 +96,22 @@ def collect(spec: str, folder: Path, name: str) -> str:
 
 
 def moved(spec: str, folder: Path) -> str:
-    """A part's spec with its files where `collect` has put them in the folder, or where raymask has its own."""
-    named = Spec.of(spec)
+    """A part's spec with its files where `collect` has put them in the folder, or where raymask has its own.
+
+    A fusion in a copy of another raymask's bundles uses those: that is how people go on with the previous models.
+    """
+    named = Spec.of(resolved(spec, _bundles_around(folder)))
     if named.kind == "mrii":
-        parts = MriiParts.of(spec)
+        parts = MriiParts.of(str(named))
         segmenter, inpainter = folder / parts.segmenter, folder / parts.inpainter
         return str(MriiParts(str(segmenter), str(inpainter), moved(parts.embedder, folder)))
     return str(named.at(folder / named.rest) if named.rest.startswith("parts/") else named)
+
+
+def _bundles_around(folder: Path) -> Path | None:
+    """The folder of bundles that a fusion lies in, one of raymask's own or a copy; None if it lies elsewhere."""
+    names = ("aligner", "inpainter", "maskfacenet", "segmenter")
+    return folder.parent if all((folder.parent / name / "config.json").is_file() for name in names) else None
 
 
 def thresholds_of(fusion: str | os.PathLike[str], bundle: str | os.PathLike[str]) -> dict[str, float]:

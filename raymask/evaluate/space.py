@@ -75,13 +75,15 @@ def _mixed(*digests: str) -> str:
 
 
 def check_named(fusion: str | Path) -> None:
-    """Raise ModelError if a fusion was calibrated on other networks of raymask than those of now."""
+    """Raise ModelError if a fusion was calibrated on other networks of raymask than those that it would use now."""
     config = bundle_config(fusion, "Fusion")
     for name, digest in config["training"].get(NAMED, {}).items():
-        if calibration_digest(name) != digest:
+        if calibration_digest(moved(name, Path(fusion))) != digest:
             raise ModelError(
                 f"{fusion} was calibrated for another {name} than the one that comes with this raymask; make it again "
-                f"with jobs/fuse.py"
+                "with jobs/fuse.py and enrol again with jobs/enroll.py, or go on with the previous models: put it into "
+                "a copy of the previous raymask/bundles, and name it there, as models: {fused: COPY/fused} or "
+                "fused:COPY/fused"
             )
 
 

@@ -172,17 +172,24 @@ class UnmaskerParts(NamedTuple):
         return lambda photo, box: unmasker.unmask(photo, box).photo
 
 
-_EMBEDDER = f"bundle:{SHIPPED / 'paintedfacenet'}"
-"""Of `mrii`: it knows painted faces."""
+_PAINTED = "paintedfacenet"
+"""The bundle that was `mrii`'s embedder before SFace was; where it lies among the bundles, it still is."""
 
 
-def resolved(name: str) -> str:
-    """A recogniser that comes with raymask by the places of its bundles; any other as it is."""
+def resolved(name: str, bundles: Path | None = None) -> str:
+    """A recogniser that comes with raymask by the places of its bundles; any other as it is.
+
+    Args:
+        name: such as maskfacenet.
+        bundles: a copy of the folder of bundles that came with another raymask; None: those of this one.
+    """
+    place = SHIPPED if bundles is None else bundles
     if name == "maskfacenet":
-        return f"bundle:{SHIPPED / 'maskfacenet'}"
+        return f"bundle:{place / 'maskfacenet'}"
     if name == "mrii":
-        return str(MriiParts(str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), _EMBEDDER))
-    return f"fused:{SHIPPED / 'fused'}" if name == "fused" else name
+        embedder = f"bundle:{place / _PAINTED}" if (place / _PAINTED).is_dir() else "sface"
+        return str(MriiParts(str(place / "segmenter"), str(place / "inpainter"), embedder))
+    return f"fused:{place / 'fused'}" if name == "fused" else name
 
 
 def check_movable(name: str) -> None:
