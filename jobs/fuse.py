@@ -9,8 +9,8 @@ from raymask.evaluate.fuse_config import FuseConfig
 
 def main() -> None:
     recognisers = (
-        "maskfacenet, mrii, sface, dlib, facenet, onnx:FILE, bundle:DIR or mrii:SEGMENTER,INPAINTER,EMBEDDER; one or "
-        "more."
+        "maskfacenet, mrii, sface, dlib, facenet, onnx:FILE, bundle:DIR, mrii:SEGMENTER,INPAINTER,EMBEDDER or "
+        "routed:MASKED,BARE; one or more."
     )
     config = parse(FuseConfig, __doc__, positional=("recognisers", recognisers))
 

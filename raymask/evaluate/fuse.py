@@ -27,7 +27,7 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import share_finder
 from raymask.evaluate.fuse_config import FuseConfig
-from raymask.evaluate.fused_bundle import check_target, write_fused
+from raymask.evaluate.fused_bundle import check_target, is_named, write_fused
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.protocol_gallery import ranks
@@ -35,7 +35,6 @@ from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.space import NAMED, calibration_digest
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.models.parts import SHIPPED_NAMES
 
 FALSE_ACCEPTS = {"1e-2": 1e-2, "1e-3": 1e-3}
 """False-accept rates, per comparison of two different people, that thresholds are kept for."""
@@ -110,7 +109,7 @@ def fuse(config: FuseConfig) -> Fused:
             **({} if textures is None else {"textures_sha256": textures.digest}),
             "seed": config.seed,
             "draws": config.draws,
-            NAMED: {part: calibration_digest(part) for part in config.recognisers if part in SHIPPED_NAMES},
+            NAMED: {part: calibration_digest(part) for part in config.recognisers if is_named(part)},
         },
     )
     return done

@@ -25,6 +25,7 @@ Use = Literal["recogniser", "teacher", "init", "embedder", "part", "judge"]
 the service has found, to be a part of a bundle, to judge painted faces."""
 
 _MRII = "mrii:SEGMENTER,INPAINTER,EMBEDDER"
+_ROUTED = "routed:MASKED,BARE"
 FORMS: dict[Use, tuple[str, ...]] = {
     "recogniser": (
         *SHIPPED_NAMES,
@@ -34,13 +35,24 @@ FORMS: dict[Use, tuple[str, ...]] = {
         "onnx:FILE",
         "bundle:DIR",
         _MRII,
+        _ROUTED,
         "fused:DIR",
         "python:MODULE:ATTRIBUTE",
     ),
     "teacher": ("sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
     "init": ("sface[:FILE]", "dlib", "facenet[:WEIGHTS]", "bundle:DIR"),
     "embedder": ("maskfacenet", "sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
-    "part": ("maskfacenet", "mrii", "sface[:FILE]", "dlib", "facenet[:WEIGHTS]", "onnx:FILE", "bundle:DIR", _MRII),
+    "part": (
+        "maskfacenet",
+        "mrii",
+        "sface[:FILE]",
+        "dlib",
+        "facenet[:WEIGHTS]",
+        "onnx:FILE",
+        "bundle:DIR",
+        _MRII,
+        _ROUTED,
+    ),
     "judge": ("maskfacenet", "sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
 }
 """The names that fit each use. In square brackets stands what may be left out."""
@@ -152,6 +164,29 @@ class MriiParts(NamedTuple):
         return f"mrii:{','.join(self)}"
 
 
+class RoutedParts(NamedTuple):
+    """What `routed:MASKED,BARE` names: two networks of one space. The segmenter says which of them embeds a face."""
+
+    masked: str
+    """For faces with a mask."""
+    bare: str
+    """For faces without one."""
+
+    @classmethod
+    def of(cls, name: str) -> RoutedParts:
+        """Raises ConfigError if `name` is of another form."""
+        kind, rest = Spec.of(name)
+        masked, _, bare = rest.partition(",")
+        if kind != "routed" or not masked or not bare:
+            raise ConfigError(f"recogniser {name!r}: it takes {_ROUTED}, two networks of one space")
+        for network in (masked, bare):
+            Spec.checked(network, "embedder")
+        return cls(masked, bare)
+
+    def __str__(self) -> str:
+        return f"routed:{','.join(self)}"
+
+
 class UnmaskerParts(NamedTuple):
     """Two bundles that take masks off."""
 
@@ -197,3 +232,5 @@ def check_movable(name: str) -> None:
     Spec.checked(name, "part")
     if name.startswith("mrii:"):
         Spec.checked(MriiParts.of(name).embedder, "part")
+    if name.startswith("routed:"):
+        RoutedParts.of(name)

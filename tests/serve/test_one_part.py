@@ -8,7 +8,7 @@ import pytest
 from raymask.errors import ConfigError
 from raymask.evaluate import load_recogniser
 from raymask.evaluate.fused_bundle import write_fused
-from raymask.faces.images import decode_photo
+from raymask.faces.images import decode_photo, encode_png
 from raymask.models.bundle import SHIPPED
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.serve.config import Policy
@@ -93,6 +93,47 @@ def test_with_an_mrii_part_alone_no_face_is_embedded_as_it_came(serve, faces_of,
     assert np.abs(np.array(embedded.faces[0].embedding) - wanted[0]).max() < 1e-4
     bare = asyncio.run(service.embed(faces_of(1)[0].read_bytes()))
     assert set(bare.seconds) == {"detector", "segmenter", "bare_embedder"}
+
+
+def test_a_routed_part_asks_one_network_about_masked_faces_and_another_about_bare_ones(serve, faces_of, masked_png):
+    routed = "routed:dlib,sface"
+    service, stages = serve(routed)
+    assert service.plan.idle == ()
+    assert service.plan.thresholds == THRESHOLDS
+    recogniser = load_recogniser(routed)
+    bare, masked = (decode_photo(data, "photo") for data in (faces_of(0)[0].read_bytes(), masked_png(1, 1)))
+    height = min(bare.shape[0], masked.shape[0])
+    both = encode_png(np.concatenate([bare[:height], masked[:height]], axis=1))
+    for photo, embedders in (
+        (faces_of(0)[0].read_bytes(), {"bare_embedder"}),
+        (masked_png(1, 1), {"masked_embedder"}),
+        (both, {"bare_embedder", "masked_embedder"}),
+    ):
+        embedded = asyncio.run(service.embed(photo))
+        assert set(embedded.seconds) == {"detector", "segmenter", *embedders}
+        if len(embedders) == 1:
+            wanted, _ = recogniser.embed([decode_photo(photo, "photo")])
+            assert np.abs(np.array(embedded.faces[0].embedding) - wanted[0]).max() < 1e-4
+    left, right = sorted(embedded.faces, key=lambda face: face.box[0])
+    assert (left.masked, right.masked) == (False, True)
+    for face, alone_ in ((left, bare), (right, masked)):
+        assert float(recogniser.embed([alone_])[0][0] @ np.array(face.embedding)) > 0.95
+    assert stages.asked == {"Detector", "Segmenter", "Embedder", "BareEmbedder"}, "nothing is painted"
+
+
+def test_a_routed_part_is_served_alone_and_its_networks_can_be_others(tmp_path, fused_bundle):
+    fused = alone(tmp_path / "fused", "routed:dlib,sface")
+    plan, other = Plan.of(ModelsConfig(fused=fused)), Plan.of(ModelsConfig(fused=fused, masked_embedder="sface"))
+    assert [network.spec for network in (*other.masked_networks, *other.bare_networks)] == ["sface", "sface"]
+    assert other.thresholds == {}
+    assert other.space.digest != plan.space.digest
+    assert plan.space.size == other.space.size == 128
+    two = Fusion(FusionConfig(parts=("routed:dlib,sface", "dlib")))
+    write_fused(tmp_path / "two", two, thresholds=THRESHOLDS, metrics={}, training={})
+    with pytest.raises(ConfigError, match="a part routed:MASKED,BARE must be the only one"):
+        Plan.of(ModelsConfig(fused=str(tmp_path / "two")))
+    with pytest.raises(ConfigError, match="embeddings of two sizes"):
+        Plan.of(ModelsConfig(fused=fused, masked_embedder=f"bundle:{fused_bundle}/parts/0"))
 
 
 def test_a_deployment_that_has_nothing_to_do_stays_in_the_list_without_replicas(tmp_path):
