@@ -50,7 +50,7 @@ from raymask.faces.masks.looks import parse_look
 from raymask.models.aligner import shipped_point_finder
 from raymask.models.bundle import SHIPPED, load_bundle
 from raymask.models.fusion import Fusion
-from raymask.models.parts import SHIPPED_NAMES
+from raymask.models.parts import resolved
 
 PEOPLE = str(Path(__file__).parent / "lfw_splits.json")
 REAL_MASKS = str(Path(__file__).parent / "rmfrd_splits.json")
@@ -205,7 +205,8 @@ def fusions_of(config: RealPeopleConfig) -> dict[str, Fused]:
     for name, place in places.items():
         network = load_bundle(place, "Fusion").model
         assert isinstance(network, Fusion)
-        parts = (part if part in SHIPPED_NAMES else moved(part, Path(place)) for part in network.config.parts)
+        places_of = {part: moved(part, Path(place)) for part in network.config.parts}
+        parts = (part if resolved(part) == found else found for part, found in places_of.items())
         fusions[name] = Fused(network, tuple(parts))
     return fusions
 

@@ -1,4 +1,7 @@
-"""Fuse recognisers into one, calibrated on validation people: scales, and thresholds for masked and bare probes."""
+"""Fuse recognisers into one, calibrated on validation people: scales, and thresholds for masked and bare probes.
+
+A single recogniser is calibrated in the same way, and the service takes it as it takes several.
+"""
 
 from raymask.cli import parse, run
 from raymask.evaluate.fuse_config import FuseConfig
@@ -6,7 +9,8 @@ from raymask.evaluate.fuse_config import FuseConfig
 
 def main() -> None:
     recognisers = (
-        "maskfacenet, mrii, dlib, facenet, onnx:FILE, bundle:DIR, mrii:SEGMENTER,INPAINTER,EMBEDDER; two or more."
+        "maskfacenet, mrii, sface, dlib, facenet, onnx:FILE, bundle:DIR, mrii:SEGMENTER,INPAINTER,EMBEDDER or "
+        "routed:MASKED,BARE; one or more."
     )
     config = parse(FuseConfig, __doc__, positional=("recognisers", recognisers))
 

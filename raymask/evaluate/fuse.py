@@ -2,7 +2,8 @@
 
 The fused score is a weighted mean of the parts' cosine similarities. The weights are those under which validation
 probes, bare and masked, most probably find their person among all enrolled: multinomial logistic regression of the
-person on the scores, with no weight below 0. It asks what `gallery` asks, and needs no threshold.
+person on the scores, with no weight below 0. It asks what `gallery` asks, and needs no threshold. The weight of a
+single recogniser is 1, and its thresholds are calibrated as those of several.
 
 Shapes: P parts, N photos (twice: bare and masked), G enrolled people, C probes at a time.
 """
@@ -26,7 +27,7 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import share_finder
 from raymask.evaluate.fuse_config import FuseConfig
-from raymask.evaluate.fused_bundle import check_target, write_fused
+from raymask.evaluate.fused_bundle import check_target, is_named, write_fused
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.protocol_gallery import ranks
@@ -34,7 +35,6 @@ from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.space import NAMED, calibration_digest
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.models.parts import SHIPPED_NAMES
 
 FALSE_ACCEPTS = {"1e-2": 1e-2, "1e-3": 1e-3}
 """False-accept rates, per comparison of two different people, that thresholds are kept for."""
@@ -109,7 +109,7 @@ def fuse(config: FuseConfig) -> Fused:
             **({} if textures is None else {"textures_sha256": textures.digest}),
             "seed": config.seed,
             "draws": config.draws,
-            NAMED: {part: calibration_digest(part) for part in config.recognisers if part in SHIPPED_NAMES},
+            NAMED: {part: calibration_digest(part) for part in config.recognisers if is_named(part)},
         },
     )
     return done
@@ -153,9 +153,11 @@ def fit_weights(scores: Callable[[], Iterator[Scores]], parts: int) -> np.ndarra
     """The parts' weights, (P,), at least 0, adding up to 1.
 
     Args:
-        scores: gives all probes' scores, the same each time it is called.
+        scores: gives all probes' scores, the same each time it is called; a single part needs none.
         parts: P.
     """
+    if parts == 1:
+        return np.ones(1)
 
     def cost(slopes: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient, total = 0.0, np.zeros(parts), 0.0

@@ -13,10 +13,10 @@ from raymask.models.parts import check_movable
 
 @dataclass(frozen=True, kw_only=True)
 class FuseConfig:
-    """Which recognisers become one, and on whom that is calibrated."""
+    """Which recognisers become one, and on whom that is calibrated. A single one gets thresholds in the same way."""
 
     recognisers: tuple[str, ...]
-    """Recognisers to fuse, two or more; their files are copied into the bundle, raymask's own are only named."""
+    """Recognisers to fuse, one or more; their files are copied into the bundle, raymask's own are only named."""
     images: str
     """Folder (or URI) with whole photos as ROOT/IDENTITY/photo.jpg."""
     people: str
@@ -39,8 +39,8 @@ class FuseConfig:
     """Times the enrolled photos are drawn anew."""
 
     def __post_init__(self) -> None:
-        if len(self.recognisers) < 2:
-            raise ConfigError("name two recognisers or more to fuse")
+        if not self.recognisers:
+            raise ConfigError("recognisers is empty; name one or more")
         if len(set(self.recognisers)) < len(self.recognisers):
             raise ConfigError(f"a recogniser is named twice in {', '.join(self.recognisers)}; name each once")
         for spec in self.recognisers:

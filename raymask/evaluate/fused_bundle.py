@@ -15,7 +15,7 @@ from raymask.errors import DataError, ModelError
 from raymask.evaluate.fetch import fetched
 from raymask.models.bundle import bundle_config, put_in_place, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.models.parts import SHIPPED_NAMES, MriiParts, Spec
+from raymask.models.parts import SHIPPED_NAMES, MriiParts, RoutedParts, Spec, resolved
 
 
 def check_target(target: Path) -> None:
@@ -84,6 +84,9 @@ def collect(spec: str, folder: Path, name: str) -> str:
         segmenter = collect(f"bundle:{parts.segmenter}", folder, f"{name}/segmenter").removeprefix("bundle:")
         inpainter = collect(f"bundle:{parts.inpainter}", folder, f"{name}/inpainter").removeprefix("bundle:")
         return str(MriiParts(segmenter, inpainter, collect(parts.embedder, folder, f"{name}/embedder")))
+    if named.kind == "routed":
+        masked, bare = RoutedParts.of(spec)
+        return str(RoutedParts(collect(masked, folder, f"{name}/masked"), collect(bare, folder, f"{name}/bare")))
     if named.kind == "bundle":
         with tempfile.TemporaryDirectory() as copy:
             shutil.copytree(fetched(named.rest, Path(copy)), folder / name, dirs_exist_ok=True)
@@ -96,13 +99,31 @@ def collect(spec: str, folder: Path, name: str) -> str:
 
 
 def moved(spec: str, folder: Path) -> str:
-    """A part's spec with its files where `collect` has put them in the folder, or where raymask has its own."""
-    named = Spec.of(spec)
+    """A part's spec with its files where `collect` has put them in the folder, or where raymask has its own.
+
+    A fusion in a copy of another raymask's bundles uses those: that is how people go on with the previous models.
+    """
+    named = Spec.of(resolved(spec, _bundles_around(folder)))
     if named.kind == "mrii":
-        parts = MriiParts.of(spec)
+        parts = MriiParts.of(str(named))
         segmenter, inpainter = folder / parts.segmenter, folder / parts.inpainter
         return str(MriiParts(str(segmenter), str(inpainter), moved(parts.embedder, folder)))
+    if named.kind == "routed":
+        return str(RoutedParts(*(moved(network, folder) for network in RoutedParts.of(str(named)))))
     return str(named.at(folder / named.rest) if named.rest.startswith("parts/") else named)
+
+
+def is_named(spec: str) -> bool:
+    """Whether a fusion only names a part, for `collect` has nothing to copy, and uses what comes with raymask."""
+    if Spec.of(spec).kind == "routed":
+        return all(network in SHIPPED_NAMES or Spec.of(network).file is None for network in RoutedParts.of(spec))
+    return spec in SHIPPED_NAMES
+
+
+def _bundles_around(folder: Path) -> Path | None:
+    """The folder of bundles that a fusion lies in, one of raymask's own or a copy; None if it lies elsewhere."""
+    names = ("aligner", "inpainter", "maskfacenet", "segmenter")
+    return folder.parent if all((folder.parent / name / "config.json").is_file() for name in names) else None
 
 
 def thresholds_of(fusion: str | os.PathLike[str], bundle: str | os.PathLike[str]) -> dict[str, float]:

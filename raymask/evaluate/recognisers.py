@@ -43,6 +43,7 @@ def load_recogniser(spec: str) -> Recogniser:
         "onnx": _onnx,
         "bundle": _bundle,
         "mrii": _mrii,
+        "routed": _routed,
         "fused": _fused,
         "python": _python,
     }
@@ -84,6 +85,12 @@ def _mrii(parts: str) -> Recogniser:
     from raymask.evaluate.mrii import MriiRecogniser
 
     return MriiRecogniser(parts)
+
+
+def _routed(parts: str) -> Recogniser:
+    from raymask.evaluate.routed import RoutedRecogniser
+
+    return RoutedRecogniser(parts)
 
 
 def _fused(folder: str) -> Recogniser:

@@ -14,7 +14,7 @@ from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.onnx import OnnxRecogniser
 from raymask.models.bundle import SHIPPED, bundle_config
 from raymask.models.config import SFACE
-from raymask.models.parts import MriiParts, Spec, UnmaskerParts, weights_digest
+from raymask.models.parts import MriiParts, RoutedParts, Spec, UnmaskerParts, weights_digest
 
 NAMED = "named_sha256"
 """Where a fusion's bundle keeps the digests of parts that come with raymask, which it names and does not hold."""
@@ -24,7 +24,8 @@ def embedding_digest(spec: str) -> str:
     """SHA-256 of the networks that make the embeddings, of the aligner where faces are aligned, of how they are
     looked at, and of what fuses them.
 
-    Segmenter and inpainter are no part of it: they change the picture, not the space in which it is embedded.
+    Segmenter and inpainter are no part of it: they change the picture, not the space in which it is embedded. Nor is
+    the network for masked faces of `routed:`, which embeds them in the other's space: galleries outlive its retraining.
 
     Raises:
         ConfigError: a recogniser whose networks are not files.
@@ -33,22 +34,29 @@ def embedding_digest(spec: str) -> str:
     kind, rest = Spec.of(spec)
     if kind == "mrii":
         return embedding_digest(MriiParts.of(spec).embedder)
+    if kind == "routed":
+        return embedding_digest(RoutedParts.of(spec).bare)
     if kind == "fused":
         config = bundle_config(rest, "Fusion")
         parts = [embedding_digest(moved(part, Path(rest))) for part in config["arguments"]["parts"]]
         return _mixed(config["sha256"], *parts)
     if kind not in ("sface", "dlib", "onnx", "bundle"):
-        raise ConfigError(f"recogniser {spec!r} is not served; it takes sface, dlib, onnx:, bundle:, mrii: or fused:")
+        raise ConfigError(
+            f"recogniser {spec!r} is not served; it takes sface, dlib, onnx:, bundle:, mrii:, routed: or fused:"
+        )
     digest = weights_digest(spec)
     changes = _changes(_arguments(kind, rest))
     return _mixed(digest, *changes) if changes else digest
 
 
 def calibration_digest(spec: str) -> str:
-    """As `embedding_digest`, and of segmenter and inpainter too: by what a fusion's scales and thresholds are known to
+    """As `embedding_digest`, and of all other networks too: by what a fusion's scales and thresholds are known to
     hold."""
-    digest = embedding_digest(spec)
-    if Spec.of(spec).kind != "mrii":
+    digest, kind = embedding_digest(spec), Spec.of(spec).kind
+    if kind == "routed":
+        segmenter = bundle_config(SHIPPED / "segmenter", "MaskSegmenter")["sha256"]
+        return _mixed(digest, embedding_digest(RoutedParts.of(spec).masked), segmenter)
+    if kind != "mrii":
         return digest
     parts = MriiParts.of(spec)
     return _mixed(digest, *UnmaskerParts(parts.segmenter, parts.inpainter).digests)
@@ -75,13 +83,15 @@ def _mixed(*digests: str) -> str:
 
 
 def check_named(fusion: str | Path) -> None:
-    """Raise ModelError if a fusion was calibrated on other networks of raymask than those of now."""
+    """Raise ModelError if a fusion was calibrated on other networks of raymask than those that it would use now."""
     config = bundle_config(fusion, "Fusion")
     for name, digest in config["training"].get(NAMED, {}).items():
-        if calibration_digest(name) != digest:
+        if calibration_digest(moved(name, Path(fusion))) != digest:
             raise ModelError(
                 f"{fusion} was calibrated for another {name} than the one that comes with this raymask; make it again "
-                f"with jobs/fuse.py"
+                "with jobs/fuse.py and enrol again with jobs/enroll.py, or go on with the previous models: put it into "
+                "a copy of the previous raymask/bundles, and name it there, as models: {fused: COPY/fused} or "
+                "fused:COPY/fused"
             )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from raymask.evaluate.bootstrap import Figure, Sampled
 from raymask.evaluate.measures import Measure, Scored
-from raymask.models.parts import SHIPPED_NAMES, MriiParts, Spec
+from raymask.models.parts import SHIPPED_NAMES, MriiParts, RoutedParts, Spec
 from raymask.progress import Progress
 
 WIDTH = 110
@@ -78,6 +78,8 @@ def _short_name(spec: str) -> str:
     if spec.startswith("mrii:"):
         parts = MriiParts.of(spec)
         return str(MriiParts(_last(parts.segmenter), _last(parts.inpainter), _short_name(parts.embedder)))
+    if spec.startswith("routed:"):
+        return f"routed:{','.join(_short_name(network) for network in RoutedParts.of(spec))}"
     if spec in SHIPPED_NAMES:
         return spec
     named = Spec.of(spec)

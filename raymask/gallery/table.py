@@ -86,6 +86,7 @@ def check_space(folder: Folder, space: Space) -> None:
     if held is not None and (held.digest, held.size) != (space.digest, space.size):
         raise ModelError(
             f"{folder.uri} holds embeddings of {held.recogniser} ({held.digest[:12]}), which cannot be compared with "
-            f"those of {space.recogniser} ({space.digest[:12]}); serve that recogniser, or enrol into another folder "
-            f"with jobs/enroll.py"
+            f"those of {space.recogniser} ({space.digest[:12]}); enrol again into another folder with jobs/enroll.py, "
+            "or go on with the previous models by naming their fusion (models: {fused: DIR}, --fused DIR), such as "
+            "COPY/fused in a copy of the previous raymask/bundles"
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent.parent / "bundles"
-"""The bundles that come with raymask, by name: maskfacenet, aligner, segmenter, inpainter, paintedfacenet, fused."""
+"""The bundles that come with raymask, by name: maskfacenet, aligner, segmenter, inpainter, fused."""
 
 
 def _embedder(arguments: dict[str, Any]) -> nn.Module:

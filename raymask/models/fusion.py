@@ -1,4 +1,4 @@
-"""Fusion: several embeddings of a face as one, whose cosine is a weighted mean of theirs."""
+"""Fusion: the embeddings of a face, one or several, as one, whose cosine is a weighted mean of theirs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ class FusionConfig:
     """What is fused."""
 
     parts: tuple[str, ...]
-    """Recognisers, as `raymask.evaluate.load_recogniser` names them; paths in them are relative to the bundle."""
+    """Recognisers, one or more, as `raymask.evaluate.load_recogniser` names them; paths in them are relative to the
+    bundle. The scale of a single one is 1."""
 
     def __post_init__(self) -> None:
-        if len(self.parts) < 2:
-            raise ConfigError("a fusion has two parts or more")
+        if not self.parts:
+            raise ConfigError("parts is empty; a fusion has one part or more")
         for part in self.parts:
             check_movable(part)
 

@@ -25,6 +25,7 @@ Use = Literal["recogniser", "teacher", "init", "embedder", "part", "judge"]
 the service has found, to be a part of a bundle, to judge painted faces."""
 
 _MRII = "mrii:SEGMENTER,INPAINTER,EMBEDDER"
+_ROUTED = "routed:MASKED,BARE"
 FORMS: dict[Use, tuple[str, ...]] = {
     "recogniser": (
         *SHIPPED_NAMES,
@@ -34,13 +35,24 @@ FORMS: dict[Use, tuple[str, ...]] = {
         "onnx:FILE",
         "bundle:DIR",
         _MRII,
+        _ROUTED,
         "fused:DIR",
         "python:MODULE:ATTRIBUTE",
     ),
     "teacher": ("sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
     "init": ("sface[:FILE]", "dlib", "facenet[:WEIGHTS]", "bundle:DIR"),
     "embedder": ("maskfacenet", "sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
-    "part": ("maskfacenet", "mrii", "sface[:FILE]", "dlib", "facenet[:WEIGHTS]", "onnx:FILE", "bundle:DIR", _MRII),
+    "part": (
+        "maskfacenet",
+        "mrii",
+        "sface[:FILE]",
+        "dlib",
+        "facenet[:WEIGHTS]",
+        "onnx:FILE",
+        "bundle:DIR",
+        _MRII,
+        _ROUTED,
+    ),
     "judge": ("maskfacenet", "sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
 }
 """The names that fit each use. In square brackets stands what may be left out."""
@@ -156,6 +168,29 @@ class MriiParts(NamedTuple):
         return f"mrii:{','.join(self)}"
 
 
+class RoutedParts(NamedTuple):
+    """What `routed:MASKED,BARE` names: two networks of one space. The segmenter says which of them embeds a face."""
+
+    masked: str
+    """For faces with a mask."""
+    bare: str
+    """For faces without one."""
+
+    @classmethod
+    def of(cls, name: str) -> RoutedParts:
+        """Raises ConfigError if `name` is of another form."""
+        kind, rest = Spec.of(name)
+        masked, _, bare = rest.partition(",")
+        if kind != "routed" or not masked or not bare:
+            raise ConfigError(f"recogniser {name!r}: it takes {_ROUTED}, two networks of one space")
+        for network in (masked, bare):
+            Spec.checked(network, "embedder")
+        return cls(masked, bare)
+
+    def __str__(self) -> str:
+        return f"routed:{','.join(self)}"
+
+
 class UnmaskerParts(NamedTuple):
     """Two bundles that take masks off."""
 
@@ -176,17 +211,24 @@ class UnmaskerParts(NamedTuple):
         return lambda photo, box: unmasker.unmask(photo, box).photo
 
 
-_EMBEDDER = f"bundle:{SHIPPED / 'paintedfacenet'}"
-"""Of `mrii`: it knows painted faces."""
+_PAINTED = "paintedfacenet"
+"""The bundle that was `mrii`'s embedder before SFace was; where it lies among the bundles, it still is."""
 
 
-def resolved(name: str) -> str:
-    """A recogniser that comes with raymask by the places of its bundles; any other as it is."""
+def resolved(name: str, bundles: Path | None = None) -> str:
+    """A recogniser that comes with raymask by the places of its bundles; any other as it is.
+
+    Args:
+        name: such as maskfacenet.
+        bundles: a copy of the folder of bundles that came with another raymask; None: those of this one.
+    """
+    place = SHIPPED if bundles is None else bundles
     if name == "maskfacenet":
-        return f"bundle:{SHIPPED / 'maskfacenet'}"
+        return f"bundle:{place / 'maskfacenet'}"
     if name == "mrii":
-        return str(MriiParts(str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), _EMBEDDER))
-    return f"fused:{SHIPPED / 'fused'}" if name == "fused" else name
+        embedder = f"bundle:{place / _PAINTED}" if (place / _PAINTED).is_dir() else "sface"
+        return str(MriiParts(str(place / "segmenter"), str(place / "inpainter"), embedder))
+    return f"fused:{place / 'fused'}" if name == "fused" else name
 
 
 def check_movable(name: str) -> None:
@@ -195,3 +237,5 @@ def check_movable(name: str) -> None:
     for part in (name, *embedders):
         if not _takes("part", part):
             raise ConfigError(f"{part!r} cannot be a part of a bundle; a part is one of {', '.join(FORMS['part'])}")
+    if name.startswith("routed:"):
+        RoutedParts.of(name)

@@ -78,7 +78,8 @@ class Timed(BaseModel):
     """An answer that says where its time went."""
 
     seconds: dict[str, float] = Field(
-        description="Time until each stage had answered, waiting included; stages that run side by side overlap."
+        description="Time until each stage had answered, waiting included; stages that run side by side overlap. A "
+        "stage that was not asked is left out."
     )
 
 
@@ -96,7 +97,7 @@ class Identified(Timed):
                 "candidates": [{"identity": "person_003", "score": 0.71}, {"identity": "person_011", "score": 0.2}],
             }
         ],
-        seconds={"detector": 0.061, "segmenter": 0.008, "inpainter": 0.09, "bare_embedder": 0.02, "gallery": 0.003},
+        seconds={"detector": 0.061, "segmenter": 0.008, "masked_embedder": 0.02, "gallery": 0.003},
     )
     faces: list[FaceIdentified]
 

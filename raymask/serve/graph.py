@@ -33,6 +33,8 @@ CPUS = {
 }
 """Cores that a replica books where a configuration says nothing; all of them start on two."""
 _HEALTH = {"health_check_period_s": 2, "health_check_timeout_s": 30}
+_NO_REPLICA = {"autoscaling_config": {"min_replicas": 0, "initial_replicas": 0, "max_replicas": 1}}
+"""For a deployment that has nothing to do. It stays in the list, because configuration files may name it."""
 _ONGOING = 64
 """Requests that a stage's replica has at a time at most; what is worked on at a time, Api limits."""
 _ARRIVING = 10 * MOST_IN_FLIGHT
@@ -63,13 +65,14 @@ def build(args: Mapping[str, Any]) -> Application:
     for name, (make, networks) in stages.items():
         stage = config.stages.get(name, StageConfig())
         digests = tuple(network.digest for network in networks)
-        handles[name] = _deployment(StageReplica, name).bind(partial(make, device=stage.device), digests, stage)
+        deployment = _deployment(StageReplica, name, idle=name in plan.idle)
+        handles[name] = deployment.bind(partial(make, device=stage.device), digests, stage)
     handles["GallerySearch"] = _deployment(GallerySearchReplica, "GallerySearch").bind(config.gallery, plan.space)
     handles["GalleryWriter"] = _deployment(GalleryWriterReplica, "GalleryWriter").bind(config.gallery, plan.space)
     return _deployment(serve.ingress()(ApiReplica), "Api").bind(config, plan, handles)
 
 
-def _deployment(kind: type, name: str) -> Any:
+def _deployment(kind: type, name: str, *, idle: bool = False) -> Any:
     return serve.deployment(
         kind,
         name=name,
@@ -78,6 +81,7 @@ def _deployment(kind: type, name: str) -> Any:
         max_queued_requests=_QUEUED,
         # A changed model is there before the old one goes; of the gallery's writer there is never a second.
         max_surge_percent=0 if name == "GalleryWriter" else 100,
+        **(_NO_REPLICA if idle else {}),
         **_HEALTH,
     )
 

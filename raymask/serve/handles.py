@@ -36,7 +36,8 @@ class RayStages:
     """The stages' deployments. Large photos go from one to the other by reference and never through this process."""
 
     def __init__(self, handles: Mapping[str, DeploymentHandle], plan: Plan) -> None:
-        """`handles`: by deployment; `plan`: whose networks have to embed."""
+        """`handles`: by deployment; `plan`: whose networks have to embed. Nobody asks a deployment that is idle."""
+        handles = {name: handle for name, handle in handles.items() if name not in plan.idle}
         self._handles, self._plan = handles, plan
         self._by_message = {name: by_message(handle) for name, handle in handles.items()}
         self._asking: asyncio.Task[dict[str, str]] | None = None

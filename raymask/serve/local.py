@@ -27,6 +27,7 @@ class LocalStages:
         self._segmenter, self._inpainter = Segmenter(plan.segmenter), Inpainter(plan.inpainter)
         self._masked_embedder = Embedder(plan.masked_networks)
         self._bare_embedder = Embedder(plan.bare_networks)
+        self._idle = plan.idle
         self._threads = ThreadPoolExecutor(threads)
 
     async def detect(self, photo: np.ndarray) -> list[Face]:
@@ -60,7 +61,7 @@ class LocalStages:
     async def states(self) -> dict[str, str]:
         """As `PhotoStages.states`."""
         names = ("Detector", "Segmenter", "Inpainter", "MaskedEmbedder", "BareEmbedder")
-        return dict.fromkeys(names, "ready")
+        return {name: "ready" for name in names if name not in self._idle}
 
     async def _run(self, act, *arguments):  # type: ignore[no-untyped-def]  # whatever the stage takes and gives
         return await asyncio.get_running_loop().run_in_executor(self._threads, act, *arguments)

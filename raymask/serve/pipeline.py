@@ -4,14 +4,16 @@
              \\-> masked-face embedder -------------------------------------> fusion -> gallery
 
 Only masked faces go through the inpainter, after which the photo is searched for faces once more, as the recogniser
-`mrii:` does. A face that is not found again is embedded as it came.
+`mrii:` does. A face that is not found again is embedded as it came. A fusion without an MRII part has no bare-face
+embedder, and nothing is painted for it. One whose part is `routed:` asks, after the segmenter, the masked-face embedder
+about masked faces and the bare-face embedder about the others, all as they came.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,6 +27,8 @@ from raymask.serve.stages import Fuser, MaskFound, same_face
 
 Photo = Any
 """Whatever the stages take for a photo: an array, or a reference to one that lies elsewhere."""
+Embed = Callable[[Photo, Sequence[Face]], Coroutine[Any, Any, list[np.ndarray]]]
+"""A stage that embeds faces."""
 
 
 class Stages(Protocol):
@@ -133,7 +137,10 @@ class Pipeline:
                 seen.unmasked = await self._stages.inpaint(photo, seen.boxes[masked], maps)
 
     async def embed(self, photo: Photo, seen: Seen) -> np.ndarray:
-        """Adds masks, the photo without them, and embeddings (F, D)."""
+        """Adds masks, the photo without them where a part needs it, and embeddings (F, D)."""
+        if self._plan.routed:
+            seen.embeddings = self._fuse(await self._routed(photo, seen))
+            return seen.embeddings
         as_they_come, bare = await side_by_side(self._masked_parts(photo, seen), self._bare_parts(photo, seen))
         parts: dict[int, np.ndarray] = {
             **dict(zip(self._plan.masked_parts, as_they_come, strict=True)),
@@ -141,6 +148,24 @@ class Pipeline:
         }
         seen.embeddings = self._fuse([parts[place] for place in sorted(parts)])
         return seen.embeddings
+
+    async def _routed(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
+        """The one part, (F, D): masked faces by the one network, bare ones by the other."""
+        await self.segment(photo, seen)
+
+        async def embed(stage: str, ask: Embed, places: list[int]) -> list[np.ndarray]:
+            with timed(seen.seconds, stage):
+                return await ask(photo, [seen.faces[place] for place in places])
+
+        asked = []
+        for is_masked, stage, ask in (
+            (True, "masked_embedder", self._stages.embed_masked),
+            (False, "bare_embedder", self._stages.embed_bare),
+        ):
+            places = [place for place, mask in enumerate(seen.masks) if mask.masked == is_masked]
+            if places:
+                asked.append((places, embed(stage, ask, places)))
+        return await _in_order(asked)
 
     async def _masked_parts(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
         if not self._plan.masked_parts:
@@ -171,9 +196,14 @@ class Pipeline:
             asked.append((list(again), self._stages.embed_bare(seen.unmasked, list(again.values()))))
         if others:
             asked.append((others, self._stages.embed_bare(photo, [seen.faces[place] for place in others])))
-        answers = await side_by_side(*(answer for _, answer in asked))
-        order = np.argsort([place for places, _ in asked for place in places])
-        return [np.concatenate(rows)[order] for rows in zip(*answers, strict=True)]
+        return await _in_order(asked)
+
+
+async def _in_order(asked: Sequence[tuple[list[int], Coroutine[Any, Any, list[np.ndarray]]]]) -> list[np.ndarray]:
+    """(F, D) of each network, from answers about some faces each, and the places of those faces."""
+    answers = await side_by_side(*(answer for _, answer in asked))
+    order = np.argsort([place for places, _ in asked for place in places])
+    return [np.concatenate(rows)[order] for rows in zip(*answers, strict=True)]
 
 
 async def side_by_side(*work: Coroutine[Any, Any, Any]) -> list[Any]:

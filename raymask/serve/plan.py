@@ -15,7 +15,7 @@ from raymask.evaluate.space import check_named, embedding_digest, embedding_size
 from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
 from raymask.gallery.table import Space
 from raymask.models.bundle import SHIPPED, bundle_config
-from raymask.models.parts import MriiParts, Spec
+from raymask.models.parts import MriiParts, RoutedParts, Spec
 
 STRICT = {"extra": "forbid"}
 """For `__pydantic_config__`: a field that is not known is refused by name."""
@@ -32,9 +32,9 @@ class ModelsConfig:
     """Bundle that jobs/fuse.py has made; it names all others, and holds the thresholds. By default the one that comes
     with raymask."""
     segmenter: str | None = None
-    """Bundle of another segmenter; null: the fusion's."""
+    """Bundle of another segmenter; null: the fusion's, or raymask's own if the fusion names none."""
     inpainter: str | None = None
-    """Bundle of another inpainter; null: the fusion's."""
+    """Bundle of another inpainter; null: likewise. A fusion without an MRII part uses it for pictures alone."""
     masked_embedder: str | None = None
     """Another network for faces as they come, as sface, dlib, onnx:FILE or bundle:DIR; null: the
     fusion's. The thresholds do
@@ -86,8 +86,12 @@ class Plan:
     """Which of the fusion's parts see the face as it came."""
     bare_parts: tuple[int, ...]
     """Which of them see it without its mask."""
-    embedders: tuple[Network, ...]
-    """The network of each part, in the fusion's order."""
+    routed: bool
+    """The one part is both: masked faces go to the one network and bare faces to the other, all as they came."""
+    masked_networks: tuple[Network, ...]
+    """Those of `masked_parts`."""
+    bare_networks: tuple[Network, ...]
+    """Those of `bare_parts`."""
     thresholds: Mapping[str, float]
     """By state of the face and false-accept rate, such as masked_1e-3: the fusion's; none, if they do not hold."""
     space: Space
@@ -110,42 +114,72 @@ class Plan:
         inpainter = config.inpainter or _only({parts.inpainter for parts in mrii.values()}, "inpainter")
         bundle_config(segmenter, "MaskSegmenter")
         bundle_config(inpainter, "Inpainter")
-        embedders = tuple(
-            (config.bare_embedder or mrii[place].embedder) if place in mrii else (config.masked_embedder or spec)
-            for place, spec in enumerate(specs)
-        )
-        for name, of_fusion in (("bare_embedder", mrii), ("masked_embedder", len(specs) - len(mrii))):
-            if getattr(config, name) and not of_fusion:
-                raise ConfigError(f"{name} would do nothing: {config.fused} has no part in which it could serve")
-        networks = tuple(Network.of(spec) for spec in embedders)
-        digests = [network.digest for network in networks]
-        own = [embedding_digest(spec) for spec in specs] == digests
+        ways = [_Ways.of(spec) for spec in specs]
+        routed = any(way.masked and way.bare for way in ways)
+        if routed and len(ways) > 1:
+            raise ConfigError(f"{config.fused} is not served: a part routed:MASKED,BARE must be the only one")
+        used = [way.replaced(config) for way in ways]
+        for name in ("masked", "bare"):
+            if getattr(config, f"{name}_embedder") and not any(getattr(way, name) for way in ways):
+                raise ConfigError(
+                    f"{name}_embedder would do nothing: {config.fused} has no part in which it could serve"
+                )
+        digests = [embedding_digest(spec) for way in used for spec in way if spec]
+        own = [embedding_digest(spec) for way in ways for spec in way if spec] == digests
         fused = Network.of(f"fused:{config.fused}")
         return cls(
             detector=config.detector,
             fused=fused,
             segmenter=Network.of(f"bundle:{segmenter}"),
             inpainter=Network.of(f"bundle:{inpainter}"),
-            masked_parts=tuple(place for place in range(len(specs)) if place not in mrii),
-            bare_parts=tuple(mrii),
-            embedders=networks,
+            masked_parts=tuple(place for place, way in enumerate(ways) if way.masked),
+            bare_parts=tuple(place for place, way in enumerate(ways) if way.bare),
+            routed=routed,
+            masked_networks=tuple(Network.of(way.masked) for way in used if way.masked),
+            bare_networks=tuple(Network.of(way.bare) for way in used if way.bare),
             thresholds=dict(fusion["thresholds"]) if own else {},
             space=Space(
                 digest=fused.digest if own else _mixed(fusion["sha256"], digests),
-                size=sum(embedding_size(spec) for spec in embedders),
+                size=sum(way.size for way in used),
                 recogniser=fused.spec if own else f"{fused.spec} with other embedders",
             ),
         )
 
     @property
-    def masked_networks(self) -> tuple[Network, ...]:
-        """Those that embed faces as they come."""
-        return tuple(self.embedders[place] for place in self.masked_parts)
+    def idle(self) -> tuple[str, ...]:
+        """Deployments that have nothing to do: the embedders that this fusion has no network for."""
+        networks = {"MaskedEmbedder": self.masked_networks, "BareEmbedder": self.bare_networks}
+        return tuple(name for name, embed in networks.items() if not embed)
+
+
+class _Ways(NamedTuple):
+    """The networks of a part, by name."""
+
+    masked: str | None
+    """For faces as they come; in `routed:`, for masked ones."""
+    bare: str | None
+    """For faces without their masks; in `routed:`, for bare ones."""
+
+    @classmethod
+    def of(cls, spec: str) -> _Ways:
+        kind = Spec.of(spec).kind
+        if kind == "mrii":
+            return cls(None, MriiParts.of(spec).embedder)
+        return cls(*RoutedParts.of(spec)) if kind == "routed" else cls(spec, None)
+
+    def replaced(self, config: ModelsConfig) -> _Ways:
+        """With the embedders that a configuration names in their place."""
+        return _Ways(
+            self.masked and (config.masked_embedder or self.masked), self.bare and (config.bare_embedder or self.bare)
+        )
 
     @property
-    def bare_networks(self) -> tuple[Network, ...]:
-        """Those that embed faces without their masks."""
-        return tuple(self.embedders[place] for place in self.bare_parts)
+    def size(self) -> int:
+        """Values of the part's embedding. Raises ConfigError if it has two sizes."""
+        sizes = {embedding_size(spec) for spec in self if spec}
+        if len(sizes) > 1:
+            raise ConfigError(f"{self.masked} and {self.bare} make embeddings of two sizes; name two of one space")
+        return sizes.pop()
 
 
 def _fusion(folder: Path) -> dict[str, Any]:

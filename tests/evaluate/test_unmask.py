@@ -193,10 +193,10 @@ def test_thresholds_let_through_what_they_say():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"recognisers": ("dlib",)}, "two recognisers or more"),
+        ({"recognisers": ()}, "recognisers is empty; name one or more"),
         ({"recognisers": ("dlib", "dlib")}, "named twice"),
-        ({"recognisers": ("dlib", "fused:x")}, "fused:x cannot be part of a bundle"),
-        ({"recognisers": ("dlib", "mrii:a,b,python:m:x")}, "mrii:a,b,python:m:x cannot be part of a bundle"),
+        ({"recognisers": ("dlib", "fused:x")}, "part .fused:x. is unknown; it takes one of"),
+        ({"recognisers": ("dlib", "mrii:a,b,python:m:x")}, "part .python:m:x. is unknown; it takes one of"),
         ({"out": "s3://bucket/f"}, "out must be a local folder"),
         ({"people": "splits.json"}, "test people are not calibrated on; name splits.json:val"),
         ({"people": "s.json:train"}, "train people are not calibrated on; name s.json:val"),

@@ -243,8 +243,10 @@ def test_another_recognisers_embeddings_are_refused(tmp_path):
     GalleryStore(tmp_path, SPACE).close()
     other = Space(digest="b" * 64, size=16, recogniser="onnx:other")
     for opened in (GalleryStore, GalleryReader):
-        with pytest.raises(ModelError, match=r"holds embeddings of dlib \(aaaaaaaaaaaa\).*onnx:other"):
+        with pytest.raises(ModelError, match=r"holds embeddings of dlib \(aaaaaaaaaaaa\).*onnx:other") as refused:
             opened(str(tmp_path), other)
+        for way in ("jobs/enroll.py", "models: {fused: DIR}", "a copy of the previous raymask/bundles"):
+            assert way in str(refused.value)
 
 
 def test_there_is_one_writer(tmp_path):

@@ -46,9 +46,16 @@ def test_a_bundle_keeps_parts_and_scales(fusion, tmp_path):
     assert loaded.config["thresholds"] == {"masked_1e-2": 0.4}
 
 
-def test_one_part_is_no_fusion():
-    with pytest.raises(ConfigError, match="two parts or more"):
-        FusionConfig(parts=("dlib",))
+def test_a_fusion_of_one_part_leaves_its_embeddings_as_they_are(tmp_path):
+    made = save_bundle(tmp_path / "b", Fusion(FusionConfig(parts=("dlib",))), preprocessing={})
+    first = rows(0)[0]
+    first[2] = 0  # a face that was not found
+    assert torch.allclose(load_bundle(made, "Fusion").model([first]), first, atol=1e-6)
+
+
+def test_no_part_is_no_fusion():
+    with pytest.raises(ConfigError, match="parts is empty; a fusion has one part or more"):
+        FusionConfig(parts=())
 
 
 @pytest.mark.parametrize("part", ["python:os:path", "mrii:a,b,python:os:path", "fused:itself"])

@@ -4,30 +4,32 @@ import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 from raymask.errors import ConfigError, ModelError
-from raymask.evaluate.fused_bundle import collect, moved
-from raymask.evaluate.space import check_named, embedding_digest
+from raymask.evaluate.fused_bundle import collect, moved, write_fused
+from raymask.evaluate.space import NAMED, calibration_digest, check_named, embedding_digest
 from raymask.evaluate.table import short_names
 from raymask.models.bundle import SHIPPED, bundle_config, save_bundle
+from raymask.models.fusion import Fusion, FusionConfig
 from raymask.models.parts import FORMS, MriiParts, Spec, check_movable, resolved, weights_digest
 
 EMBEDDER = f"bundle:{SHIPPED / 'maskfacenet'}"
-PAINTED = f"bundle:{SHIPPED / 'paintedfacenet'}"
+OF_MRII = f"bundle:{SHIPPED / 'paintedfacenet'}" if (SHIPPED / "paintedfacenet").exists() else "sface"
 
 
 def test_names_stand_for_bundles():
     assert resolved("maskfacenet") == EMBEDDER
     assert resolved("fused") == f"fused:{SHIPPED / 'fused'}"
-    assert resolved("mrii") == f"mrii:{SHIPPED / 'segmenter'},{SHIPPED / 'inpainter'},{PAINTED}"
+    assert resolved("mrii") == f"mrii:{SHIPPED / 'segmenter'},{SHIPPED / 'inpainter'},{OF_MRII}"
     assert resolved("dlib") == "dlib"
     assert resolved("bundle:maskfacenet") == "bundle:maskfacenet"
 
 
 def test_mrii_alone_and_with_a_named_embedder_has_parts():
-    assert MriiParts.of("mrii") == (str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), PAINTED)
+    assert MriiParts.of("mrii") == (str(SHIPPED / "segmenter"), str(SHIPPED / "inpainter"), OF_MRII)
     assert MriiParts.of("mrii:a,b,maskfacenet") == ("a", "b", EMBEDDER)
     with pytest.raises(ConfigError, match="it takes mrii:SEGMENTER,INPAINTER,EMBEDDER"):
         MriiParts.of("mrii:a,b")
@@ -113,24 +115,53 @@ def test_tables_show_the_names():
     }
 
 
-def test_a_fusion_of_another_maskfacenet_than_todays_is_refused(tmp_path):
-    check_named(SHIPPED / "fused")
-    other = shutil.copytree(SHIPPED / "fused", tmp_path / "earlier")
-    config = json.loads((other / "config.json").read_text())
-    config["training"]["named_sha256"]["maskfacenet"] = "0" * 64
-    (other / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="earlier was calibrated for another maskfacenet"):
-        check_named(other)
+def copied(folder: Path, **changed: str) -> Path:
+    """A copy of raymask's bundles in which some hold other weights, by their digests."""
+    shutil.copytree(SHIPPED, folder)
+    for name, digest in changed.items():
+        file = folder / name / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"sha256": digest}))
+    return folder
 
 
-def test_a_fusion_holds_for_the_segmenter_and_the_inpainter_that_it_was_calibrated_with(tmp_path, monkeypatch):
-    monkeypatch.setattr("raymask.models.parts.SHIPPED", shutil.copytree(SHIPPED, tmp_path / "shipped"))
+def named_fusion(target: Path, *parts: str) -> Path:
+    """A fusion of parts that come with raymask, as jobs/fuse.py writes it."""
+    training = {NAMED: {part: calibration_digest(part) for part in parts}}
+    write_fused(target, Fusion(FusionConfig(parts=parts)), thresholds={}, metrics={}, training=training)
+    return target
+
+
+def test_a_fusion_of_another_network_than_todays_is_refused_with_both_ways_out(tmp_path, monkeypatch):
     check_named(SHIPPED / "fused")
-    file = tmp_path / "shipped" / "inpainter" / "config.json"
-    config = json.loads(file.read_text())
-    file.write_text(json.dumps(config | {"sha256": "0" * 64}))
-    with pytest.raises(ModelError, match="fused was calibrated for another mrii"):
-        check_named(SHIPPED / "fused")
+    fusion = named_fusion(tmp_path / "own", "mrii", "maskfacenet")
+    check_named(fusion)
+    for changed, named in (("maskfacenet", "maskfacenet"), ("segmenter", "mrii"), ("inpainter", "mrii")):
+        now = copied(tmp_path / f"new-{changed}", **{changed: "0" * 64})
+        monkeypatch.setattr("raymask.models.parts.SHIPPED", now)
+        with pytest.raises(ModelError, match=rf"own was calibrated for another {named} than") as refused:
+            check_named(fusion)
+        for way in ("jobs/fuse.py", "jobs/enroll.py", "previous raymask/bundles", "models: {fused: COPY/fused}"):
+            assert way in str(refused.value)
+
+
+def test_people_go_on_with_the_previous_models_in_a_copy_of_their_bundles(tmp_path, monkeypatch):
+    fusion = named_fusion(tmp_path / "own", "maskfacenet", "mrii")
+    before = embedding_digest(f"fused:{fusion}")
+    previous = copied(tmp_path / "previous")
+    monkeypatch.setattr("raymask.models.parts.SHIPPED", copied(tmp_path / "new", maskfacenet="0" * 64))
+    assert embedding_digest(f"fused:{fusion}") != before
+    moved_there = fusion.rename(previous / "own")
+    for there in (moved_there, previous / "fused"):
+        check_named(there)
+    assert embedding_digest(f"fused:{moved_there}") == before, "its galleries stay of use"
+    assert moved("maskfacenet", moved_there) == f"bundle:{previous / 'maskfacenet'}"
+
+
+def test_mrii_embeds_by_sface_and_in_earlier_bundles_by_what_it_had_there(tmp_path):
+    (tmp_path / "earlier" / "paintedfacenet").mkdir(parents=True)
+    for folder, embedder in (("new", "sface"), ("earlier", f"bundle:{tmp_path / 'earlier' / 'paintedfacenet'}")):
+        place = tmp_path / folder
+        assert resolved("mrii", place) == f"mrii:{place / 'segmenter'},{place / 'inpainter'},{embedder}"
 
 
 def test_the_aligner_counts_in_the_space_of_aligned_faces_alone(tmp_path):

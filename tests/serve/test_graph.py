@@ -20,9 +20,11 @@ from small_disk import file_system
 from raymask.data.storage import Folder
 from raymask.errors import ConfigError, ModelError, UnavailableError
 from raymask.evaluate import load_recogniser
+from raymask.evaluate.fused_bundle import write_fused
 from raymask.faces.images import decode_photo, encode_jpeg, encode_png
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.table import Space, write_space
+from raymask.models.fusion import Fusion, FusionConfig
 from raymask.serve import running
 from raymask.serve.config import Policy, from_mapping
 from raymask.serve.plan import ModelsConfig, Plan
@@ -30,6 +32,7 @@ from raymask.serve.plan import ModelsConfig, Plan
 APPLICATION = "raymask-tested"
 HANGS = 300
 """Seconds after which what takes 12 on a quiet machine counts as stuck."""
+ONE_THRESHOLDS = {"bare_1e-2": 0.5, "bare_1e-3": 0.6, "masked_1e-2": 0.4, "masked_1e-3": 0.5}
 STAGES = ("Detector", "Segmenter", "Inpainter", "MaskedEmbedder", "BareEmbedder", "GallerySearch", "GalleryWriter")
 
 
@@ -283,6 +286,36 @@ def test_killed_replicas_come_back_and_nothing_acknowledged_is_lost(
     there = [row["photo"].hex() for row in rows if row["identity"] == enrolling.identity]
     assert len(there) == len(set(there)), "none twice, though it was sent again"
     assert enrolling.acknowledged <= set(there)
+
+
+def test_a_fusion_of_one_part_is_served_without_a_replica_of_what_has_nothing_to_do(
+    url, config, tmp_path, faces_of, masked_png
+):
+    from ray import serve
+
+    write_fused(
+        tmp_path / "one", Fusion(FusionConfig(parts=("sface",))), thresholds=ONE_THRESHOLDS, metrics={}, training={}
+    )
+    alone = {
+        **config,
+        "name": "alone",
+        "route_prefix": "/alone",
+        "args": {"models": {"fused": str(tmp_path / "one")}, "gallery": str(tmp_path / "gallery")},
+        "deployments": [{"name": name, "ray_actor_options": {"num_cpus": 0.05}} for name in (*STAGES, "Api")],
+    }
+    running.deploy({"applications": [config, alone]})
+    with httpx.Client(base_url=f"{url}/alone", timeout=60) as client:
+        wait_until_ready(client)
+        assert set(client.get("/readyz").json()["stages"]) == set(STAGES) - {"BareEmbedder"}
+        assert enrol(client, "p1", faces_of(1)[0].read_bytes()).status_code == 201
+        time.sleep(1)
+        answer = client.post("/v1/identify", files={"photo": masked_png(1, 1)}).json()
+        assert answer["faces"][0]["candidates"][0]["identity"] == "p1"
+        assert set(answer["seconds"]) == {"detector", "segmenter", "masked_embedder", "gallery"}
+        assert client.post("/v1/unmask", files={"photo": masked_png(1, 1)}).headers["x-masks"] == "1"
+    deployments = serve.status().applications["alone"].deployments
+    assert {name for name, one in deployments.items() if not sum(one.replica_states.values())} == {"BareEmbedder"}
+    deploy(config)
 
 
 # The last two that ask the graph: they leave other models there, this one in `config` too.

@@ -121,7 +121,7 @@ def test_a_photo_without_a_face_is_said(plan):
 def test_a_plan_names_every_model(plan, fused_bundle):
     assert plan.masked_parts == (0,)
     assert plan.bare_parts == (1,)
-    assert plan.embedders[1].spec == "dlib"
+    assert [network.spec for network in plan.bare_networks] == ["dlib"]
     assert set(plan.thresholds) == {"bare_1e-2", "bare_1e-3", "masked_1e-2", "masked_1e-3"}
     other = Plan.of(ModelsConfig(fused=str(fused_bundle), segmenter=str(SHIPPED / "segmenter")))
     assert other.space.digest == plan.space.digest, "a segmenter changes no embedding of a bare face"
