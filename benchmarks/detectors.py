@@ -1,10 +1,10 @@
 """YuNet beside MTCNN, each by its first look alone and as FaceDetector uses it; JSON on standard output.
 
-    python benchmarks/detectors.py [--images PHOTOS] [--masks FACES] [--photos 400] [--sheets FOLDER]
+    python benchmarks/detectors.py [--images PHOTOS] [--people SPLITS:val] [--masks FACES] [--photos 400]
 
-PHOTOS is the folder of Labeled Faces in the Wild, ROOT/IDENTITY/photo.jpg, FACES
-is a folder of pictures that each show one face in a real mask. Without PHOTOS the photos are of invented people,
-without FACES the masks are drawn on PHOTOS. Measured are, on one thread:
+PHOTOS is a folder such as that of Labeled Faces in the Wild, ROOT/IDENTITY/photo.jpg. FACES is a folder of pictures
+that each show one face in a real mask. Without PHOTOS the photos are of invented people; without FACES the masks are drawn
+on PHOTOS. Measured are, on one thread:
 
 - recall: how many of FACES are found, as they are, and shrunk and pasted into larger photos, plain or with PHOTOS
   (painted out) behind them;
@@ -312,7 +312,7 @@ def write_sheets(
             if tiles:
                 tiles = tiles[:100] + [np.zeros_like(tiles[0])] * (-len(tiles[:100]) % 10)
                 rows = [np.hstack(tiles[start : start + 10]) for start in range(0, len(tiles), 10)]
-                cv2.imwrite(str(folder / f"{name}-{title}.jpg"), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+                cv2.imwrite(str(folder / f"{name}-{title}.png"), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
 
 
 def marked(photo: np.ndarray, seen: Detections, side: int = 160) -> np.ndarray:

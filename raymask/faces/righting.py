@@ -8,30 +8,24 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
-from raymask.faces.crop import Square
 from raymask.faces.turning import roll_of, turned
 from raymask.faces.yunet import Yunet
 
 SURE = 0.88
-"""Score from which a face is not looked at in all directions."""
-LEVEL = 3.0
-"""Degrees of roll between YuNet's eyes up to which a face is as good as upright."""
-_MORE = 2.5
-"""Degrees of roll that there are for each that YuNet sees."""
-_KNOWN = 20.0
-"""Degrees between YuNet's eyes under which that holds."""
+"""Score from which a face is not looked at in other directions."""
 _TURNS = (0, 45, -45, 90, -90, 135, -135, 180)
 """Degrees of roll of the faces that are looked for."""
-_GAIN = 0.03
-"""By which another direction must be surer than the first."""
 _UNDECIDED = 0.08
 """Difference of scores from which the surer direction is the right one."""
 _ASIDE = 25.0
 """Degrees to either side of the surest direction, where YuNet's eyes are tilted to one side and to the other."""
-_UPRIGHT = 8.0
-"""Degrees of roll under which the first look's points are as good."""
+_GAIN = 0.04
+"""By which YuNet must be surer of the face where it is upright: on close-ups, other directions are nearly as good."""
+_LEVEL = 5.0
+"""Degrees of roll between YuNet's eyes, at most, where a face is upright."""
 _SIDE, _ROUND = 160, 2.5
 """Pixels of a side of what is looked at, and its side over that of the face's box."""
 _LEAST = 0.3
@@ -52,26 +46,43 @@ class Found(NamedTuple):
 
 
 def righted(yunet: Yunet, photo: np.ndarray, face: Found) -> Found:
-    """The face as it is found where it is upright; as it is if it seems upright already, or is not found again."""
-    if face.score >= SURE and abs(face.roll) <= LEVEL:
+    """The face as it is found where it is upright; as it is if YuNet is not clearly surer of it there.
+
+    Args:
+        yunet: looks at it some twelve times, in a square of 160 pixels.
+        photo: (H, W, 3) uint8 RGB.
+        face: in pixels of the photo.
+    """
+    if face.score >= SURE:
         return face
     side = max(1, round(_ROUND * float((face.box[2:] - face.box[:2]).max())))
-    left, top = np.round((face.box[:2] + face.box[2:] - side) / 2).astype(int).tolist()
-    cut = Square(left=left, top=top, side=side).cut(photo, _SIDE)
-    known = face.score >= SURE and abs(face.roll) < _KNOWN
-    near = [_MORE * face.roll] if known else _surest(yunet, cut)
-    tried = {roll: _looked_at(yunet, cut, roll)[1] for roll in (_between(yunet, cut, roll) for roll in near)}
-    roll, seen = max(tried.items(), key=lambda one: one[1].score)
-    if abs(roll) < _UPRIGHT or not seen.score:
+    scale, corner = side / _SIDE, np.round((face.box[:2] + face.box[2:] - side) / 2)
+    cut = _cut(photo, corner, scale)
+    tried = [_looked_at(yunet, cut, _between(yunet, cut, roll)) for roll in _surest(yunet, cut)]
+    upright, seen = max(tried, key=lambda one: one[0].score)
+    if upright.score < face.score + _GAIN or abs(upright.roll) > _LEVEL:
         return face
-    scale, corner = side / _SIDE, np.array([left, top], np.float32)
     box, points = seen.box * scale + np.tile(corner, 2), seen.points * scale + corner
     return Found(box.astype(np.float32), face.score, points.astype(np.float32))
 
 
+def _cut(photo: np.ndarray, corner: np.ndarray, scale: float) -> np.ndarray:
+    """A square of the photo, (_SIDE, _SIDE, 3), from that corner on, shrunk by `scale`; black outside the photo, for in
+    its reflection there would be faces that stand on their heads."""
+    shrunk = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+    near = np.maximum(corner, 0).astype(int)
+    far = np.minimum(corner + scale * _SIDE, photo.shape[1::-1]).astype(int)
+    place = np.round((near - corner) / scale).astype(int)
+    size = np.clip(np.round((far - near) / scale).astype(int), 1, _SIDE - place)
+    made = np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    inside = cv2.resize(photo[near[1] : far[1], near[0] : far[0]], size.tolist(), interpolation=shrunk)
+    made[place[1] : place[1] + size[1], place[0] : place[0] + size[0]] = inside
+    return made
+
+
 def _surest(yunet: Yunet, cut: np.ndarray) -> list[float]:
     """Degrees of roll at which YuNet is surest of a face, of _TURNS: one, or two between which it is undecided."""
-    scores = {roll: _looked_at(yunet, cut, roll)[0].score + (0.0 if roll else _GAIN) for roll in map(float, _TURNS)}
+    scores = {roll: _looked_at(yunet, cut, roll)[0].score for roll in map(float, _TURNS)}
     best, second = sorted(scores, key=lambda roll: -scores[roll])[:2]
     return [best, second] if scores[best] - scores[second] < _UNDECIDED else [best]
 
