@@ -1,6 +1,6 @@
 """How many small, dark, tilted, blurred and tightly cut faces are found, bare and masked; JSON on standard output.
 
-    python benchmarks/hard_faces.py [--images PHOTOS] [--people SPLITS:test] [--photos 200]
+    python benchmarks/hard_faces.py [--images PHOTOS] [--people SPLITS:test] [--photos 200] [--detector yunet]
 
 Each photo's subject is found in the photo as it is; then the photo is made harder, and the subject counts as found if
 its box still lies there (IoU 0.4 or more): by the first look alone, and with the second, which follows where the first
@@ -30,11 +30,13 @@ from raymask.data.photos import list_photos
 from raymask.data.storage import Folder
 from raymask.evaluate.people import people_of_split
 from raymask.faces.detection import MIN_FACE, FaceDetector
+from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.face import subject_weights
 from raymask.faces.images import decode_photo
 from raymask.faces.masks import draw_mask, pick_look
 from raymask.faces.masks.looks import TEST_LOOKS
 from raymask.faces.mtcnn import Mtcnn
+from raymask.faces.yunet import Yunet
 from raymask.progress import Progress
 
 Found = Callable[[np.ndarray], np.ndarray | None]
@@ -51,6 +53,11 @@ class BenchmarkConfig:
     """Whose photos, as SPLITS.json[:test]; null: everybody's."""
     photos: int = 200
     """Photos at most, drawn by seed 0."""
+    detector: str = DEFAULT_DETECTOR
+    """What finds faces: yunet[:FILE] or mtcnn."""
+
+    def __post_init__(self) -> None:
+        check_detector(self.detector)
 
 
 def turned(photo: np.ndarray, box: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
@@ -116,11 +123,12 @@ def subject_at(found: Found, photo: np.ndarray, box: np.ndarray) -> bool:
     return bool(common >= 0.4 * (np.prod(seen[2:] - seen[:2]) + np.prod(box[2:] - box[:2]) - common))
 
 
-def looks() -> dict[str, Found]:
-    mtcnn, detector = Mtcnn(), FaceDetector()
+def looks(name: str) -> dict[str, Found]:
+    detector = FaceDetector(name)
+    first_look = partial(Mtcnn(), least=MIN_FACE) if name == "mtcnn" else Yunet(name.partition(":")[2])
 
     def first(photo: np.ndarray) -> np.ndarray | None:
-        boxes = mtcnn(photo, least=MIN_FACE).boxes
+        boxes = first_look(photo).boxes
         return boxes[int(np.argmax(subject_weights(boxes, photo.shape)))] if len(boxes) else None
 
     def both(photo: np.ndarray) -> np.ndarray | None:
@@ -142,7 +150,7 @@ def photos_of(config: BenchmarkConfig) -> list[np.ndarray]:
 
 def measure(config: BenchmarkConfig) -> dict[str, object]:
     torch.set_num_threads(1)
-    detector, found = FaceDetector(), looks()
+    detector, found = FaceDetector(), looks(config.detector)
     faces = [(photo, face) for photo in photos_of(config) if (face := detector.subject(photo)) is not None]
     worn = [draw_mask(one, face.landmarks, pick_look(TEST_LOOKS, n), n)[0] for n, (one, face) in enumerate(faces)]
     recall: dict[str, dict[str, float]] = {}
@@ -159,6 +167,7 @@ def measure(config: BenchmarkConfig) -> dict[str, object]:
     empty = [side for photo, face in faces for side in without_heads(photo, face.box)]
     spent = {look: timed(find, empty) for look, find in found.items()}
     return {
+        "detector": config.detector,
         "photos": len(faces),
         "recall": recall,
         "photos_without_heads": len(empty),

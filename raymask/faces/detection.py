@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -12,9 +14,10 @@ from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.face import Face, subject_weights
 from raymask.faces.landmarks import Landmarks, landmark_engine
 from raymask.faces.mtcnn import Detections, Mtcnn
+from raymask.faces.righting import Found, righted
 from raymask.faces.second_look import MAX_SIDE as SECOND_SIDE
 from raymask.faces.second_look import second_look
-from raymask.faces.turning import turned
+from raymask.faces.turning import roll_of, turned
 from raymask.faces.yunet import Yunet
 
 MIN_FACE = 40
@@ -25,11 +28,6 @@ MAX_SIDE = 1024
 
 _YUNET_SIDE = 640
 """Pixels; the same for YuNet, which finds faces half as large, in a time that grows with the area."""
-_YUNET_LEAST = 16
-"""Pixels; what YuNet finds and is smaller is no face that could be recognised."""
-YUNET_SCORE = 0.5
-"""Score from which YuNet's finds are faces; benchmarks/detectors.py shows what is found with it."""
-
 _LEVEL = 15
 """Degrees of roll up to which landmarks are found in the photo as it is."""
 
@@ -51,8 +49,7 @@ class FaceDetector:
             ModelError: a model is missing or damaged.
         """
         check_detector(detector)
-        self._yunet = None if detector == "mtcnn" else Yunet(detector.partition(":")[2])
-        self._mtcnn = Mtcnn(device=device)  # finds what YuNet does not: turned, dark and covered faces
+        self._detector = Mtcnn(device=device) if detector == "mtcnn" else Yunet(detector.partition(":")[2])
         self._landmarks = landmark_engine(landmarks)
 
     def __call__(self, photo: np.ndarray) -> list[Face]:
@@ -64,7 +61,7 @@ class FaceDetector:
         Raises:
             ImageError: `photo` has another shape or dtype.
         """
-        return [self._face(photo, *one) for one in zip(*self._found(photo), strict=True)]
+        return [self._face(photo, Found(*one)) for one in zip(*self._found(photo), strict=True)]
 
     def subject(self, photo: np.ndarray) -> Face | None:
         """The face that `raymask.faces.subject` would choose of all; None if a second look finds none either.
@@ -73,39 +70,37 @@ class FaceDetector:
         That face's box may then differ a little: in 2,000 LFW photos 95% were the same, all but 3 overlapped by 0.9 or
         more. Arguments and errors are those of a call.
         """
-        boxes, scores, points = self._found(photo, subject_only=True)
-        if not len(boxes):
+        found = self._found(photo, subject_only=True)
+        if not len(found.boxes):
             return None
-        chosen = int(np.argmax(subject_weights(boxes, photo.shape)))
-        return self._face(photo, boxes[chosen], scores[chosen], points[chosen])
+        chosen = int(np.argmax(subject_weights(found.boxes, photo.shape)))
+        return self._face(photo, Found(*(values[chosen] for values in found)))
 
     def _found(self, photo: np.ndarray, *, subject_only: bool = False) -> Detections:
         """What the detector finds, in pixels of the photo."""
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ImageError(f"a photo is (H, W, 3) uint8 RGB, not {photo.shape} {photo.dtype}")
-        small, scale = _shrunk(photo, MAX_SIDE if self._yunet is None else _YUNET_SIDE)
-        if self._yunet is None:
-            found = self._by_mtcnn(small, subject_only=subject_only)
+        small, scale = _shrunk(photo, MAX_SIDE if isinstance(self._detector, Mtcnn) else _YUNET_SIDE)
+        if isinstance(self._detector, Mtcnn):
+            enough = _has_subject(small.shape) if subject_only else None
+            found = self._detector(small, least=MIN_FACE, enough=enough)
         else:
-            found = self._yunet(small, least=_YUNET_LEAST, threshold=YUNET_SCORE)
+            found = self._detector(small)
         if not len(found.boxes):
             small, scale = _shrunk(photo, SECOND_SIDE)
-            found = second_look(self._mtcnn, small)
+            again = partial(second_look, self._detector) if isinstance(self._detector, Mtcnn) else self._detector.again
+            found = again(small)
         return Detections(found.boxes * np.float32(scale), found.scores, found.points * np.float32(scale))
 
-    def _by_mtcnn(self, small: np.ndarray, *, subject_only: bool) -> Detections:
-        def has_subject(boxes: np.ndarray, side: float) -> bool:
-            return bool(subject_weights(boxes, small.shape).max(initial=0.0) >= side**2)
-
-        return self._mtcnn(small, least=MIN_FACE, enough=has_subject if subject_only else None)
-
-    def _face(self, photo: np.ndarray, box: np.ndarray, score: float, points: np.ndarray) -> Face:
+    def _face(self, photo: np.ndarray, found: Found) -> Face:
+        if isinstance(self._detector, Yunet):
+            found = righted(self._detector, photo, found)
+        box, score, points = found
         return Face(box=box, score=float(score), points=points, landmarks=self._level_landmarks(photo, box, points))
 
     def _level_landmarks(self, photo: np.ndarray, box: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Landmarks; a tilted head is turned upright for its own, which engines are made for."""
-        across, down = points[1] - points[0]
-        roll = float(np.degrees(np.arctan2(down, across)))
+        roll = roll_of(points)
         if abs(roll) <= _LEVEL:
             return self._landmarks(photo, box, points)
         reach = (box[2:] - box[:2]).max()
@@ -115,6 +110,11 @@ class FaceDetector:
         upright, way = turned(photo[top:bottom, left:right], roll)
         found = self._landmarks(upright, way.box(box - np.tile(corner, 2)), way.there(points - corner))
         return way.back(found) + corner
+
+
+def _has_subject(shape: tuple[int, ...]) -> Callable[[np.ndarray, float], bool]:
+    """Whether one of (N, 4) boxes in a photo of that shape is its subject, if others have sides of at most `side`."""
+    return lambda boxes, side: bool(subject_weights(boxes, shape).max(initial=0.0) >= side**2)
 
 
 def _shrunk(photo: np.ndarray, most: int) -> tuple[np.ndarray, float]:

@@ -36,12 +36,25 @@ class Turn:
         return np.concatenate([middle - halves, middle + halves]).astype(np.float32)
 
 
-def turned(photo: np.ndarray, degrees: float) -> tuple[np.ndarray, Turn]:
-    """The photo, (H, W, 3) uint8, turned against the clock until what was tilted clockwise by `degrees` is upright; it
-    grows so that all of it is seen, black around."""
+def roll_of(points: np.ndarray) -> float:
+    """Degrees clockwise by which (5, 2) points of a face are tilted: the line between the eyes, -180 to 180."""
+    across, down = points[1] - points[0]
+    return float(np.degrees(np.arctan2(down, across)))
+
+
+def turned(photo: np.ndarray, degrees: float, *, grown: bool = True) -> tuple[np.ndarray, Turn]:
+    """The photo, (H, W, 3) uint8, turned against the clock until what was tilted clockwise by `degrees` is upright.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        degrees: any number.
+        grown: the turned photo is larger, so that all of it is seen, black around; else it keeps its size.
+    """
     height, width = photo.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    cosine, sine = np.abs(matrix[0, :2])
-    size = round(width * cosine + height * sine), round(width * sine + height * cosine)
-    matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    size = width, height
+    if grown:
+        cosine, sine = np.abs(matrix[0, :2])
+        size = round(width * cosine + height * sine), round(width * sine + height * cosine)
+        matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
     return cv2.warpAffine(photo, matrix, size), Turn(matrix=matrix)

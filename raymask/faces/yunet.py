@@ -7,18 +7,34 @@ photos their sides differ by 0.5% and their centres by 0.8% of a side (medians).
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 from raymask.errors import ModelError
-from raymask.faces.mtcnn import Detections
+from raymask.faces.mtcnn import Detections, without_overlaps
+from raymask.faces.second_look import relit
+from raymask.faces.turning import turned
 from raymask.faces.zoo_models import zoo_model
 
 _OVERLAP = 0.3
 """Intersection over union from which two boxes are of one face."""
 _MOST = 500
 """Faces of a photo, at most."""
+
+# benchmarks/detectors.py and benchmarks/hard_faces.py show what is found with these.
+LEAST = 16
+"""Pixels of the longer side of the smallest faces: what is smaller could not be recognised."""
+SCORE = 0.5
+"""Score from which something is a face."""
+AGAIN_SCORE = 0.4
+"""The same for a second look, which follows where nothing is found."""
+_SIZES = (0.4, 0.6, 1.5)
+"""Of a photo at a second look, beside its own; YuNet sees more in a smaller one where a face fills it, and where it is
+dark and noisy."""
+_TURNS = (0, 90, -90, 180)
+"""Degrees of roll of the faces that a second look is for; YuNet finds those within 45 of each."""
 
 
 class Yunet:
@@ -44,12 +60,15 @@ class Yunet:
         finally:
             cv2.utils.logging.setLogLevel(level)
 
-    def __call__(self, photo: np.ndarray, *, least: float, threshold: float) -> Detections:
+    def __call__(self, photo: np.ndarray, *, least: float = LEAST, threshold: float = SCORE) -> Detections:
         """
         Args:
             photo: (H, W, 3) uint8 RGB.
             least: pixels of the longer side of a face, at least.
             threshold: score from which it is a face, 0 to 1.
+
+        Returns:
+            The faces. Where one is tilted by 20 degrees or more, its points are wrong: see `raymask.faces.righting`.
         """
         height, width = photo.shape[:2]
         bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
@@ -62,3 +81,25 @@ class Yunet:
         rows = rows[np.argsort(-rows[:, 14], kind="stable")]
         corners = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
         return Detections(corners, rows[:, 14], rows[:, 4:14].reshape(-1, 5, 2))
+
+    def again(self, photo: np.ndarray) -> Detections:
+        """The faces of a photo in which none was found, (H, W, 3) uint8 RGB: it is looked at in better light, smaller,
+        larger, and turned, and more is taken for a face."""
+        seen = list(self._views(relit(photo)))
+        boxes, scores, points = (np.concatenate(one) for one in zip(*seen, strict=True))
+        kept = without_overlaps(boxes, scores, _OVERLAP)
+        return Detections(boxes[kept], scores[kept], points[kept])
+
+    def _views(self, photo: np.ndarray) -> Iterator[Detections]:
+        """What a second look finds in each size and direction, in pixels of the photo."""
+        for size in _SIZES:
+            sized = cv2.resize(
+                photo, None, fx=size, fy=size, interpolation=cv2.INTER_AREA if size < 1 else cv2.INTER_LINEAR
+            )
+            found = self(sized, least=LEAST * size, threshold=AGAIN_SCORE)
+            yield Detections(found.boxes / np.float32(size), found.scores, found.points / np.float32(size))
+        for roll in _TURNS:
+            upright, way = turned(photo, roll)
+            found = self(upright, threshold=AGAIN_SCORE)
+            boxes = np.array([way.box_back(box) for box in found.boxes], np.float32).reshape(-1, 4)
+            yield Detections(boxes, found.scores, way.back(found.points))

@@ -6,6 +6,7 @@ from raymask.data.demo_faces import Person, Shot, render
 from raymask.errors import ImageError
 from raymask.faces import Face, detect, subject
 from raymask.faces.detection import FaceDetector
+from raymask.faces.mtcnn import Mtcnn
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +56,11 @@ def test_all_faces_of_a_photo_and_the_subject_among_them(portrait):
 
 def test_mtcnn_does_not_look_for_small_faces_where_the_subject_is_large(portrait):
     detector = FaceDetector("mtcnn")
-    assert detector._mtcnn is not None
+    mtcnn = detector._detector
+    assert isinstance(mtcnn, Mtcnn)
     looked_at: list[float] = []
-    windows_at = detector._mtcnn._windows_at
-    detector._mtcnn._windows_at = lambda averages, shape, scale, thresholds: (  # type: ignore[method-assign]
+    windows_at = mtcnn._windows_at
+    mtcnn._windows_at = lambda averages, shape, scale, thresholds: (  # type: ignore[method-assign]
         looked_at.append(scale) or windows_at(averages, shape, scale, thresholds)  # type: ignore[func-returns-value]
     )
     faces = detector(portrait.image)
