@@ -28,7 +28,7 @@ def masked() -> list[tuple[np.ndarray, Face]]:
     faces = [detect(shot)[0] for shot in shots]
     return [
         (draw_mask(shot, face.landmarks, "surgical", seed)[0], face)
-        for seed, (shot, face) in enumerate(zip(shots, faces, strict=True))
+        for seed, (shot, face) in enumerate(zip(shots, faces, strict=True), start=5)
     ]
 
 
