@@ -3,8 +3,8 @@
     python benchmarks/detectors.py [--images PHOTOS] [--people SPLITS:val] [--masks FACES] [--photos 400]
 
 PHOTOS is a folder such as that of Labeled Faces in the Wild, ROOT/IDENTITY/photo.jpg. FACES is a folder of pictures
-that each show one face in a real mask. Without PHOTOS the photos are of invented people; without FACES the masks are drawn
-on PHOTOS. Measured are, on one thread:
+that each show one face in a real mask. Without PHOTOS the photos are of invented people; without FACES the masks are
+drawn on PHOTOS. Measured are, on one thread:
 
 - recall: how many of FACES are found, as they are, and shrunk and pasted into larger photos, plain or with PHOTOS
   (painted out) behind them;

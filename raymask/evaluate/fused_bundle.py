@@ -117,7 +117,7 @@ def is_named(spec: str) -> bool:
     """Whether a fusion only names a part, for `collect` has nothing to copy, and uses what comes with raymask."""
     if Spec.of(spec).kind == "routed":
         return all(network in SHIPPED_NAMES or Spec.of(network).file is None for network in RoutedParts.of(spec))
-    return spec in SHIPPED_NAMES
+    return spec in (*SHIPPED_NAMES, "sface")
 
 
 def _bundles_around(folder: Path) -> Path | None:

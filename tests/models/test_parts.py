@@ -17,7 +17,7 @@ from raymask.models.fusion import Fusion, FusionConfig
 from raymask.models.parts import FORMS, MriiParts, Spec, check_movable, resolved, weights_digest
 
 EMBEDDER = f"bundle:{SHIPPED / 'maskfacenet'}"
-OF_MRII = f"bundle:{SHIPPED / 'paintedfacenet'}" if (SHIPPED / "paintedfacenet").exists() else "sface"
+OF_MRII = "sface"
 
 
 def test_names_stand_for_bundles():
