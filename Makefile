@@ -28,9 +28,9 @@ out/demo/fused:
 
 evaluate: setup  ## Measure the models that raymask brings along on real people: make evaluate IMAGES=folder of LFW's photos.
 ifeq ($(IMAGES),)
-	@echo "evaluate is skipped: it needs the photos of Labeled Faces in the Wild; make evaluate IMAGES=FOLDER [BASELINE=onnx:FILE] [FUSION=DIR]"
+	@echo "evaluate is skipped: it needs the photos of Labeled Faces in the Wild; make evaluate IMAGES=FOLDER [REAL_MASKS=FOLDER] [BASELINE=onnx:FILE] [FUSION=DIR]"
 else
-	$(BIN)/python benchmarks/real_people.py --images "$(IMAGES)" --out out/evaluate $(if $(BASELINE),--baseline "$(BASELINE)") $(if $(FUSION),--fusion "$(FUSION)")
+	$(BIN)/python benchmarks/real_people.py --images "$(IMAGES)" --out out/evaluate $(if $(REAL_MASKS),--real-masks "$(REAL_MASKS)") $(if $(BASELINE),--baseline "$(BASELINE)") $(if $(FUSION),--fusion "$(FUSION)")
 endif
 
 test: setup lint  ## Run all tests, those that need Ray beside the others.

@@ -28,11 +28,12 @@ from raymask.cli import parse, run
 from raymask.data.photos import Photo, list_photos
 from raymask.data.storage import Folder
 from raymask.evaluate.asked import ask
+from raymask.evaluate.baselines import NetworkRecogniser
 from raymask.evaluate.bootstrap import Ratio, Sampled, draw_weights, sums_by_person
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.drawn_pairs import draw_pairs
 from raymask.evaluate.embedding import Embedded, embed_probes
-from raymask.evaluate.finder import shared_finder
+from raymask.evaluate.finder import face_finder, shared_finder
 from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.onnx import OnnxRecogniser
 from raymask.evaluate.people import choose_photos
@@ -51,6 +52,7 @@ from raymask.models.aligner import shipped_point_finder
 from raymask.models.bundle import SHIPPED, load_bundle
 from raymask.models.fusion import Fusion
 from raymask.models.parts import resolved
+from raymask.models.sface import load_sface
 
 PEOPLE = str(Path(__file__).parent / "lfw_splits.json")
 REAL_MASKS = str(Path(__file__).parent / "rmfrd_splits.json")
@@ -94,6 +96,17 @@ class OnnxByAligner(OnnxRecogniser):
         return align(photo, shipped_point_finder()(photo, face.points))
 
 
+class SfaceByMtcnn(NetworkRecogniser):
+    """SFace on faces that the paper's detector finds."""
+
+    def __init__(self) -> None:
+        super().__init__(load_sface())
+        self._finder = face_finder("mtcnn")
+
+    def find(self, photo: np.ndarray) -> Face | None:
+        return self._finder(photo)
+
+
 class Smaller(Probes):
     """Masked photos shrunk so that the subject's face is of one size; bare ones stay."""
 
@@ -114,8 +127,9 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
     """All tables."""
     fusions = fusions_of(config)
     parts = dict.fromkeys(part for fusion in fusions.values() for part in fusion.parts)
-    specs = ["dlib", *([config.baseline] if config.baseline else []), *parts]
-    recognisers = {spec: load_recogniser(spec) for spec in specs}
+    specs = list(dict.fromkeys([*([config.baseline] if config.baseline else []), "maskfacenet", "mrii", *parts]))
+    recognisers: dict[str, Recogniser] = {"sface, faces found by MTCNN": SfaceByMtcnn()}
+    recognisers |= {spec: load_recogniser(spec) for spec in specs}
     if config.baseline is not None and config.baseline.startswith("onnx:"):
         recognisers[f"{config.baseline} by our aligner"] = OnnxByAligner(config.baseline.removeprefix("onnx:"))
     asked = EvaluateConfig(

@@ -21,14 +21,17 @@ class SubjectRecogniser(ABC):
     def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
         """The face as the network takes it, an array of a fixed shape, from (H, W, 3) uint8 RGB."""
 
+    def find(self, photo: np.ndarray) -> Face | None:
+        """The subject of a photo, or None."""
+        return shared_finder()(photo)
+
     @abstractmethod
     def embed_cut(self, faces: np.ndarray) -> np.ndarray:
         """Stacked outputs of `cut` to (N, D) embeddings of any length."""
 
     def embed(self, photos: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Embed the subject of each photo, as `raymask.evaluate.Recogniser` says."""
-        finder = shared_finder()
-        faces = [finder(photo) for photo in photos]
+        faces = [self.find(photo) for photo in photos]
         found = np.array([face is not None for face in faces], dtype=bool)
         embeddings = np.zeros((len(photos), self.size), dtype=np.float32)
         cuts = [self.cut(photo, face) for photo, face in zip(photos, faces, strict=True) if face is not None]
