@@ -198,12 +198,13 @@ def scenes_of(pictures: Sequence[np.ndarray], empty: Sequence[np.ndarray]) -> di
     def alone(number: int) -> Scene:
         return pictures[number], np.array([0, 0, *pictures[number].shape[1::-1]])
 
+    def within(side: int, behind: Sequence[np.ndarray], number: int) -> Scene:
+        return pasted(pictures[number], side, behind[number % len(behind)])
+
     ways: dict[str, Callable[[int], Scene]] = {"as they are": alone}
     for side in PASTED:
-        ways[f"{side} px, plain behind"] = lambda number, side=side: pasted(pictures[number], side, plain)
-        ways[f"{side} px, a photo behind"] = lambda number, side=side: pasted(
-            pictures[number], side, empty[number % len(empty)]
-        )
+        ways[f"{side} px, plain behind"] = partial(within, side, [plain])
+        ways[f"{side} px, a photo behind"] = partial(within, side, empty)
     return ways
 
 
@@ -304,7 +305,9 @@ def write_sheets(
     """What is found and missed among the pictures, and what is found in photos without faces, 100 of each at most."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("yunet", "mtcnn"):
-        found, missed, wrong = [], [], []
+        found: list[np.ndarray] = []
+        missed: list[np.ndarray] = []
+        wrong: list[np.ndarray] = []
         for picture in pictures:
             seen = finds[name](picture)
             (found if len(seen.boxes) else missed).append(marked(picture, seen))
