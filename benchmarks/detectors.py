@@ -54,6 +54,8 @@ BEHIND = 250
 """Pixels on each side of those photos."""
 SIZES = (250, 640, 1024)
 """Pixels on the longer side of the photos that are timed."""
+TIMED = 6
+"""Photos of each size that are timed, and large ones."""
 SHARP = 0.4
 """The middling change from a pixel to the next over the mean one, from which a picture counts as a photo with detail:
 drawings and what was enlarged from few pixels change little at most places and much at some."""
@@ -196,12 +198,13 @@ def scenes_of(pictures: Sequence[np.ndarray], empty: Sequence[np.ndarray]) -> di
     def alone(number: int) -> Scene:
         return pictures[number], np.array([0, 0, *pictures[number].shape[1::-1]])
 
+    def within(side: int, behind: Sequence[np.ndarray], number: int) -> Scene:
+        return pasted(pictures[number], side, behind[number % len(behind)])
+
     ways: dict[str, Callable[[int], Scene]] = {"as they are": alone}
     for side in PASTED:
-        ways[f"{side} px, plain behind"] = lambda number, side=side: pasted(pictures[number], side, plain)
-        ways[f"{side} px, a photo behind"] = lambda number, side=side: pasted(
-            pictures[number], side, empty[number % len(empty)]
-        )
+        ways[f"{side} px, plain behind"] = partial(within, side, [plain])
+        ways[f"{side} px, a photo behind"] = partial(within, side, empty)
     return ways
 
 
@@ -245,7 +248,9 @@ def points_apart(finds: Mapping[str, Find], photos: Sequence[np.ndarray]) -> dic
             place, at = (int(np.argmax(subject_weights(found.boxes, photo.shape))) for found in (one, other))
             if seen_at(one.boxes[place][None], other.boxes[at]):
                 eyes = np.linalg.norm(other.points[at][1] - other.points[at][0])
-                apart.append(np.linalg.norm(one.points[place] - other.points[at], axis=1) / max(eyes, 1.0))
+                apart.append(
+                    np.linalg.norm(one.points[place] - other.points[at], axis=1).astype(float) / max(eyes, 1.0)
+                )
     names = ("left eye", "right eye", "nose", "left of the mouth", "right of the mouth")
     return {
         "faces": len(apart),
@@ -260,7 +265,7 @@ def milliseconds(
     """Medians, by the longer side of the photo, with a face and without."""
     spent: dict[str, dict[str, float]] = {}
     for side in SIZES:
-        for kind, shown in (("with a face", photos[:10]), ("without", empty[:10])):
+        for kind, shown in (("with a face", photos[:TIMED]), ("without", empty[:TIMED])):
             sized = [cv2.resize(one, None, fx=side / max(one.shape[:2]), fy=side / max(one.shape[:2])) for one in shown]
             spent[f"{side} px, {kind}"] = {name: timed(find, sized) for name, find in finds.items()}
     return spent
@@ -279,7 +284,7 @@ def timed(find: Find, photos: Sequence[np.ndarray]) -> float:
 def large(finds: Mapping[str, Find], photos: Sequence[np.ndarray], empty: Sequence[np.ndarray]) -> dict[str, Any]:
     """The share of faces that are found in photos many times as large, and milliseconds."""
     scenes = []
-    for number, photo in enumerate(photos[:20]):
+    for number, photo in enumerate(photos[:TIMED]):
         boxes = finds["mtcnn, first look"](photo).boxes
         if len(boxes):
             box = boxes[int(np.argmax(subject_weights(boxes, photo.shape)))]
@@ -300,7 +305,9 @@ def write_sheets(
     """What is found and missed among the pictures, and what is found in photos without faces, 100 of each at most."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("yunet", "mtcnn"):
-        found, missed, wrong = [], [], []
+        found: list[np.ndarray] = []
+        missed: list[np.ndarray] = []
+        wrong: list[np.ndarray] = []
         for picture in pictures:
             seen = finds[name](picture)
             (found if len(seen.boxes) else missed).append(marked(picture, seen))

@@ -76,20 +76,6 @@ def test_mtcnns_second_look_knows_left_and_right_as_worn(mtcnn, masked, degrees)
         assert eyes_off(second_look(mtcnn, hard).points[0], face, matrix) < 0.3
 
 
-@pytest.mark.parametrize("degrees", [70, -90, 180])
-def test_yunet_knows_them_by_a_look_upright(masked, degrees):
-    yunet, detector, before, after = Yunet(), FaceDetector("yunet"), [], []
-    for photo, face in masked:
-        hard, matrix = tilted(photo, face, degrees)
-        seen = yunet(hard, threshold=0.1)
-        before.append(eyes_off(seen.points[0], face, matrix))
-        found = detector.subject(hard)
-        assert found is not None
-        after.append(eyes_off(found.points, face, matrix))
-    assert np.median(before) > 0.5
-    assert np.median(after) < 0.2
-
-
 def test_a_second_look_finds_faces_on_their_sides(again, masked):
     look, least = again
     for photo, face in masked[1:]:

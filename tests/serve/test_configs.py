@@ -79,4 +79,5 @@ def test_replicas_find_the_files_that_are_named(tmp_path, monkeypatch):
     assert config.models.bare_embedder == f"sface:{tmp_path}/a/own.onnx"
     assert config.models.segmenter == f"{tmp_path}/b"
     assert config.gallery == f"{tmp_path}/gallery"
-    assert _absolute(from_mapping(ServiceConfig, {}, "args")).models.detector == "yunet"
+    plain = from_mapping(ServiceConfig, {"gallery": "gallery"}, "args")
+    assert _absolute(plain).models.detector == "yunet"
