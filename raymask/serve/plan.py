@@ -36,9 +36,8 @@ class ModelsConfig:
     inpainter: str | None = None
     """Bundle of another inpainter; null: likewise. A fusion without an MRII part uses it for pictures alone."""
     masked_embedder: str | None = None
-    """Another network for faces as they come, as sface, dlib, onnx:FILE or bundle:DIR; null: the
-    fusion's. The thresholds do
-    not hold for it, and have to be given."""
+    """Another network for faces as they come, as sface, dlib, onnx:FILE or bundle:DIR; null: the fusion's.
+    The thresholds do not hold for it, and have to be given."""
     bare_embedder: str | None = None
     """Another network for faces without their masks, likewise."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,7 @@ from raymask.models.teacher import load_teacher
 from raymask.train.around import Surroundings
 from raymask.train.config import DistilConfig, LoopConfig, LossConfig, OptimiserConfig, SoftmaxConfig
 from raymask.train.loop import train
+from raymask.train.objective import Objective
 from raymask.train.starts import begin_with
 from raymask.train.targets import Targets, _School
 
@@ -58,17 +60,21 @@ def _bare(count: int) -> torch.Tensor:
 
 
 def _told(store, row: int, *, masked: bool) -> torch.Tensor:
-    """What dlib's network makes of a crop and its mirror image."""
+    """What dlib's network makes of a crop and its mirror image, each turned by 3 degrees either way."""
     teacher = load_teacher("dlib")
     crop = torch.from_numpy(store.pixels([Shot(row, masked)], 224)).float() / 255
-    points = store.points(quiet=True)[row : row + 1].astype(np.float32)
-    seen_mirrored = torch.from_numpy(mirrored(points, 224))
-    with torch.no_grad():
-        both = teacher(crop, torch.from_numpy(points)).embedding + teacher(crop.flip(3), seen_mirrored).embedding
-    return normalize(both, dim=1)
+    (points,) = store.points(quiet=True)[row : row + 1].astype(np.float32)
+    total = torch.zeros(1, 128)
+    for degrees in (3, -3):
+        turn = cv2.getRotationMatrix2D(tuple(map(float, points.mean(axis=0))), degrees, 1)
+        turned = (points @ turn[:, :2].T + turn[:, 2]).astype(np.float32)[None]
+        with torch.no_grad():
+            total += teacher(crop, torch.from_numpy(turned)).embedding
+            total += teacher(crop.flip(3), torch.from_numpy(mirrored(turned, 224))).embedding
+    return normalize(total, dim=1)
 
 
-def test_targets_are_what_the_teacher_makes_of_the_bare_face_and_its_mirror_image(store):
+def test_targets_are_what_the_teacher_makes_of_four_looks_at_the_bare_face(store):
     targets = Targets.ask(("dlib", "dlib"), store, MaskFaceNetConfig(embedding_size=256, parts=2), CPU)
     found = targets(np.array([5, 2, 5]), torch.tensor([False, True, True]))
     assert torch.equal(found[0], found[2])
@@ -219,3 +225,22 @@ def test_teachers_that_do_not_fit_are_refused(config, tmp_path):
         replace(config, teachers=())
     with pytest.raises(ConfigError, match="as_prepared has no effect without teachers"):
         replace(config, teachers=(), remask=False, loss=LossConfig(), distil=DistilConfig(as_prepared=True))
+
+
+def test_bare_photos_that_are_fixed_stand_where_the_teacher_puts_them_and_learn_nothing_from_quintuplets():
+    torch.manual_seed(0)
+    identities, masked = torch.arange(4).repeat_interleave(4), torch.tensor([False, False, True, True]).repeat(4)
+    targets, embeddings = normalize(torch.randn(16, 8), dim=1), torch.randn(16, 8, requires_grad=True)
+    objective = Objective(LossConfig(mining="all", bare_fixed=True), DistilConfig(pull=0), teachers=1)
+    share, lost = objective(embeddings, identities, masked, targets, epoch=0)
+    share.backward()
+    assert embeddings.grad[~masked].abs().max() == 0
+    assert embeddings.grad[masked].abs().min(dim=0).values.max() > 0
+    placed = torch.where(masked[:, None], normalize(embeddings.detach(), dim=1), targets)
+    alone = Objective(LossConfig(mining="all"), DistilConfig(), teachers=0)
+    assert lost.quintuplets == pytest.approx(alone(placed, identities, masked, None, epoch=0)[1].quintuplets)
+
+
+def test_bare_photos_are_fixed_by_one_teacher(config):
+    with pytest.raises(ConfigError, match="loss.bare_fixed needs one teacher"):
+        replace(config, teachers=(), loss=LossConfig(bare_fixed=True), init=None)
