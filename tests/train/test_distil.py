@@ -242,5 +242,5 @@ def test_bare_photos_that_are_fixed_stand_where_the_teacher_puts_them_and_learn_
 
 
 def test_bare_photos_are_fixed_by_one_teacher(config):
-    with pytest.raises(ConfigError, match="loss.bare_fixed needs one teacher"):
+    with pytest.raises(ConfigError, match=r"loss\.bare_fixed needs one teacher"):
         replace(config, teachers=(), loss=LossConfig(bare_fixed=True), init=None)
