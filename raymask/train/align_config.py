@@ -36,6 +36,8 @@ class AlignConfig(SingleStageConfig):
         for name, default in WORN_DEFAULTS.items():
             if self.worn is None and getattr(self, name) != default:
                 raise ConfigError(f"{name} has no effect without worn; leave it out, or name a folder by --worn")
+        if self.worn is not None and (not self.worn or "," in self.worn):
+            raise ConfigError(f"worn takes one folder, not {self.worn!r}; prepare all photos in real masks into one")
         if not 0 < self.worn_share < 1:
             raise ConfigError(f"worn_share must be over 0 and under 1, not {self.worn_share}; leave out worn for none")
         if not 0 < self.worn_weight < math.inf:
