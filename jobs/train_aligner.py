@@ -14,6 +14,8 @@ def main() -> None:
     if "away_masked" in metrics:
         bare, masked, begun = (metrics[name] for name in ("away_bare", "away_masked", "begun_away"))
         print(f"validation: points {bare:.3f} away on bare faces, {masked:.3f} on masked ones; before {begun:.3f}")
+    if "away_worn" in metrics:
+        print(f"real masks: points of two views {metrics['away_worn']:.3f} apart")
     print(f"the aligner is in {bundle}")
 
 

@@ -90,6 +90,7 @@ class Redraw:
         rng: np.random.Generator,
         *,
         masked: bool | None = None,
+        things: bool = True,
     ) -> Drawn:
         """Draw once, a bare face or a masked one.
 
@@ -99,11 +100,12 @@ class Redraw:
             points: (5, 2), the detector's, in pixels of the crop.
             rng: makes every choice.
             masked: whether it wears a mask; None: as often as `bare` says.
+            things: whether, with `strong`, things come before a face that gets no mask.
         """
         seen = self._size(crop, rng)
         if masked is None:
             masked = bool(rng.random() >= self.bare)
-        return self._drawn(self._dressed(crop, landmarks, points, seen, rng, masked=masked), rng)
+        return self._drawn(self._dressed(crop, landmarks, points, seen, rng, masked=masked, things=things), rng)
 
     def face(
         self,

@@ -9,19 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raymask.data.crops import Crops
+from raymask.data.crops import Crops, CropStore
 from raymask.data.redraw import Redraw
 from raymask.faces.alignment import places
+from raymask.losses.points import disagreement, distances
 from raymask.models.aligner import TEMPLATE, FaceAligner
-from raymask.train.align_config import AlignConfig
+from raymask.train.align_config import AlignConfig, without_idle
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
+from raymask.train.claim import contents
 from raymask.train.course import run_course
 from raymask.train.distributed import World, all_sum
-from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
+from raymask.train.drawn_batches import DrawnBatch, DrawnFaces, FreshlyDrawn
 from raymask.train.picture_grid import picture_grid
 from raymask.train.single_stage import SingleStage
 from raymask.train.validate import validation_store
+from raymask.train.worn_views import TwoViews, WornAmongDrawn, learned_and_kept
 
 PICTURES = 6
 """Faces that are shown."""
@@ -54,19 +57,37 @@ class AlignerCourse(SingleStage):
 
     def __init__(self, config: AlignConfig, device: torch.device) -> None:
         super().__init__(config, device, lambda: FaceAligner(config.model))
+        worn = None if config.worn is None else contents(config.worn)
+        self.settings = without_idle(self.settings | {"worn": worn})
 
-    def faces(self, store: Crops, *, quiet: bool) -> FreshlyDrawn:
-        """A split's faces, drawn as differently as can be, and misplaced a little farther than a detector does."""
+    def faces(self, store: Crops, *, quiet: bool) -> DrawnFaces:
+        """A split's faces, drawn as differently as can be, and misplaced a little farther than a detector does; among
+        them those in real masks, if there are any."""
         redraw = self._redraw(strong=True, bare=self.config.bare)
-        return FreshlyDrawn(store, redraw, seed=self.config.seed, device=self.device, quiet=quiet)
+        drawn = FreshlyDrawn(store, redraw, seed=self.config.seed, device=self.device, quiet=quiet)
+        if self.config.worn is None:
+            return drawn
+        worn = self._worn(kept=False, quiet=quiet)
+        if not quiet:
+            print(f"two views each of {len(worn):,} photos in real masks are to agree", flush=True)
+        return WornAmongDrawn(drawn, worn, self.config.worn_share, device=self.device)
 
-    def _redraw(self, *, strong: bool, bare: float) -> Redraw:
+    def _worn(self, *, kept: bool, quiet: bool) -> TwoViews:
+        """Faces in real masks: those to measure on, or those to learn from."""
+        assert self.config.worn is not None
+        store = CropStore(self.config.worn, "train")
+        rows = learned_and_kept(len(store))[1 if kept else 0]
+        redraw = self._redraw(strong=not kept, bare=1.0, mirror=False)
+        return TwoViews(store, rows, redraw, seed=self.config.seed, device=self.device, quiet=quiet)
+
+    def _redraw(self, *, strong: bool, bare: float, mirror: bool = True) -> Redraw:
         return Redraw(
             side=self.config.model.input_size,
             looks=self.config.masks,
             textures=self.textures,
             strong=strong,
             bare=bare,
+            mirror=mirror,
             smallest=48,
             alignment=TEMPLATE,
             turn=5.0,
@@ -76,8 +97,16 @@ class AlignerCourse(SingleStage):
         )
 
     def losses(self, batch: DrawnBatch) -> Tensor:
-        """Mean distance of a face's points, as `distances`."""
-        return distances(self.run(self.network, batch.masked), batch.points).mean(1)
+        """Mean distance of a face's points from the true ones, or of two views' points from each other, as
+        `distances`."""
+        if "worn" not in batch.more:
+            return distances(self.run(self.network, batch.masked), batch.points).mean(1)
+        worn, across = batch.more["worn"], batch.more["across"]
+        found = self.run(self.network, torch.cat([batch.masked, batch.more["second"][worn]]))
+        first, second = found.split([len(worn), len(found) - len(worn)])
+        away = distances(first[~worn], batch.points[~worn]).mean(1)
+        apart = disagreement(first[worn], second, across[worn], batch.points[worn]).mean(1)
+        return torch.cat([away, self.config.worn_weight * apart])
 
     @cached_property
     def _validation(self) -> FreshlyDrawn | None:
@@ -88,16 +117,29 @@ class AlignerCourse(SingleStage):
         redraw = self._redraw(strong=False, bare=0.5)
         return FreshlyDrawn(store, redraw, seed=self.config.seed, device=self.device, quiet=True)
 
+    @cached_property
+    def _worn_validation(self) -> TwoViews | None:
+        """Two views, drawn once, each of the faces in real masks that nothing is learned from."""
+        if self.config.worn is None or not self.config.validation_photos:
+            return None
+        faces = self._worn(kept=True, quiet=True)
+        return faces if len(faces) else None
+
     @torch.no_grad()
     def measure(self, stage: int) -> Metrics:
         """`away_bare` and `away_masked`: mean distance of a point, in distances of the eyes; where each of them would
-        lie without the network is `begun_away`.
+        lie without the network is `begun_away`. `away_worn`: mean distance between the points of two views of a real
+        mask.
 
         Each rank measures its part of the photos.
         """
+        self.network.eval()
+        return self._measured() | self._worn_measured()
+
+    def _measured(self) -> Metrics:
+        """On faces whose points are known."""
         if self._validation is None:
             return {}
-        self.network.eval()
         begun_at = torch.from_numpy(places(TEMPLATE, self.config.model.input_size)).float().to(self.device)
         sums = torch.zeros(2, 3, dtype=torch.float64, device=self.device)  # bare, masked: found, begun, faces
         for batch in self._validation.first(self.config.validation_photos, at_once=_CHUNK, world=World.current()):
@@ -112,21 +154,39 @@ class AlignerCourse(SingleStage):
             "begun_away": (bare[1] + masked[1]) / max(bare[2] + masked[2], 1),
         }
 
+    def _worn_measured(self) -> Metrics:
+        """On faces in real masks."""
+        if self._worn_validation is None:
+            return {}
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # apart, faces
+        for batch in self._worn_validation.first(self.config.validation_photos, at_once=_CHUNK, world=World.current()):
+            first, second = self.network(batch.masked), self.network(batch.more["second"])
+            apart = disagreement(first, second, batch.more["across"], batch.points).mean(1)
+            sums += torch.stack([apart.double().sum(), sums.new_tensor(len(apart))])
+        apart, faces = all_sum(sums).tolist()
+        return {"away_worn": apart / max(faces, 1)}
+
     @torch.no_grad()
     def pictures(self, stage: int) -> np.ndarray | None:
-        """Faces of the validation split with the points found, and with the true ones."""
-        if self._validation is None:
-            return None
+        """Faces of the validation split with the points found, and with the true ones; beside them two views of faces
+        in real masks, with the points found in each."""
         self.network.eval()
-        (batch,) = self._validation.first(PICTURES, at_once=PICTURES, world=World(0, 1))
-        found = self.network(batch.masked)
-        return picture_grid([_marked(batch.masked, points) for points in (found, batch.points)])
+        grids = []
+        if self._validation is not None:
+            (batch,) = self._validation.first(PICTURES, at_once=PICTURES, world=World(0, 1))
+            found = self.network(batch.masked)
+            grids.append(picture_grid([_marked(batch.masked, points) for points in (found, batch.points)]))
+        if self._worn_validation is not None:
+            (batch,) = self._worn_validation.first(PICTURES, at_once=PICTURES, world=World(0, 1))
+            views = batch.masked, batch.more["second"]
+            grids.append(picture_grid([_marked(view, self.network(view)) for view in views]))
+        return _beside(grids) if grids else None
 
 
-def distances(found: Tensor, true: Tensor) -> Tensor:
-    """(B, 5, 2) twice to (B, 5): how far points lie from the true ones, in distances of the true eyes."""
-    eyes = (true[:, 1] - true[:, 0]).norm(dim=1, keepdim=True)
-    return ((found.float() - true).square().sum(2) + 1e-6).sqrt() / eyes
+def _beside(grids: list[np.ndarray]) -> np.ndarray:
+    """Pictures (H, W, 3) side by side, black below the shorter."""
+    height = max(len(grid) for grid in grids)
+    return np.concatenate([np.pad(grid, ((0, height - len(grid)), (0, 0), (0, 0))) for grid in grids], axis=1)
 
 
 def _marked(faces: Tensor, points: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raymask.data.joined import folders_of
+from raymask.data.joined import Data, folders_of
 from raymask.data.prepare import PLAN
 from raymask.data.storage import Folder
 from raymask.errors import DataError
@@ -18,7 +18,7 @@ def claim(
 ) -> None:
     """Keep the settings in `file`; a folder whose work has begun with others is refused.
 
-    The `data` among them counts by its contents (the plans of its folders' preparations), so that it may be moved.
+    Prepared folders among them, `data` and `worn`, count by their `contents`, so that they may be moved.
 
     Args:
         kind: "run" or "search", for the message.
@@ -28,8 +28,8 @@ def claim(
     Raises:
         DataError: other settings, a folder that cannot be written, or data that cannot be read.
     """
-    plans = [hashlib.sha256(Folder(one).read(PLAN)).hexdigest() for one in folders_of(settings["data"])]
-    settings = json.loads(json.dumps(settings | {"data": plans[0] if len(plans) == 1 else plans}))
+    prepared = {key: contents(settings[key]) for key in ("data", "worn") if settings.get(key)}
+    settings = json.loads(json.dumps(settings | prepared))
     if begun and folder.exists(file):
         earlier = json.loads(folder.read(file))
         # Runs of before digests were kept have none; of what they began with their checkpoints hold it.
@@ -41,6 +41,16 @@ def claim(
                 f"to start anew, or the settings of before to continue"
             )
     folder.write(file, (json.dumps(settings, indent=1) + "\n").encode())
+
+
+def contents(data: Data) -> str | list[str]:
+    """What tells prepared folders from others wherever they lie: the digests of the plans that they were made by.
+
+    Raises:
+        DataError: a folder holds no plan, or it cannot be read.
+    """
+    plans = [hashlib.sha256(Folder(one).read(PLAN)).hexdigest() for one in folders_of(data)]
+    return plans[0] if len(plans) == 1 else plans
 
 
 def check_resumed(settings: Mapping[str, Any], earlier: Mapping[str, Any], *, free: Sequence[str] = ()) -> None:

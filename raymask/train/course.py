@@ -27,7 +27,7 @@ from raymask.train.checkpoints import State
 from raymask.train.claim import check_resumed
 from raymask.train.course_config import CourseConfig
 from raymask.train.distributed import World, all_sum, on_any_rank, save_on_first_rank
-from raymask.train.drawn_batches import DrawnBatch, FreshlyDrawn
+from raymask.train.drawn_batches import DrawnBatch, DrawnFaces
 from raymask.train.health import runaway
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -61,7 +61,7 @@ class Course(ABC):
     """Steps between two measurements, beside one after each stage."""
 
     @abstractmethod
-    def faces(self, store: Crops, *, quiet: bool) -> FreshlyDrawn:
+    def faces(self, store: Crops, *, quiet: bool) -> DrawnFaces:
         """The faces of a split, as it learns from them."""
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
@@ -41,25 +42,20 @@ More = Callable[[Drawn, np.random.Generator], dict[str, np.ndarray]]
 """Makes of a face what a training needs beside it, in the threads that draw."""
 
 
-class FreshlyDrawn:
-    """The faces of a split, endlessly, each time in another mask; a photo's drawing depends on seed and place alone."""
+class DrawnFaces(ABC):
+    """Faces in an endless order, drawn one by one and batched."""
 
-    def __init__(
-        self,
-        store: Crops,
-        redraw: Redraw,
-        *,
-        seed: int,
-        device: torch.device,
-        quiet: bool,
-        more: More = lambda drawn, rng: {},
-    ) -> None:
-        """Raises DataError if landmarks or points cannot be read."""
-        self._store, self._redraw, self._seed, self._device, self._more = store, redraw, seed, device, more
-        self._landmarks, self._points = store.landmarks(quiet=quiet), store.points(quiet=quiet)
+    def __init__(self, device: torch.device) -> None:
+        """`device`: where batches go."""
+        self._device = device
 
+    @abstractmethod
     def __len__(self) -> int:
-        return len(self._store)
+        """Photos that the faces are drawn from."""
+
+    @abstractmethod
+    def draw(self, place: int) -> tuple[Drawn, dict[str, np.ndarray]]:
+        """The face at a place of the endless order, and more of it."""
 
     def first(self, count: int, *, at_once: int, world: World) -> Iterator[DrawnBatch]:
         """This rank's part of the first `count` faces, each once, at most `at_once` at a time; none if it has none."""
@@ -83,14 +79,6 @@ class FreshlyDrawn:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def draw(self, place: int) -> tuple[Drawn, dict[str, np.ndarray]]:
-        """The face at a place of the endless order, and more of it."""
-        row = row_at(place, len(self._store), self._seed)
-        crop = self._store.pixels([Shot(row, False)], CROP_SIZE)[0].transpose(1, 2, 0)
-        rng = np.random.default_rng([self._seed, place, 1])
-        drawn = self._redraw(crop, self._landmarks[row], self._points[row], rng)
-        return drawn, self._more(drawn, rng)
-
     def _batch(self, faces: list[tuple[Drawn, dict[str, np.ndarray]]], size: int) -> DrawnBatch:
         bare, masked, maps, points = (
             torch.from_numpy(part).to(self._device) for part in stack([drawn for drawn, _ in faces])
@@ -100,3 +88,33 @@ class FreshlyDrawn:
             for name in faces[0][1]
         }
         return DrawnBatch(bare, masked, maps, points, len(faces) / size, more)
+
+
+class FreshlyDrawn(DrawnFaces):
+    """The faces of a split, endlessly, each time in another mask; a photo's drawing depends on seed and place alone."""
+
+    def __init__(
+        self,
+        store: Crops,
+        redraw: Redraw,
+        *,
+        seed: int,
+        device: torch.device,
+        quiet: bool,
+        more: More = lambda drawn, rng: {},
+    ) -> None:
+        """Raises DataError if landmarks or points cannot be read."""
+        super().__init__(device)
+        self._store, self._redraw, self._seed, self._more = store, redraw, seed, more
+        self._landmarks, self._points = store.landmarks(quiet=quiet), store.points(quiet=quiet)
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def draw(self, place: int) -> tuple[Drawn, dict[str, np.ndarray]]:
+        """The face at a place of the endless order, and more of it."""
+        row = row_at(place, len(self._store), self._seed)
+        crop = self._store.pixels([Shot(row, False)], CROP_SIZE)[0].transpose(1, 2, 0)
+        rng = np.random.default_rng([self._seed, place, 1])
+        drawn = self._redraw(crop, self._landmarks[row], self._points[row], rng)
+        return drawn, self._more(drawn, rng)

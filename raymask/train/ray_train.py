@@ -58,7 +58,9 @@ def train_on_ray(config: RunConfig) -> tuple[str, Metrics]:
     """
     run = Folder(f"{absolute(config.storage)}/{config.name}")
     work = work_of(config)
-    check_data(work.settings["data"])
+    for key in ("data", "worn"):
+        if work.settings.get(key) is not None:
+            check_data(work.settings[key])
     _claim(run, work)
     newest = Checkpoints(run).newest()
     if newest is None or not work.ended(newest[1]):

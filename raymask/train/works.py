@@ -13,7 +13,7 @@ from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.models.bundle import bundle_config
 from raymask.models.parts import Spec, weights_digest
-from raymask.train.align_config import TrainAlignerConfig, align_config
+from raymask.train.align_config import TrainAlignerConfig, align_config, without_idle
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.config import RunConfig, TrainConfig, loop_config
@@ -136,7 +136,7 @@ def _aligner(config: TrainAlignerConfig) -> Work:
         return network
 
     return Work(
-        settings=_reachable(config.course(), "FaceAligner"),
+        settings=without_idle(_reachable(config.course(), "FaceAligner") | {"worn": _address(config.worn)}),
         loop=_train_aligner,
         ended=lambda state: state["epoch"] >= 1,
         model=model,

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from raymask.data.sampler import SamplerConfig
 from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import SHIPPED
 from raymask.models.config import SFACE
-from raymask.train.align_config import TrainAlignerConfig
+from raymask.train.align_config import AlignConfig, TrainAlignerConfig
 from raymask.train.config import LoopConfig, LossConfig, OptimiserConfig, TrainConfig, loop_config
 from raymask.train.inpaint_config import TrainInpainterConfig
 from raymask.train.segment_config import SegmentConfig, TrainSegmenterConfig
@@ -98,6 +99,13 @@ def test_settings_survive_a_checkpoint():
         (lambda: LoopConfig(data="x", epochs=0), "epochs must be 1"),
         (lambda: LoopConfig(data="x,"), "data must name a folder"),
         (lambda: SegmentConfig(data=("x", "x")), "data names x twice"),
+        (lambda: AlignConfig(data="x", worn_share=0.5), "worn_share has no effect without worn"),
+        (lambda: AlignConfig(data="x", worn_weight=2.0), "worn_weight has no effect without worn"),
+        (lambda: AlignConfig(data="x", worn="y", worn_share=0.0), "worn_share must be over 0 and under 1, not 0.0"),
+        (lambda: AlignConfig(data="x", worn="y", worn_share=1.0), "worn_share must be over 0 and under 1, not 1.0"),
+        (lambda: AlignConfig(data="x", worn="y", worn_weight=0.0), "worn_weight must be over 0, not 0.0"),
+        (lambda: AlignConfig(data="x", worn="y", worn_weight=math.nan), "worn_weight must be over 0, not nan"),
+        (lambda: AlignConfig(data="x", worn="y,z"), "worn takes one folder, not 'y,z'"),
         (lambda: WhitenConfig(data="", bundle="b", out="o"), "data must name a folder"),
         (lambda: TrainConfig(data="x", storage="y", name="a/b"), "name 'a/b' must be letters"),
         (lambda: TrainConfig(data="x", storage="y", name="a", workers=0), "workers must be 1"),

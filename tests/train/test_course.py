@@ -21,12 +21,12 @@ from raymask.data.joined import open_crops
 from raymask.data.storage import Folder
 from raymask.errors import DataError, ModelError, TrainingError
 from raymask.faces.images import encode_png
-from raymask.models.bundle import bundle_config, save_bundle
+from raymask.models.bundle import SHIPPED, bundle_config, save_bundle
 from raymask.models.config import InpainterConfig, SegmenterConfig
 from raymask.models.inpainter import Inpainter
 from raymask.models.parts import weights_digest
 from raymask.models.segmenter import MaskSegmenter
-from raymask.train.align import AlignerCourse, distances, train_aligner
+from raymask.train.align import AlignerCourse, train_aligner
 from raymask.train.align_config import AlignConfig
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
@@ -178,9 +178,68 @@ def test_an_aligner_learns_from_faces_that_lie_as_its_points_say(prepared):
     )
     assert batch.masked.shape == (4, 3, 96, 96)
     assert (batch.points[:, 0, 0] < batch.points[:, 1, 0]).all()
-    beside = batch.points + torch.tensor([3.0, 4.0])
-    eyes = (batch.points[:, 1] - batch.points[:, 0]).norm(dim=1, keepdim=True)
-    torch.testing.assert_close(distances(beside, batch.points), (5 / eyes).expand(4, 5))
+
+
+@pytest.fixture(scope="module")
+def worn(prepared):
+    """Whoever they are: their points are not used."""
+    return AlignConfig(
+        data=str(prepared), worn=str(prepared), batch=12, steps=4, learning_rate=4e-4, validation_photos=20
+    )
+
+
+def test_an_aligner_learns_from_two_views_of_real_masks(worn, capsys):
+    seen, states = Seen(), []
+    around = Surroundings(watch=seen, save=lambda state: states.append(_copied(state)), save_every=2)
+    assert train_aligner(worn, around, device=CPU)
+    assert "two views each of 28 photos in real masks" in capsys.readouterr().out
+    figures = seen.figures[4]
+    assert {"away_bare", "away_masked", "away_worn"} < set(figures)
+    assert 0.01 < figures["away_worn"] < 0.3
+    assert seen.grids[4].shape == (6 * 96, 4 * 96, 3)
+    again = Seen()
+    assert train_aligner(worn, Surroundings(watch=again), resume=states[0], device=CPU)
+    assert sorted(again.curve) == [2, 3]
+    assert again.curve[3][1]["away"] == pytest.approx(seen.curve[3][1]["away"], rel=1e-3)
+
+
+def test_two_views_come_to_agree(worn):
+    course = AlignerCourse(replace(worn, start=str(SHIPPED / "aligner"), worn_share=0.95, steps=20), CPU)
+    faces = course.faces(CropStore(worn.data, "train"), quiet=True)
+    (batch,) = faces.batches(12, range(1), world=World(0, 1))
+    assert batch.more["worn"].sum() == 11
+    course.begin(0)
+    losses = [float(course.learn(0, step, batch)["away"]) for step in range(12)]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_real_masks_weigh_as_much_as_they_are_told(worn):
+    def losses(**more):
+        course = AlignerCourse(replace(worn, **more), CPU)
+        faces = course.faces(CropStore(worn.data, "train"), quiet=True)
+        (batch,) = faces.batches(10, range(1), world=World(0, 1))
+        course.network.eval()
+        return course.losses(batch).detach(), batch
+
+    (one, batch), (double, _), (drawn, plain) = losses(), losses(worn_weight=2.0), losses(worn=None)
+    assert batch.more["worn"].sum() == 3
+    torch.testing.assert_close(double, torch.cat([one[:7], 2 * one[7:]]))
+    torch.testing.assert_close(batch.masked[~batch.more["worn"]], plain.masked[:7])
+    torch.testing.assert_close(one[:7], drawn[:7])
+
+
+def test_a_run_with_other_real_masks_or_none_is_another(worn, prepared, tmp_path):
+    plan = (prepared / "plan.json").read_text()
+    shutil.copytree(prepared, tmp_path / "other")
+    (tmp_path / "other" / "plan.json").write_text(plan.replace('"seed": 0', '"seed": 1'))
+    moved = shutil.copytree(prepared, tmp_path / "moved")
+    with_worn, without = (AlignerCourse(config, CPU).settings for config in (worn, replace(worn, worn=None)))
+    check_resumed(AlignerCourse(replace(worn, worn=str(moved)), CPU).settings, with_worn)
+    others = AlignerCourse(replace(worn, worn=str(tmp_path / "other")), CPU).settings
+    for now, earlier in ((others, with_worn), (without, with_worn), (with_worn, without)):
+        with pytest.raises(DataError, match=r"other settings .*worn"):
+            check_resumed(now, earlier)
+    check_resumed(without, {key: value for key, value in without.items() if key != "worn"})
 
 
 def test_all_four_stages_of_the_inpainter_teach_what_they_should(inpaint, inpainted):
@@ -315,7 +374,7 @@ def gradients(rank: int, size: int, port: int, kind: str, config, sent) -> None:
     if size > 1:
         address = f"tcp://127.0.0.1:{port}"
         dist.init_process_group("gloo", init_method=address, rank=rank, world_size=size)
-    course = SegmenterCourse(config, CPU) if kind == "segment" else InpainterCourse(config, CPU)
+    course = {"segment": SegmenterCourse, "align": AlignerCourse, "inpaint": InpainterCourse}[kind](config, CPU)
     faces = course.faces(CropStore(config.data, "train"), quiet=True)
     stage = len(course.stages) - 1
     course.begin(stage)
@@ -334,10 +393,10 @@ def gradients(rank: int, size: int, port: int, kind: str, config, sent) -> None:
         dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("kind", ["segment", "inpaint"])
-def test_two_workers_come_to_the_gradients_of_one(kind, segment, inpaint):
+@pytest.mark.parametrize("kind", ["segment", "align", "inpaint"])
+def test_two_workers_come_to_the_gradients_of_one(kind, segment, worn, inpaint):
     """The batch is uneven between them; the inpainter's is a step of the joint stage, in which everything learns."""
-    config = replace(segment, batch=5) if kind == "segment" else inpaint
+    config = {"segment": replace(segment, batch=5), "align": replace(worn, batch=5), "inpaint": inpaint}[kind]
     context = mp.get_context("spawn")
     alone = queue.Queue()
     gradients(0, 1, "", kind, config, alone)

@@ -19,7 +19,7 @@ from raymask.train.align_config import TrainAlignerConfig
 from raymask.train.claim import claim
 from raymask.train.config import OptimiserConfig, TrainConfig
 from raymask.train.inpaint_config import TrainInpainterConfig
-from raymask.train.ray_train import check_data
+from raymask.train.ray_train import check_data, train_on_ray
 from raymask.train.segment_config import TrainSegmenterConfig
 from raymask.train.works import work_of
 
@@ -128,6 +128,33 @@ def test_own_textures_may_be_moved_but_not_exchanged(make, where, tmp_path):
         begin(replace(config, textures=str(other)), tmp_path)
     with pytest.raises(DataError, match="none holds no picture"):
         work_of(replace(config, textures=str(tmp_path / "none")))
+
+
+def test_photos_in_real_masks_may_be_moved_but_not_exchanged(where, tmp_path, prepared):
+    first, moved, other = (tmp_path / name for name in ("first", "moved", "other"))
+    plan = (prepared / "plan.json").read_text()
+    for folder, text in ((first, plan), (moved, plan), (other, plan.replace('"seed": 0', '"seed": 1'))):
+        folder.mkdir()
+        (folder / "plan.json").write_text(text)
+    config = TrainAlignerConfig(**where, worn=str(first))
+    begin(config, tmp_path)
+    begin(replace(config, worn=str(moved)), tmp_path)
+    for changed in (replace(config, worn=str(other)), replace(config, worn_share=0.5)):
+        with pytest.raises(DataError, match=r"other settings \(worn(_share)? changed\)"):
+            begin(changed, tmp_path)
+    without = TrainAlignerConfig(**where)
+    assert not {"worn_share", "worn_weight"} & work_of(without).settings.keys()
+    earlier = {key: value for key, value in work_of(without).settings.items() if key != "worn"}
+    claim(Folder(tmp_path / "earlier" / "run"), "settings.json", earlier, kind="run", begun=False)
+    begin(without, tmp_path / "earlier")
+    with pytest.raises(DataError, match="worn, worn_share, worn_weight changed"):
+        begin(config, tmp_path / "earlier")
+
+
+def test_photos_in_real_masks_are_checked_before_any_worker_starts(where, tmp_path):
+    config = TrainAlignerConfig(**where, worn=str(tmp_path / "none"))
+    with pytest.raises(DataError, match=r"none holds no prepared training faces"):
+        train_on_ray(config)
 
 
 def test_an_embedder_is_told_by_the_weights_that_it_began_with(where, tmp_path, monkeypatch):
