@@ -26,9 +26,10 @@ class RoutedRecogniser:
     def __init__(self, parts: str) -> None:
         """Raises ConfigError for another form or networks of two sizes, ModelError for a file that is missing."""
         named = RoutedParts.of(f"routed:{parts}")
-        self.masked, self.bare = load_recogniser(named.masked), load_recogniser(named.bare)
-        assert isinstance(self.masked, SubjectRecogniser)
-        assert isinstance(self.bare, SubjectRecogniser)
+        masked, bare = load_recogniser(named.masked), load_recogniser(named.bare)
+        assert isinstance(masked, SubjectRecogniser)
+        assert isinstance(bare, SubjectRecogniser)
+        self.masked, self.bare = masked, bare
         if self.masked.size != self.bare.size:
             raise ConfigError(
                 f"{named}: embeddings of {self.masked.size} and of {self.bare.size} values are not of one space; name "
@@ -41,8 +42,8 @@ class RoutedRecogniser:
         masked = np.array([self.wears_mask(photo) for photo in photos], dtype=bool)
         embeddings, found = np.zeros((len(photos), self.bare.size), np.float32), np.zeros(len(photos), dtype=bool)
         for recogniser, wanted in ((self.masked, masked), (self.bare, ~masked)):
-            rows = np.flatnonzero(wanted)
-            if len(rows):
+            rows = np.flatnonzero(wanted).tolist()
+            if rows:
                 embeddings[rows], found[rows] = recogniser.embed([photos[row] for row in rows])
         return embeddings, found
 
