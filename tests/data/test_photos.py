@@ -144,3 +144,13 @@ def test_the_halves_of_the_strangers_are_every_other_one_by_the_hash_of_the_name
     )
     assert sorted(in_order[::2]) == sorted(halves["calibrate"])
     assert sorted(in_order[1::2]) == sorted(halves["check"])
+
+
+def test_repeats_are_pairs_of_strangers_told_once():
+    strangers = json.loads((BENCHMARKS / "strangers.json").read_text())
+    known = {name for halves in strangers.values() for people in halves.values() for name in people}
+    repeats = json.loads((BENCHMARKS / "strangers_repeats.json").read_text())
+    assert repeats.keys() == {"same", "unsure"}
+    pairs = [tuple(pair) for group in repeats.values() for pair in group]
+    assert len(set(pairs)) == len(pairs) > 200
+    assert all(set(pair) <= known and list(pair) == sorted(set(pair)) for pair in pairs)
