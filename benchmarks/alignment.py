@@ -137,10 +137,19 @@ def measure(config: AlignmentConfig) -> dict[str, Any]:
     asked: dict[str, EvaluateConfig] = {}
     common: dict[str, Any] = {"protocol": "gallery", "recognisers": ("sface",), "out": "", "detector": config.detector}
     if config.bare is not None:
-        real = {"images": config.bare, "masked_images": config.masked, "people": config.people, "clean": config.clean}
+        real: dict[str, Any] = {
+            "images": config.bare,
+            "masked_images": config.masked,
+            "people": config.people,
+            "clean": config.clean,
+        }
         asked["real masks"] = EvaluateConfig(**common, **real)
     if config.images is not None:
-        drawn = {"images": config.images, "people": config.images_people, "max_photos": config.max_photos}
+        drawn: dict[str, Any] = {
+            "images": config.images,
+            "people": config.images_people,
+            "max_photos": config.max_photos,
+        }
         asked["drawn masks"] = EvaluateConfig(**common, **drawn)
     begun = time.perf_counter()
     tables = {}

@@ -58,7 +58,7 @@ class AlignerCourse(SingleStage):
     def __init__(self, config: AlignConfig, device: torch.device) -> None:
         super().__init__(config, device, lambda: FaceAligner(config.model))
         worn = None if config.worn is None else contents(config.worn)
-        self.settings = without_idle(self.settings | {"worn": worn})
+        self.settings = without_idle({**self.settings, "worn": worn})
 
     def faces(self, store: Crops, *, quiet: bool) -> DrawnFaces:
         """A split's faces, drawn as differently as can be, and misplaced a little farther than a detector does; among
