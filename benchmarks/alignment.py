@@ -30,6 +30,7 @@ from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.finder import share_finder
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.table import as_json, blocks, figure_text, sample
+from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.faces import Face
 from raymask.faces.alignment import align
 from raymask.faces.detector_names import DEFAULT_DETECTOR
@@ -104,6 +105,7 @@ def recognisers_of(config: AlignmentConfig) -> dict[str, SfaceOnPoints]:
 def measured(asked: EvaluateConfig, recognisers: Mapping[str, SfaceOnPoints]) -> dict[str, Any]:
     """Figures of each, and the difference of each two, with 95% intervals."""
     trial = ask(asked).trial
+    assert isinstance(trial, GalleryTrial)  # the protocol that it asks for
     answers = embed_probes(trial.probes, Probes.of(asked), recognisers)
     scored = {name: trial.score(answer) for name, answer in answers.items()}
     samples = sample(scored, draw_weights(len(trial.people), asked.resamples, asked.seed))
