@@ -195,8 +195,8 @@ def test_thresholds_let_through_what_they_say():
     [
         ({"recognisers": ()}, "recognisers is empty; name one or more"),
         ({"recognisers": ("dlib", "dlib")}, "named twice"),
-        ({"recognisers": ("dlib", "fused:x")}, "part .fused:x. is unknown; it takes one of"),
-        ({"recognisers": ("dlib", "mrii:a,b,python:m:x")}, "part .python:m:x. is unknown; it takes one of"),
+        ({"recognisers": ("dlib", "fused:x")}, "'fused:x' cannot be a part of a bundle; a part is one of"),
+        ({"recognisers": ("dlib", "mrii:a,b,python:m:x")}, "'python:m:x' cannot be a part of a bundle; a part is one of"),
         ({"out": "s3://bucket/f"}, "out must be a local folder"),
         ({"people": "splits.json"}, "test people are not calibrated on; name splits.json:val"),
         ({"people": "s.json:train"}, "train people are not calibrated on; name s.json:val"),
@@ -333,7 +333,7 @@ def test_a_folder_that_is_no_fusion_is_not_replaced(mrii, demo_faces, people, tm
 
 @pytest.mark.parametrize("judge", ["facenet", "python:m:x", "bundle:s3://b/x"])
 def test_judges_that_cannot_look_at_pictures_are_refused(judge):
-    with pytest.raises(ConfigError, match=r"is judged by dlib, a local onnx:FILE or bundle:DIR, not"):
+    with pytest.raises(ConfigError, match=r"is judged by sface, dlib, a local onnx:FILE or bundle:DIR, not"):
         EvaluateConfig(protocol="unmask", recognisers=(f"mrii:a,b,{judge}",), images="x", people="s.json", out="o")
 
 

@@ -124,15 +124,15 @@ def test_the_segmenter_learns(segmented):
 
 def test_the_aligner_learns_where_the_points_are(prepared):
     config = AlignConfig(
-        data=str(prepared), steps=90, batch=16, learning_rate=4e-4, validation_photos=20, measure_every=90
+        data=str(prepared), steps=130, batch=16, learning_rate=4e-4, validation_photos=20, measure_every=130
     )
     seen = Seen()
     assert train_aligner(config, Surroundings(watch=seen), device=CPU)
     losses = [losses["away"] for _, (_, losses) in sorted(seen.curve.items())]
     assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:5])
-    figures = seen.figures[90]
+    figures = seen.figures[130]
     assert max(figures["away_bare"], figures["away_masked"]) < figures["begun_away"]
-    assert seen.grids[90].shape == (6 * 96, 2 * 96, 3)
+    assert seen.grids[130].shape == (6 * 96, 2 * 96, 3)
 
 
 def test_a_course_learns_from_two_folders_and_is_measured_by_the_one_that_can(prepared, tmp_path, capsys):
