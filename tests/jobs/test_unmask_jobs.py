@@ -43,7 +43,7 @@ def test_published_weights_become_a_bundle(tmp_path):
         ("train_segmenter", ["--data", "x", "--storage", "s", "--name", "n", "--smoke", "maybe"], "maybe"),
         ("train_aligner", ["--data", "{tmp}", "--storage", "{tmp}/s", "--name", "n"], "no prepared training faces"),
         ("train_aligner", ["--data", "x", "--storage", "s", "--name", "n", "--bare", "1"], "bare must be at least 0"),
-        ("fuse", ["dlib", "--images", "x", "--people", "s.json:val", "--out", "o"], "two recognisers or more"),
+        ("fuse", ["dlib", "dlib", "--images", "x", "--people", "s.json:val", "--out", "o"], "named twice"),
     ],
 )
 def test_mistakes_end_in_a_sentence(name, options, sentence, tmp_path):
