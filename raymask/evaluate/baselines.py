@@ -64,17 +64,19 @@ class DlibRecogniser(TorchRecogniser):
 class NetworkRecogniser(TorchRecogniser):
     """A MaskFaceNet, on crops or aligned faces as its configuration says."""
 
-    def __init__(self, network: MaskFaceNet) -> None:
-        """Raises ModelError if the aligner, which aligned faces need, is damaged."""
+    def __init__(self, network: MaskFaceNet, bundle: str = "") -> None:
+        """`bundle`: where it was loaded from, if it was. Raises ModelError if the aligner, which aligned faces need, is
+        damaged."""
         import torch
 
-        from raymask.models.aligner import shipped_point_finder
+        from raymask.models.aligner import point_finder
+        from raymask.models.bundle import aligner_of
 
         self.network = network.to(memory_format=torch.channels_last)  # a third faster on CPUs
         self.size = network.config.embedding_size
         self._side, alignment = network.config.input_size, network.config.alignment
         self._alignment = None if alignment == "box" else alignment
-        self._find_points = None if alignment == "box" else shipped_point_finder()
+        self._find_points = None if alignment == "box" else point_finder(aligner_of(bundle))
 
     def cut(self, photo: np.ndarray, face: Face) -> np.ndarray:
         """The face as the network takes it, (S, S, 3) uint8."""
@@ -95,7 +97,7 @@ class BundleRecogniser(NetworkRecogniser):
 
         with tempfile.TemporaryDirectory() as copy:
             network = load_bundle(fetched(folder, Path(copy)), "MaskFaceNet").model
-        super().__init__(cast("MaskFaceNet", network))
+        super().__init__(cast("MaskFaceNet", network), folder)
 
 
 class FacenetRecogniser(TorchRecogniser):

@@ -12,7 +12,7 @@ from typing import Any
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.onnx import OnnxRecogniser
-from raymask.models.bundle import SHIPPED, bundle_config
+from raymask.models.bundle import SHIPPED, aligner_of, bundle_config
 from raymask.models.config import SFACE
 from raymask.models.parts import MriiParts, RoutedParts, Spec, UnmaskerParts, weights_digest
 
@@ -45,7 +45,7 @@ def embedding_digest(spec: str) -> str:
             f"recogniser {spec!r} is not served; it takes sface, dlib, onnx:, bundle:, mrii:, routed: or fused:"
         )
     digest = weights_digest(spec)
-    changes = _changes(_arguments(kind, rest))
+    changes = _changes(_arguments(kind, rest), rest if kind == "bundle" else "")
     return _mixed(digest, *changes) if changes else digest
 
 
@@ -69,11 +69,11 @@ def _arguments(kind: str, folder: str) -> dict[str, Any]:
     return dict(bundle_config(folder)["arguments"]) if kind == "bundle" else {}
 
 
-def _changes(arguments: Mapping[str, Any]) -> list[str]:
+def _changes(arguments: Mapping[str, Any], bundle: str) -> list[str]:
     """What makes other embeddings of a bundle's weights: the aligner, and how a face is looked at in use."""
     found = []
     if arguments.get("alignment", "box") != "box":
-        found.append(str(bundle_config(SHIPPED / "aligner")["sha256"]))
+        found.append(str(bundle_config(aligner_of(bundle))["sha256"]))
     mirrored, tilted = bool(arguments.get("mirrored")), float(arguments.get("tilted", 0))
     return [*found, f"mirrored {mirrored}, tilted {tilted}"] if mirrored or tilted else found
 

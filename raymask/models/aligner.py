@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import functools
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from raymask.faces.alignment import Alignment, align, places, similarity
-from raymask.models.bundle import SHIPPED, load_bundle
+from raymask.models.bundle import aligner_of, load_bundle
 from raymask.models.config import AlignerConfig
 
 TEMPLATE: Alignment = "dlib"
@@ -88,8 +89,13 @@ class PointFinder:
 
 
 @functools.cache
-def shipped_point_finder() -> PointFinder:
-    """With the aligner that comes with raymask. Raises ModelError if it is damaged."""
-    model = load_bundle(SHIPPED / "aligner", "FaceAligner").model
+def point_finder(bundle: Path) -> PointFinder:
+    """With the aligner in this folder. Raises ModelError if it is missing, damaged or of another kind."""
+    model = load_bundle(bundle, "FaceAligner").model
     assert isinstance(model, FaceAligner)
     return PointFinder(model)
+
+
+def shipped_point_finder() -> PointFinder:
+    """With the aligner that comes with raymask. Raises ModelError if it is damaged."""
+    return point_finder(aligner_of())

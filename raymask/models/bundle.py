@@ -261,6 +261,17 @@ def bundle_config(path: str | os.PathLike[str], kind: str | None = None) -> dict
     return config
 
 
+def aligner_of(bundle: str | os.PathLike[str] = "") -> Path:
+    """The folder of the aligner that a network's faces are aligned by.
+
+    Args:
+        bundle: of the network; one with an aligner beside it, as in a copy of the bundles that came with another
+            raymask, keeps that aligner. Others, and networks that are no bundle, have raymask's own.
+    """
+    beside = Path(bundle).parent / "aligner"
+    return beside if str(bundle) and (beside / "config.json").is_file() else SHIPPED / "aligner"
+
+
 def _no_bundle(folder: Path, name: str, kind: str | None, error: OSError) -> ModelError:
     if isinstance(error, FileNotFoundError):
         return ModelError(f"{folder} is no bundle: {name} is missing; make one with {_made_by(kind)}")

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from raymask.errors import ConfigError, ModelError
+from raymask.evaluate import load_recogniser
 from raymask.evaluate.fused_bundle import collect, moved, write_fused
 from raymask.evaluate.space import NAMED, calibration_digest, check_named, embedding_digest
 from raymask.evaluate.table import short_names
-from raymask.models.bundle import SHIPPED, bundle_config, save_bundle
+from raymask.models.bundle import SHIPPED, aligner_of, bundle_config, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.models.parts import FORMS, MriiParts, Spec, check_movable, resolved, weights_digest
 
@@ -183,3 +184,16 @@ def test_a_network_that_looks_at_faces_otherwise_makes_a_space_of_its_own(tmp_pa
         (bundle / "config.json").write_text(json.dumps(config))
         digests.add(embedding_digest(f"bundle:{bundle}"))
     assert len(digests) == 4
+
+
+def test_a_copy_of_the_bundles_keeps_its_own_aligner(tmp_path):
+    ours = embedding_digest("maskfacenet")
+    copy = copied(tmp_path / "copy")
+    assert embedding_digest(f"bundle:{copy / 'maskfacenet'}") == ours
+    other = copied(tmp_path / "other", aligner="0" * 64)
+    assert embedding_digest(f"bundle:{other / 'maskfacenet'}") != ours
+    assert aligner_of(other / "maskfacenet") == other / "aligner"
+    alone = shutil.copytree(SHIPPED / "maskfacenet", tmp_path / "alone" / "bundle")
+    assert aligner_of(alone) == aligner_of() == SHIPPED / "aligner"
+    with pytest.raises(ModelError, match=r"aligner/model\.safetensors is damaged"):
+        load_recogniser(f"bundle:{other / 'maskfacenet'}")
