@@ -28,6 +28,8 @@ _LEVEL = 5.0
 """Degrees of roll between YuNet's eyes, at most, where a face is upright."""
 _SIDE, _ROUND = 160, 2.5
 """Pixels of a side of what is looked at, and its side over that of the face's box."""
+_SAME = 0.5
+"""Intersection over union with the box that it had from which it is the same face, and not a larger one beside it."""
 _LEAST = 0.3
 """Score from which a face is one here."""
 
@@ -63,7 +65,16 @@ def righted(yunet: Yunet, photo: np.ndarray, face: Found) -> Found:
     if upright.score < face.score + _GAIN or abs(upright.roll) > _LEVEL:
         return face
     box, points = seen.box * scale + np.tile(corner, 2), seen.points * scale + corner
+    if _overlap(box, face.box) < _SAME:
+        return face
     return Found(box.astype(np.float32), face.score, points.astype(np.float32))
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two boxes."""
+    common = float(np.prod(np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)))
+    areas = float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]))
+    return common / max(areas - common, 1e-9)
 
 
 def _cut(photo: np.ndarray, corner: np.ndarray, scale: float) -> np.ndarray:
