@@ -62,3 +62,11 @@ def test_what_is_not_found_again_stays(yunet):
     nothing = np.full((90, 90, 3), 128, np.uint8)
     face = Found(np.float32([-20, -20, 40, 40]), 0.5, np.zeros((5, 2), np.float32))
     assert righted(yunet, nothing, face) is face
+
+
+def test_a_face_is_not_righted_into_a_larger_one_beside_it(yunet, portraits):
+    for photo, face in portraits:
+        width, height = face.box[2:] - face.box[:2]
+        aside = np.array([-0.4 * width, -0.2 * height, -0.4 * width, -0.2 * height], np.float32)
+        beside = Found(face.box + aside, 0.6, face.points + aside[:2])
+        assert righted(yunet, photo, beside) is beside
