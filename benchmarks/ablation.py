@@ -5,7 +5,7 @@
 Each row is trained with each seed. All are then measured on validation people, beside SFace itself: masked photos
 against bare ones of the people in real masks, and of LFW's with masks of training drawn on them, in a crowd. Of each
 row the means with SFace's weights are measured, too, which cost no training. What is done is kept in
-FOLDER/ablation.json, and the same command resumes from there. JSON on standard output.
+FOLDER/ablation.json, and the same command resumes from there. FOLDER also keeps bundles and the teacher's embeddings. JSON on standard output.
 """
 
 from __future__ import annotations
@@ -52,6 +52,9 @@ LFW_PEOPLE, REAL_PEOPLE = (
 )
 FROZEN = 13
 """Layers of the row with frozen ones: those that see faces at 28 pixels or more, and cost most of a step."""
+
+RESAMPLES = 2000
+"""Of people, behind the intervals."""
 
 Change = Callable[[LoopConfig], LoopConfig]
 
@@ -123,8 +126,8 @@ def measure(config: AblationConfig) -> dict[str, Any]:
                 kept.add(name, seed, trained(config, name, seed))
                 say(f"{name}, seed {seed}: {kept.runs[_run(name, seed)]}")
     kept.tables = {
-        "real masks": compared(kept.recognisers(), real_masks(config), kept.bootstrap),
-        "drawn masks": compared(kept.recognisers(), drawn_masks(config), kept.bootstrap),
+        "real masks": compared(kept.recognisers(), real_masks(config), RESAMPLES),
+        "drawn masks": compared(kept.recognisers(), drawn_masks(config), RESAMPLES),
     }
     kept.save()
     return {"runs": kept.runs, "tables": kept.tables}
@@ -185,11 +188,6 @@ class _Kept:
         if changed:
             raise ConfigError(f"{self._file} is of other settings ({', '.join(changed)}); choose another --out")
         self.runs = earlier["runs"]
-
-    @property
-    def bootstrap(self) -> int:
-        """Resamples of people behind the intervals."""
-        return 2000
 
     def has(self, name: str, seed: int) -> bool:
         """Whether a row was trained with a seed by the same recipe."""

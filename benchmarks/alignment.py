@@ -41,7 +41,7 @@ from raymask.models.sface import load_sface
 
 HERE = Path(__file__).parent
 DETECTOR, SHIPPED = "detector", "shipped"
-"""Names of the detector's own points, and of those of the aligner that comes along."""
+"""Names of the detector's own points, and of those of the included aligner."""
 MEASURES = ("eer", "dprime", "rank1")
 
 
@@ -50,7 +50,7 @@ class AlignmentConfig:
     """What to measure."""
 
     aligner: tuple[str, ...] = ()
-    """Bundles of aligners to measure beside the one that comes along and the detector's own points."""
+    """Bundles of aligners to measure beside the included one and the detector's own points."""
     bare: str | None = None
     """Folder (or URI) with bare photos of people in real masks, ROOT/IDENTITY/photo.jpg; null: no such table."""
     masked: str | None = None

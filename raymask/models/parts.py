@@ -20,40 +20,28 @@ if TYPE_CHECKING:
 SHIPPED_NAMES = ("maskfacenet", "mrii", "fused")
 """Recognisers that come with raymask."""
 
-Use = Literal["recogniser", "teacher", "init", "embedder", "part", "judge"]
+Use = Literal["recogniser", "teacher", "init", "embedder", "part"]
 """What a network is named for: to recognise photos, to be learned from, to begin a training with, to embed faces that
-the service has found, to be a part of a bundle, to judge painted faces."""
+the service has found, to be a part of a bundle."""
 
-_MRII = "mrii:SEGMENTER,INPAINTER,EMBEDDER"
 _ROUTED = "routed:MASKED,BARE"
+_PARTS = (
+    "maskfacenet",
+    "mrii",
+    "sface[:FILE]",
+    "dlib",
+    "facenet[:WEIGHTS]",
+    "onnx:FILE",
+    "bundle:DIR",
+    "mrii:SEGMENTER,INPAINTER,EMBEDDER",
+    _ROUTED,
+)
 FORMS: dict[Use, tuple[str, ...]] = {
-    "recogniser": (
-        *SHIPPED_NAMES,
-        "sface[:FILE]",
-        "dlib",
-        "facenet[:WEIGHTS]",
-        "onnx:FILE",
-        "bundle:DIR",
-        _MRII,
-        _ROUTED,
-        "fused:DIR",
-        "python:MODULE:ATTRIBUTE",
-    ),
+    "recogniser": (*_PARTS, "fused", "fused:DIR", "python:MODULE:ATTRIBUTE"),
     "teacher": ("sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
     "init": ("sface[:FILE]", "dlib", "facenet[:WEIGHTS]", "bundle:DIR"),
     "embedder": ("maskfacenet", "sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
-    "part": (
-        "maskfacenet",
-        "mrii",
-        "sface[:FILE]",
-        "dlib",
-        "facenet[:WEIGHTS]",
-        "onnx:FILE",
-        "bundle:DIR",
-        _MRII,
-        _ROUTED,
-    ),
-    "judge": ("maskfacenet", "sface[:FILE]", "dlib", "onnx:FILE", "bundle:DIR"),
+    "part": _PARTS,
 }
 """The names that fit each use. In square brackets stands what may be left out."""
 
