@@ -5,7 +5,8 @@
 Each row is trained with each seed. All are then measured on validation people, beside SFace itself: masked photos
 against bare ones of the people in real masks, and of LFW's with masks of training drawn on them, in a crowd. Of each
 row the means with SFace's weights are measured, too, which cost no training. What is done is kept in
-FOLDER/ablation.json, and the same command resumes from there. FOLDER also keeps bundles and the teacher's embeddings. JSON on standard output.
+FOLDER/ablation.json, and the same command resumes from there. FOLDER also
+keeps bundles and the teacher's embeddings. JSON on standard output.
 """
 
 from __future__ import annotations
