@@ -163,7 +163,7 @@ def test_facenet_with_other_files(tmp_path):
 )
 def test_unknown_specs_say_what_is_known(spec):
     with pytest.raises(
-        ConfigError, match=r"it takes one of maskfacenet, mrii, fused, sface\[:FILE\], dlib, facenet\[:WEIGHTS\], onnx:"
+        ConfigError, match=r"it takes one of maskfacenet, mrii, sface\[:FILE\], dlib, facenet\[:WEIGHTS\], onnx:"
     ):
         load_recogniser(spec)
 
