@@ -69,8 +69,6 @@ class Teacher(nn.Module):
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._prepare, self.side, self._points = prepare, side, points
         self._seen: dict[int, Tensor] = {}
-        for layer in network.modules():
-            layer.register_forward_hook(self._see)
 
     def train(self, mode: bool = True) -> Teacher:
         """A teacher does not learn: its layers stay in evaluation mode."""
@@ -82,7 +80,12 @@ class Teacher(nn.Module):
             face: (B, 3, S, S) RGB, 0 to 1.
             points: (B, 5, 2) pixels of the face, as the detector finds them on the bare face.
         """
-        embedding = self._embedded(face, points)
+        hooks = [layer.register_forward_hook(self._see) for layer in self.network.modules()]
+        try:
+            embedding = self.embed(face, points)
+        finally:
+            for hook in hooks:
+                hook.remove()
         finest_first = [self._seen[side] for side in sorted(self._seen, reverse=True)]
         maps = [normalize(seen, dim=1) * math.sqrt(seen.shape[1]) for seen in finest_first]
         self._seen.clear()
@@ -90,12 +93,6 @@ class Teacher(nn.Module):
 
     def embed(self, face: Tensor, points: Tensor) -> Tensor:
         """The embedding alone, (B, D)."""
-        embedding = self._embedded(face, points)
-        self._seen.clear()
-        return embedding
-
-    def _embedded(self, face: Tensor, points: Tensor) -> Tensor:
-        self._seen.clear()
         given = self.network(self._prepare(self.aligned(face, points)))
         return normalize(given.reshape(len(face), -1), dim=1)
 

@@ -214,6 +214,7 @@ class _Loop:
                 self.device,
                 as_prepared=self.config.distil.as_prepared,
                 precision=self.precision,
+                compiled=self.config.compile,
                 stop=self._stops,
             )
             if asked is None:

@@ -59,6 +59,7 @@ class Targets:
         *,
         as_prepared: bool = False,
         precision: torch.dtype | None = None,
+        compiled: bool = False,
         stop: Callable[[], bool] = lambda: False,
     ) -> Targets | None:
         """Show the teachers all photos, each rank its share; None if it was asked to stop.
@@ -68,6 +69,7 @@ class Targets:
             model: of the network that is to follow them, a part of its embedding each.
             as_prepared: show them the masked crops, too.
             precision: of their convolutions under autocast; None for float32.
+            compiled: run them through torch.compile.
             stop: asked on all ranks alike, and answered so.
 
         Raises:
@@ -75,7 +77,7 @@ class Targets:
             DataError: the store's points cannot be read.
             ModelError: a teacher cannot be had.
         """
-        school = on_all_ranks(lambda: _School(teachers, store, device, precision))
+        school = on_all_ranks(lambda: _School(teachers, store, device, precision, compiled))
         sizes = [part.shape[1] for part in school.taught(np.zeros(1, dtype=np.int64), masked=False)]
         if sizes != [model.embedding_size // model.parts] * model.parts:
             raise ConfigError(
@@ -117,9 +119,17 @@ class _School:
     """Teachers, and the photos that they are shown."""
 
     def __init__(
-        self, teachers: Sequence[str], store: Crops, device: torch.device, precision: torch.dtype | None
+        self,
+        teachers: Sequence[str],
+        store: Crops,
+        device: torch.device,
+        precision: torch.dtype | None,
+        compiled: bool,
     ) -> None:
         self._teachers = [load_teacher(name).to(device) for name in teachers]
+        if compiled:
+            for teacher in self._teachers:
+                teacher.network.compile()
         self._store, self._points = store, store.points(quiet=World.current().rank > 0)
         self._device, self._precision = device, precision
 

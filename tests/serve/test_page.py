@@ -113,7 +113,9 @@ def opened(browser, address: str, path: str = "/", **options):
     page.set_default_timeout(20_000)
     page.trouble = []
     page.on("pageerror", lambda error: page.trouble.append(str(error)))
-    page.on("console", lambda line: page.trouble.append(line.text) if line.type == "error" else None)
+    page.on(
+        "console", lambda line: page.trouble.append(f"{line.text} {line.location}") if line.type == "error" else None
+    )
     page.on("request", lambda request: page.trouble.append(request.url) if foreign(request.url, address) else None)
     page.goto(address + path)
     return page
