@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from ports import free_port
+from support.ports import free_port
 from xdist.scheduler import LoadScopeScheduling
 
 LANES = {
@@ -115,7 +115,7 @@ def prepared(demo_faces, made_once, request) -> Path:
 @pytest.fixture(scope="session")
 def unmask_bundles(prepared, tmp_path_factory) -> tuple[Path, Path]:
     """A segmenter that finds most of a mask, and an inpainter that has only begun to learn, by dlib's network."""
-    from unmask_bundles import inpainter_bundle, segmenter_bundle
+    from support.unmask_bundles import inpainter_bundle, segmenter_bundle
 
     folder = tmp_path_factory.mktemp("unmask")
     return (
@@ -166,7 +166,7 @@ def fused_bundle(tmp_path_factory) -> Path:
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 8 MiB."""
-    from small_disk import file_system
+    from support.small_disk import file_system
 
     with file_system(tmp_path / "small_disk", "8m") as mounted:
         if not mounted:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from ports import free_port
 from pyarrow.fs import S3FileSystem
+from support.ports import free_port
 
 from raymask.data.prepare import PrepareConfig, prepare
 from raymask.data.splits import SplitConfig

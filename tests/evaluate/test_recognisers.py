@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from tiny_onnx import average_pooling
+from support.tiny_onnx import average_pooling
 
 from raymask.data.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError

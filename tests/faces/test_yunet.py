@@ -1,12 +1,11 @@
 """YuNet: boxes, points and scores of faces; files that are not YuNet's end in a sentence."""
 
 import shutil
-import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
+from support.tiny_onnx import average_pooling
 
 from raymask.data.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
@@ -14,9 +13,6 @@ from raymask.faces.detection import FaceDetector
 from raymask.faces.detector_names import absolute_detector, check_detector
 from raymask.faces.yunet import Yunet
 from raymask.faces.zoo_models import zoo_model
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "evaluate"))
-from tiny_onnx import average_pooling
 
 EYES_NOSE_MOUTH = ((36, 39), (42, 45), (30, 30), (48, 48), (54, 54))
 """Of the 68 landmarks those between which the five points lie, as seen in the image from left to right."""

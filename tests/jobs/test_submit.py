@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ports import free_port
+from support.ports import free_port
 
 from raymask.data.storage import Folder
 from raymask.train.checkpoints import Checkpoints

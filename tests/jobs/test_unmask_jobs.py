@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "models"))
-import edgeconnect_layout as layout
+from support import edgeconnect_layout as layout
 
 from raymask.models import load_bundle
 

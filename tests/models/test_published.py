@@ -1,13 +1,10 @@
 """Published EdgeConnect checkpoints: what fits is taken over, everything else is named."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-import edgeconnect_layout as layout
+from support import edgeconnect_layout as layout
 
 from raymask.errors import ModelError
 from raymask.models.published import load_published

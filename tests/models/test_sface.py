@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import torch
 from onnx.numpy_helper import from_array, to_array
 from onnx.reference import ReferenceEvaluator
+from support.tiny_onnx import average_pooling
 from torch.nn.functional import normalize
 
 from raymask.errors import ConfigError, ModelError
@@ -26,9 +26,6 @@ from raymask.models.parts import check_movable, weights_digest
 from raymask.models.sface import give_sface, load_sface
 from raymask.models.teacher import load_teacher
 from raymask.train.starts import begin_with
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "evaluate"))
-from tiny_onnx import average_pooling
 
 
 @pytest.fixture(scope="module")

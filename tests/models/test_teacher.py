@@ -1,12 +1,10 @@
 """Teachers: dlib's network in torch is dlib's, gradients reach the pixels, faces are aligned as recognisers do it."""
 
-import sys
-from pathlib import Path
-
 import dlib
 import numpy as np
 import pytest
 import torch
+from support.tiny_onnx import average_pooling
 from torch.nn.functional import normalize
 
 from raymask.errors import ConfigError, ModelError
@@ -20,9 +18,6 @@ from raymask.models.config import MaskFaceNetConfig
 from raymask.models.dlib_network import DlibNetwork
 from raymask.models.embedder import MaskFaceNet
 from raymask.models.teacher import load_teacher
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "evaluate"))
-from tiny_onnx import average_pooling
 
 WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
 

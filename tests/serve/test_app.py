@@ -4,12 +4,11 @@ import base64
 import io
 import json
 import logging
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.client import Client
 
 from raymask.errors import ConfigError, UnsavedError
 from raymask.evaluate import load_recogniser
@@ -18,9 +17,6 @@ from raymask.serve.app import create_app
 from raymask.serve.config import Policy, ThresholdPair
 from raymask.serve.plan import ModelsConfig, Plan
 from raymask.serve.service import Service
-
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import Client
 
 
 def jpeg(photo: bytes, **options) -> dict:

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from ports import free_port
-from small_disk import file_system
+from support.ports import free_port
+from support.small_disk import file_system
 
 from raymask.data.storage import Folder
 from raymask.errors import ConfigError, ModelError, UnavailableError

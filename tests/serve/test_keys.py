@@ -4,11 +4,10 @@ import asyncio
 import json
 import logging
 import stat
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from support.client import Client
 
 from raymask.errors import ConfigError, DataError
 from raymask.serve.api_replica import ApiReplica
@@ -17,9 +16,6 @@ from raymask.serve.config import Policy, ServiceConfig
 from raymask.serve.guard import Guard, role_needed
 from raymask.serve.keys import KeyFile, KeysConfig, change_keys, known_key, read_keys
 from raymask.serve.plan import ModelsConfig
-
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import Client
 
 
 @pytest.fixture

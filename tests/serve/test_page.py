@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from ports import free_port
+from support.ports import free_port
 
 from raymask.serve.app import create_app
 from raymask.serve.config import Policy

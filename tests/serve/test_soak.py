@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from ports import free_port
+from support.ports import free_port
 
 from raymask.errors import UnavailableError
 from raymask.gallery.reader import GalleryReader

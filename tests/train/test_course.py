@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from ports import free_port
+from support.ports import free_port
 
 from raymask.data.crops import CropStore
 from raymask.data.joined import open_crops

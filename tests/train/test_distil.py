@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from ports import free_port
+from support.ports import free_port
 from torch.nn.functional import normalize
 
 from raymask.data.crops import CropStore

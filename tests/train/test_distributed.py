@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from ports import free_port
+from support.ports import free_port
 
 from raymask.losses.quintuplet import quintuplet_loss
 from raymask.models.config import MaskFaceNetConfig
