@@ -27,7 +27,6 @@ import torch
 from raymask.cli import parse, run
 from raymask.data.joined import folders_of, open_crops
 from raymask.data.prepare import PLAN
-from raymask.data.storage import Folder
 from raymask.errors import ConfigError, TrainingError
 from raymask.evaluate.asked import ask
 from raymask.evaluate.bootstrap import draw_weights
@@ -41,6 +40,7 @@ from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import load_bundle, save_bundle
 from raymask.models.embedder import MaskFaceNet
 from raymask.models.sface import load_sface
+from raymask.storage import Folder
 from raymask.train.around import Surroundings
 from raymask.train.blend import mix
 from raymask.train.config import LoopConfig, TrainConfig

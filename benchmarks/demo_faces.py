@@ -1,4 +1,4 @@
-"""Measure whether the invented people of `raymask.data.demo_faces` pass for people, and for different ones.
+"""Measure whether the invented people of `raymask.demo_faces` pass for people, and for different ones.
 
     python benchmarks/demo_faces.py --people 30 --photos 10
 
@@ -29,7 +29,7 @@ import torch
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-from raymask.data.demo_faces import DemoPhoto, Person, Shot, render
+from raymask.demo_faces import DemoPhoto, Person, Shot, render
 
 PHOTOS_TO_RECOGNISE = 3
 MIN_OVERLAP = 0.4

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from raymask.cli import parse, run
-from raymask.data.demo_faces import write_demo_faces
 from raymask.data.photos import list_photos
-from raymask.data.storage import Folder
+from raymask.demo_faces import write_demo_faces
 from raymask.faces.detection import MIN_FACE
 from raymask.faces.images import decode_photo
 from raymask.faces.mtcnn import Mtcnn
+from raymask.storage import Folder
 
 
 @dataclass(frozen=True, kw_only=True)

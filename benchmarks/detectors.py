@@ -32,9 +32,8 @@ import numpy as np
 import torch
 
 from raymask.cli import parse, run
-from raymask.data.demo_faces import write_demo_faces
 from raymask.data.photos import list_photos
-from raymask.data.storage import Folder
+from raymask.demo_faces import write_demo_faces
 from raymask.errors import DataError
 from raymask.evaluate.people import people_of_split
 from raymask.faces import draw_mask
@@ -47,6 +46,7 @@ from raymask.faces.masks.looks import TEST_LOOKS
 from raymask.faces.mtcnn import Detections, Mtcnn
 from raymask.faces.yunet import Yunet
 from raymask.progress import Progress
+from raymask.storage import Folder
 
 PASTED = (40, 60, 80)
 """Pixels on the longer side of the pictures that are pasted into larger photos."""

@@ -21,7 +21,6 @@ import numpy as np
 from raymask.cli import parse, run
 from raymask.data.photo_work import mask_choice
 from raymask.data.photos import list_photos
-from raymask.data.storage import Folder
 from raymask.errors import NoFaceError
 from raymask.evaluate.people import people_of_split
 from raymask.faces import detect, draw_mask, subject
@@ -35,6 +34,7 @@ from raymask.serve.local import LocalStages
 from raymask.serve.pipeline import Pipeline
 from raymask.serve.plan import ModelsConfig, Plan
 from raymask.serve.service import Thresholds
+from raymask.storage import Folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,6 @@ import numpy as np
 
 from raymask.cli import parse, run
 from raymask.data.photos import list_photos
-from raymask.data.storage import Folder
 from raymask.errors import ConfigError
 from raymask.evaluate.bootstrap import Sampled, draw_weights
 from raymask.evaluate.config import EvaluateConfig
@@ -32,6 +31,7 @@ from raymask.evaluate.finder import share_finder
 from raymask.evaluate.probes import Probe, Probes
 from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.table import as_json
+from raymask.storage import Folder
 
 HERE = Path(__file__).parent
 SOURCES = {"u": "UTKFace", "a": "All-Age-Faces"}

@@ -25,9 +25,8 @@ import numpy as np
 import torch
 
 from raymask.cli import parse, run
-from raymask.data.demo_faces import write_demo_faces
 from raymask.data.photos import list_photos
-from raymask.data.storage import Folder
+from raymask.demo_faces import write_demo_faces
 from raymask.evaluate.people import people_of_split
 from raymask.faces.detection import MIN_FACE, FaceDetector
 from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
@@ -38,6 +37,7 @@ from raymask.faces.masks.looks import TEST_LOOKS
 from raymask.faces.mtcnn import Mtcnn
 from raymask.faces.yunet import Yunet
 from raymask.progress import Progress
+from raymask.storage import Folder
 
 Found = Callable[[np.ndarray], np.ndarray | None]
 """The box of a photo's subject."""

@@ -26,7 +26,6 @@ import torch
 
 from raymask.cli import parse, run
 from raymask.data.photos import Photo, list_photos
-from raymask.data.storage import Folder
 from raymask.evaluate.asked import ask
 from raymask.evaluate.baselines import NetworkRecogniser
 from raymask.evaluate.bootstrap import Ratio, Sampled, draw_weights, sums_by_person
@@ -53,6 +52,7 @@ from raymask.models.bundle import SHIPPED, load_bundle
 from raymask.models.fusion import Fusion
 from raymask.models.parts import resolved
 from raymask.models.sface import load_sface
+from raymask.storage import Folder
 
 PEOPLE = str(Path(__file__).parent / "lfw_splits.json")
 REAL_MASKS = str(Path(__file__).parent / "rmfrd_splits.json")

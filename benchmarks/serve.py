@@ -28,7 +28,7 @@ import numpy as np
 import yaml
 
 from raymask.cli import parse, run
-from raymask.data.demo_faces import write_demo_faces
+from raymask.demo_faces import write_demo_faces
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo, encode_jpeg
 from raymask.models.bundle import SHIPPED

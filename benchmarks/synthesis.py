@@ -31,16 +31,16 @@ import numpy as np
 import torch
 
 from raymask.cli import parse, run
-from raymask.data.demo_faces import write_demo_faces
 from raymask.data.photo_work import PhotoWorker
 from raymask.data.photos import Photo, list_photos
 from raymask.data.prepare import PrepareConfig, prepare
-from raymask.data.storage import Folder
+from raymask.demo_faces import write_demo_faces
 from raymask.errors import NoFaceError
 from raymask.faces import draw_mask
 from raymask.faces.dlib_models import dlib_model
 from raymask.faces.images import decode_photo
 from raymask.faces.masks.looks import TRAIN_LOOKS
+from raymask.storage import Folder
 
 WARM = 10
 """Photos before those that are timed."""

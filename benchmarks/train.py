@@ -25,9 +25,9 @@ import torch
 
 from raymask.data.joined import open_crops
 from raymask.data.sampler import PKSampler, SamplerConfig
-from raymask.data.storage import Folder
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.embedder import MaskFaceNet
+from raymask.storage import Folder
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.config import DistilConfig, LossConfig, TrainConfig, WatchConfig
@@ -218,9 +218,9 @@ def _to_stderr() -> Iterator[None]:
 
 def invented(folder: str) -> str:
     """A prepared folder of invented people, all to train on."""
-    from raymask.data.demo_faces import write_demo_faces
     from raymask.data.prepare import PrepareConfig, prepare
     from raymask.data.splits import SplitConfig
+    from raymask.demo_faces import write_demo_faces
 
     with _to_stderr():
         faces = write_demo_faces(Path(folder) / "faces", people=40, photos=12, seed=0)

@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 from raymask.data.photos import list_photos
-from raymask.data.storage import Folder
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.people import people_of_split
 from raymask.evaluate.probes import Probes
@@ -34,6 +33,7 @@ from raymask.models.inpainter import Inpainter
 from raymask.models.segmenter import MaskSegmenter
 from raymask.models.unmasker import MASKED_FROM, MaskFinder, MaskRemover, Unmasker
 from raymask.progress import Progress
+from raymask.storage import Folder
 
 EMPTY = 0.005
 """Share of a bare face's crop under which its map counts as empty."""

@@ -11,7 +11,7 @@ def main() -> None:
     config = parse(FetchConfig, __doc__, positional=("datasets", f"Any of {names}."))
 
     from raymask.data.photos import list_photos
-    from raymask.data.storage import Folder
+    from raymask.storage import Folder
 
     for name in config.datasets:
         root = fetch(name, Path(config.out))

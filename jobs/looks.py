@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from raymask.cli import parse, run
-from raymask.data.storage import folder_and_name
 from raymask.errors import ConfigError
 from raymask.faces.masks import TEST_LOOKS, TRAIN_LOOKS, UNCOVERED_LOOKS, check_looks
+from raymask.storage import folder_and_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ class LooksConfig:
 
 def main() -> None:
     config = parse(LooksConfig, __doc__)
-    from raymask.data.look_sheet import draw_look_sheet
     from raymask.data.textures import load_textures
+    from raymask.demo_faces.look_sheet import draw_look_sheet
 
     textures = load_textures(config.textures)
     folder, name = folder_and_name(config.out)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from raymask.cli import parse, run
 from raymask.data.prepare import PrepareConfig, prepare, preview
-from raymask.data.storage import absolute
 from raymask.errors import ConfigError
 from raymask.models.parts import UnmaskerParts
+from raymask.storage import absolute
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raymask.data.demo_faces import write_demo_faces
 from raymask.data.prepare import PrepareConfig, prepare
 from raymask.data.sampler import SamplerConfig
 from raymask.data.splits import SplitConfig
+from raymask.demo_faces import write_demo_faces
 from raymask.errors import ConfigError, NoFaceError
 from raymask.evaluate.config import EvaluateConfig, ProtocolName
 from raymask.evaluate.fuse_config import FuseConfig

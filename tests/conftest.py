@@ -75,7 +75,7 @@ def made_once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], ob
 @pytest.fixture(scope="session")
 def demo_faces(made_once) -> Path:
     """ROOT/IDENTITY/*.jpg of 8 invented people, 8 photos each."""
-    from raymask.data.demo_faces import write_demo_faces
+    from raymask.demo_faces import write_demo_faces
 
     return made_once("demo_faces", lambda folder: write_demo_faces(folder, people=8, photos=8, seed=0))
 

@@ -13,11 +13,12 @@ USES: dict[str, set[str]] = {
     "faces": set(),
     "losses": set(),
     "models": {"faces"},
+    "demo_faces": {"faces"},
     "data": {"faces"},
     "train": {"faces", "losses", "models", "data"},
     "evaluate": {"faces", "models", "data"},
     "tune": {"data", "train", "evaluate"},
-    "gallery": {"data"},
+    "gallery": set(),
     "serve": {"faces", "models", "data", "evaluate", "gallery"},
 }
 """Folders of `raymask/` with the others that they may import, all of which stand before them."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raymask.data.splits import Split
-from raymask.data.storage import Folder
 from raymask.errors import DataError
+from raymask.storage import Folder
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,9 +14,9 @@ from raymask.data.crop_index import CropIndex
 from raymask.data.face_points import read_points
 from raymask.data.sampler import Shot
 from raymask.data.splits import Split
-from raymask.data.storage import Folder, RangeReader
 from raymask.errors import DataError
 from raymask.faces.crop import resize_crop
+from raymask.storage import Folder, RangeReader
 
 _OPEN_FILES = 256
 """Files held open at once."""

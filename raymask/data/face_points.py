@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from raymask.data.crop_index import CropIndex
-from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.progress import Progress
+from raymask.storage import Folder
 
 _READS_IN_FLIGHT = 8
 

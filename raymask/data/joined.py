@@ -13,8 +13,8 @@ import numpy as np
 from raymask.data.crops import Crops, CropStore
 from raymask.data.sampler import Shot
 from raymask.data.splits import Split
-from raymask.data.storage import Folder, absolute
 from raymask.errors import ConfigError, DataError
+from raymask.storage import Folder, absolute
 
 Data = str | tuple[str, ...]
 """Prepared folders (or URIs): one or more of them, with commas between them or as a tuple."""

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from raymask.data.storage import Folder, folder_and_name
 from raymask.errors import DataError
+from raymask.storage import Folder, folder_and_name
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 

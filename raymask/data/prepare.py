@@ -29,12 +29,12 @@ from raymask.data.photos import (
 )
 from raymask.data.schema import dropped_schema, parquet_file, prepared_schema
 from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, given_splits, read_splits
-from raymask.data.storage import Folder, UnreadableError, absolute
 from raymask.errors import ConfigError, DataError, ImageError, NoFaceError, check_choice
 from raymask.faces.detector_names import DEFAULT_DETECTOR, absolute_detector, check_detector
 from raymask.faces.landmarks import Landmarks
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.progress import Progress
+from raymask.storage import Folder, UnreadableError, absolute
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raymask.data.storage import Folder
+from raymask.storage import Folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image

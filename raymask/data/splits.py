@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from raymask.data.storage import folder_and_name
 from raymask.errors import ConfigError, DataError
+from raymask.storage import folder_and_name
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)

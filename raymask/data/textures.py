@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 
 from raymask.data.photos import SUFFIXES
-from raymask.data.storage import Folder, UnreadableError
 from raymask.errors import DataError, ImageError
 from raymask.faces.images import MIN_SIDE, decode_photo
 from raymask.faces.masks.own import Picture, Textures
 from raymask.progress import Progress
+from raymask.storage import Folder, UnreadableError
 
 _NAMED = 5
 """Files that a warning names."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raymask.data.photos import Photo, list_photos
-from raymask.data.storage import Folder, folder_and_name
 from raymask.errors import DataError
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.drawn_pairs import draw_pairs
@@ -16,6 +15,7 @@ from raymask.evaluate.trial import Trial
 from raymask.evaluate.trial_batch import BatchTrial
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.evaluate.trial_pairs import PairsTrial
+from raymask.storage import Folder, folder_and_name
 
 NAMED = 10
 """People whom a note names, at most."""

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from raymask.data.photos import Photo
-from raymask.data.storage import UnreadableError
 from raymask.errors import DataError, ImageError, ModelError
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.memory import spared_seconds
 from raymask.evaluate.probes import Probe, Probes, Source
 from raymask.evaluate.recognisers import Recogniser
 from raymask.progress import Progress
+from raymask.storage import UnreadableError
 
 CHUNK_PHOTOS = 16
 CHUNK_BYTES = 128_000_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raymask.data.storage import Folder
 from raymask.errors import ModelError
+from raymask.storage import Folder
 
 
 def fetched(folder: str, target: Path) -> Path:

@@ -21,7 +21,6 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from raymask.data.photos import list_photos
-from raymask.data.storage import Folder
 from raymask.data.textures import load_textures
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
@@ -35,6 +34,7 @@ from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.space import NAMED, calibration_digest
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.models.fusion import Fusion, FusionConfig
+from raymask.storage import Folder
 
 FALSE_ACCEPTS = {"1e-2": 1e-2, "1e-3": 1e-3}
 """False-accept rates, per comparison of two different people, that thresholds are kept for."""

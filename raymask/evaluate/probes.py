@@ -9,7 +9,6 @@ import numpy as np
 
 from raymask.data.photo_work import mask_choice
 from raymask.data.photos import Photo
-from raymask.data.storage import Folder
 from raymask.data.textures import load_textures
 from raymask.evaluate.config import Drawing, EvaluateConfig
 from raymask.evaluate.finder import shared_finder
@@ -17,6 +16,7 @@ from raymask.faces import draw_mask
 from raymask.faces.images import decode_photo
 from raymask.faces.masks import Textures
 from raymask.faces.masks.flat import draw_flat_mask
+from raymask.storage import Folder
 
 Source = Literal["images", "masked_images", "crowd_images"]
 """The folder of `EvaluateConfig` that a photo lies in."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from raymask.data.photos import Photo
-from raymask.data.storage import Folder
 from raymask.errors import RaymaskError
 from raymask.evaluate.bootstrap import Figure
 from raymask.evaluate.charts import cmc_chart, data_uri, roc_chart, score_chart
@@ -20,6 +19,7 @@ from raymask.evaluate.table import number, short_names
 from raymask.evaluate.trial import Match
 from raymask.faces.crop import Square
 from raymask.faces.images import encode_jpeg
+from raymask.storage import Folder
 
 if TYPE_CHECKING:
     from raymask.evaluate.run import Evaluation

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from raymask.data.storage import Folder
 from raymask.evaluate.asked import Asked, ask
 from raymask.evaluate.bootstrap import Figure, draw_weights
 from raymask.evaluate.config import EvaluateConfig
@@ -28,6 +27,7 @@ from raymask.evaluate.table import (
 from raymask.evaluate.trial import Trial
 from raymask.evaluate.versions import versions
 from raymask.progress import duration
+from raymask.storage import Folder
 
 if TYPE_CHECKING:
     from raymask.evaluate.unmask import UnmaskEvaluation

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raymask.data.photos import Photo, list_photos
-from raymask.data.storage import Folder, UnreadableError
 from raymask.errors import ConfigError, DataError, ImageError
 from raymask.evaluate.bootstrap import Figure, Ratio, Sampled, draw_weights, sums_by_person
 from raymask.evaluate.config import EvaluateConfig
@@ -26,6 +25,7 @@ from raymask.faces.crop import Square
 from raymask.models.parts import MriiParts, weights_digest
 from raymask.models.teacher import load_teacher
 from raymask.progress import Progress
+from raymask.storage import Folder, UnreadableError
 
 IDENTITY = "identity"
 """Key of the judge's cosine similarity between the filled and the bare photo."""

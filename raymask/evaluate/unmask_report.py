@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from raymask.data.storage import Folder
 from raymask.evaluate.charts import data_uri
 from raymask.evaluate.fillers import FILLERS
 from raymask.evaluate.pages import render_page, said_settings
 from raymask.faces.images import encode_jpeg
+from raymask.storage import Folder
 
 if TYPE_CHECKING:
     from raymask.evaluate.unmask import Example, UnmaskEvaluation

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from raymask.data.storage import Folder, folder_and_name
 from raymask.errors import DataError
 from raymask.gallery.erasures import ERASURES, Erasures, read_erasures
 from raymask.gallery.reader import ChangedError, GalleryReader
@@ -22,6 +21,7 @@ from raymask.gallery.rows import gallery_schema
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space, read_space
 from raymask.progress import Progress
+from raymask.storage import Folder, folder_and_name
 
 if TYPE_CHECKING:
     import pyarrow as pa

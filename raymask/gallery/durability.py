@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from raymask.data.storage import Folder, sync_folder
 from raymask.errors import DataError
+from raymask.storage import Folder, sync_folder
 
 DURABLE = "durable"
 """File beside the table with the number of its last version that is on disk."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from raymask.data.storage import Folder
 from raymask.errors import DataError
+from raymask.storage import Folder
 
 ERASURES = "erasures.json"
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.gallery.index import in_memory, nearest
 from raymask.gallery.table import FAILURES, Space, check_space, first_line, is_identity, open_table
+from raymask.storage import Folder
 
 if TYPE_CHECKING:
     from lance import LanceDataset

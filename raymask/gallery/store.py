@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raymask.data.storage import Folder, make_folder
 from raymask.errors import DataError, UnsavedError
 from raymask.gallery.durability import Durability
 from raymask.gallery.erasures import Erasures, read_erasures, write_erasures
@@ -42,6 +41,7 @@ from raymask.gallery.table import (
     table_uri,
     write_space,
 )
+from raymask.storage import Folder, make_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa

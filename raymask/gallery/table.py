@@ -7,8 +7,8 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from raymask.data.storage import Folder
 from raymask.errors import DataError, ModelError
+from raymask.storage import Folder
 
 if TYPE_CHECKING:
     from lance import LanceDataset

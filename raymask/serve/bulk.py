@@ -17,7 +17,6 @@ import numpy as np
 
 from raymask.cluster import connect, own_error
 from raymask.data.photos import Dropped, list_photos
-from raymask.data.storage import Folder, UnreadableError, absolute, folder_and_name
 from raymask.errors import DataError, RaymaskError
 from raymask.faces import Face
 from raymask.faces.crop import Square
@@ -29,6 +28,7 @@ from raymask.serve.bulk_config import EnrolConfig
 from raymask.serve.enrolment import enrolment_of, subject_of
 from raymask.serve.pipeline import Pipeline
 from raymask.serve.plan import ModelsConfig, Plan
+from raymask.storage import Folder, UnreadableError, absolute, folder_and_name
 
 if TYPE_CHECKING:
     import ray

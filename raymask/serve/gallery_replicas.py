@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from raymask.data.storage import Folder
 from raymask.errors import ChangingError, DataError
 from raymask.gallery.committer import GroupCommitter
 from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
@@ -19,6 +18,7 @@ from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space, first_line, read_space
 from raymask.serve.measured import Measured
+from raymask.storage import Folder
 
 FRESH = 0.25
 """Seconds after which a search has seen what was written."""

@@ -10,7 +10,6 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
-from raymask.data.storage import Folder, absolute
 from raymask.faces.detector_names import absolute_detector
 from raymask.gallery.table import check_space
 from raymask.models.parts import SHIPPED_NAMES, Spec
@@ -20,6 +19,7 @@ from raymask.serve.gallery_replicas import GallerySearchReplica, GalleryWriterRe
 from raymask.serve.plan import ModelsConfig, Network, Plan
 from raymask.serve.stage_replica import StageReplica
 from raymask.serve.stages import Detector, Embedder, Inpainter, Segmenter
+from raymask.storage import Folder, absolute
 
 CPUS = {
     "Detector": 0.4,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from raymask.data.storage import Folder
 from raymask.errors import ConfigError, DataError
+from raymask.storage import Folder
 
 log = logging.getLogger("raymask.serve")
 

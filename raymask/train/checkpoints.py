@@ -10,8 +10,8 @@ import io
 import re
 from typing import Any
 
-from raymask.data.storage import Folder
 from raymask.errors import DataError
+from raymask.storage import Folder
 
 State = dict[str, Any]
 """What a checkpoint holds: tensors, numbers and strings only (see `raymask.train.loop`)."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from raymask.data.joined import Data, folders_of
 from raymask.data.prepare import PLAN
-from raymask.data.storage import Folder
 from raymask.errors import DataError
+from raymask.storage import Folder
 
 
 def claim(

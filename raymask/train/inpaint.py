@@ -24,7 +24,6 @@ from torchvision.transforms.functional import gaussian_blur
 
 from raymask.data.crops import Crops
 from raymask.data.redraw import Drawn, Redraw
-from raymask.data.storage import absolute
 from raymask.data.textures import load_textures
 from raymask.faces.edges import draw_edges, grey
 from raymask.losses.adversarial import adversarial_loss, discriminator_loss, feature_matching_loss
@@ -37,6 +36,7 @@ from raymask.models.inpainter import Inpainter
 from raymask.models.parts import weights_digest
 from raymask.models.perceptual import Vgg19, load_perceptual
 from raymask.models.teacher import load_teacher
+from raymask.storage import absolute
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.course import Course, Stage, run_course, settings_of, started

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raymask import __version__
-from raymask.data.storage import Folder
+from raymask.storage import Folder
 
 if TYPE_CHECKING:
     from torch import nn

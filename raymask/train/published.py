@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
+from raymask.storage import Folder
 from raymask.train.leave import leave_bundle
 from raymask.train.ray_train import SETTINGS
 

@@ -17,10 +17,10 @@ from raymask.cluster import check_places, connect, own_error
 from raymask.data.crop_index import INDEX
 from raymask.data.joined import Data, folders_of
 from raymask.data.prepare import FORMAT, PLAN, SUMMARY
-from raymask.data.storage import Folder, absolute
 from raymask.errors import ConfigError, DataError, ModelError, StoppedError, TrainingError, UnsavedError
 from raymask.progress import Waiting
 from raymask.stopping import asked_by_sigterm
+from raymask.storage import Folder, absolute
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import FOLDER, Checkpoints, State
 from raymask.train.claim import claim

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from raymask.data.storage import Folder
 from raymask.errors import ConfigError, DataError
+from raymask.storage import Folder
 from raymask.train.checkpoints import State
 from raymask.train.config import Distance, WatchConfig
 

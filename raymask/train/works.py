@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raymask.data.joined import absolute_data
-from raymask.data.storage import absolute
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.models.bundle import bundle_config
 from raymask.models.parts import Spec, weights_digest
+from raymask.storage import absolute
 from raymask.train.align_config import TrainAlignerConfig, align_config, without_idle
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State

@@ -10,9 +10,9 @@ from typing import Any
 from ray.tune import Callback
 
 from raymask.cluster import own_error
-from raymask.data.storage import Folder
 from raymask.errors import ConfigError, TrainingError
 from raymask.progress import Progress, duration
+from raymask.storage import Folder
 from raymask.train.checkpoints import FOLDER
 from raymask.train.ray_train import STOP
 from raymask.tune.config import TuneConfig

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from raymask.cluster import check_places, connect, own_error, worker_places
 from raymask.data.joined import absolute_data, folders_of, folders_with
-from raymask.data.storage import Folder, absolute
 from raymask.data.textures import load_textures
 from raymask.errors import DataError, RaymaskError, StoppedError
 from raymask.stopping import asked_by_sigterm
+from raymask.storage import Folder, absolute
 from raymask.train.claim import claim
 from raymask.train.ray_train import check_data
 from raymask.tune.config import TuneConfig

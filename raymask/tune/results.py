@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from raymask.data.joined import absolute_data
-from raymask.data.storage import Folder
 from raymask.errors import TrainingError
 from raymask.progress import duration
+from raymask.storage import Folder
 from raymask.tune.config import TuneConfig
 from raymask.tune.space import Value, with_values
 from raymask.tune.trials import Trial, Trials, best_trial, ranked

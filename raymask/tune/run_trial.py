@@ -8,7 +8,7 @@ from typing import Any
 from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from raymask.data.storage import Folder
+from raymask.storage import Folder
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.config import TrainConfig
 from raymask.train.ray_train import make_trainer, raise_failure

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from raymask.data.storage import Folder
+from raymask.storage import Folder
 from raymask.tune.space import Value
 
 Status = Literal["unfinished", "finished", "stopped early", "failed"]

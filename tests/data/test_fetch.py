@@ -11,8 +11,8 @@ import pytest
 from raymask.data import fetch as module
 from raymask.data.fetch import FetchConfig, fetch
 from raymask.data.photos import list_photos
-from raymask.data.storage import Folder
 from raymask.errors import ConfigError, DataError
+from raymask.storage import Folder
 
 PAIRS = ("pairs.txt", "pairsDevTrain.txt", "pairsDevTest.txt")
 

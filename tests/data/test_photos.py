@@ -13,8 +13,8 @@ from raymask.data.photos import (
     read_identities,
     read_left_out,
 )
-from raymask.data.storage import Folder
 from raymask.errors import DataError
+from raymask.storage import Folder
 
 
 def tree(root, *names):

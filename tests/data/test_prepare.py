@@ -18,19 +18,19 @@ import pytest
 from PIL import Image
 
 from raymask.data.crop_index import locate_crops
-from raymask.data.demo_faces import Person, Shot, render
 from raymask.data.photo_work import PhotoWorker
 from raymask.data.photos import Photo
 from raymask.data.prepare import PartWorker, PrepareConfig, prepare, preview
 from raymask.data.schema import prepared_schema
 from raymask.data.splits import SplitConfig
-from raymask.data.storage import Folder
+from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, DataError, NoFaceError
 from raymask.faces.images import encode_png
 from raymask.faces.masks import draw_mask
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import SHIPPED
 from raymask.models.parts import UnmaskerParts
+from raymask.storage import Folder
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raymask.data.storage import Folder
 from raymask.data.textures import load_textures
 from raymask.errors import DataError
 from raymask.faces.images import encode_png
+from raymask.storage import Folder
 
 
 def picture(path: Path, value: int = 90, size: tuple[int, int] = (60, 40)) -> None:

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from raymask.data import storage
+from raymask import storage
 from raymask.data.photos import Photo
-from raymask.data.storage import Folder
 from raymask.errors import DataError, ModelError
 from raymask.evaluate import embedding
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.probes import Probe, Probes
 from raymask.faces.images import encode_jpeg
 from raymask.faces.masks import TEST_LOOKS, Textures
+from raymask.storage import Folder
 
 
 class Mean:

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from raymask.data.photos import Photo
-from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.evaluate import evaluate
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.probes import Probes
 from raymask.faces.images import encode_jpeg
+from raymask.storage import Folder
 
 ROOT = Path(__file__).parent.parent.parent
 OWN = '''

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.tiny_onnx import average_pooling
 
-from raymask.data.demo_faces import Person, Shot, render
+from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate import Recogniser, load_recogniser
 from raymask.evaluate.finder import face_finder, share_finder, shared_finder

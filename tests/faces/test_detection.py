@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from raymask.data.demo_faces import Person, Shot, render
+from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ImageError
 from raymask.faces import Face, detect, subject
 from raymask.faces.detection import FaceDetector

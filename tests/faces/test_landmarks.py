@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from raymask.data.demo_faces import Person, Shot, render
+from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError
 from raymask.faces import draw_mask
 from raymask.faces.detection import FaceDetector

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from raymask.data.demo_faces import Person, Shot, render
+from raymask.demo_faces import Person, Shot, render
 from raymask.faces.righting import SURE, Found, righted
 from raymask.faces.turning import roll_of
 from raymask.faces.yunet import Yunet

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from raymask.data.demo_faces import Person, Shot, render
+from raymask.demo_faces import Person, Shot, render
 from raymask.faces import Face, detect, draw_mask
 from raymask.faces.detection import MIN_FACE, FaceDetector
 from raymask.faces.mtcnn import Detections, Mtcnn

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.tiny_onnx import average_pooling
 
-from raymask.data.demo_faces import Person, Shot, render
+from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.detection import FaceDetector
 from raymask.faces.detector_names import absolute_detector, check_detector

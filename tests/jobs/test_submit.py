@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from support.ports import free_port
 
-from raymask.data.storage import Folder
+from raymask.storage import Folder
 from raymask.train.checkpoints import Checkpoints
 
 ROOT = Path(__file__).parent.parent.parent

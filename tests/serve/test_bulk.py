@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.evaluate import load_recogniser
 from raymask.faces.images import decode_photo
@@ -17,6 +16,7 @@ from raymask.gallery.store import GalleryStore
 from raymask.serve.bulk import EnrolWorker, enrol
 from raymask.serve.bulk_config import EnrolConfig
 from raymask.serve.enrolment import ENROLLED_LOOKS
+from raymask.storage import Folder
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

@@ -17,7 +17,6 @@ import pytest
 from support.ports import free_port
 from support.small_disk import file_system
 
-from raymask.data.storage import Folder
 from raymask.errors import ConfigError, ModelError, UnavailableError
 from raymask.evaluate import load_recogniser
 from raymask.evaluate.fused_bundle import write_fused
@@ -28,6 +27,7 @@ from raymask.models.fusion import Fusion, FusionConfig
 from raymask.serve import running
 from raymask.serve.config import Policy, from_mapping
 from raymask.serve.plan import ModelsConfig, Plan
+from raymask.storage import Folder
 
 APPLICATION = "raymask-tested"
 HANGS = 300

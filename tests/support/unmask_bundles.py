@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from raymask.data.storage import Folder
 from raymask.models.bundle import save_bundle
 from raymask.models.parts import weights_digest
+from raymask.storage import Folder
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.inpaint import train_inpainter

@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
-from raymask.data.storage import Folder
 from raymask.errors import DataError
+from raymask.storage import Folder
 from raymask.train.checkpoints import Checkpoints
 
 
@@ -75,7 +75,7 @@ def test_nothing_but_tensors_numbers_and_strings_is_unpickled(tmp_path, capsys):
 
 WRITER = """
 import sys, torch
-from raymask.data.storage import Folder
+from raymask.storage import Folder
 from raymask.train.checkpoints import Checkpoints
 kept, step = Checkpoints(Folder(sys.argv[1])), 0
 while True:

@@ -18,7 +18,6 @@ from support.ports import free_port
 
 from raymask.data.crops import CropStore
 from raymask.data.joined import open_crops
-from raymask.data.storage import Folder
 from raymask.errors import DataError, ModelError, TrainingError
 from raymask.faces.images import encode_png
 from raymask.models.bundle import SHIPPED, bundle_config, save_bundle
@@ -26,6 +25,7 @@ from raymask.models.config import InpainterConfig, SegmenterConfig
 from raymask.models.inpainter import Inpainter
 from raymask.models.parts import weights_digest
 from raymask.models.segmenter import MaskSegmenter
+from raymask.storage import Folder
 from raymask.train.align import AlignerCourse, train_aligner
 from raymask.train.align_config import AlignConfig
 from raymask.train.around import Surroundings
@@ -435,7 +435,7 @@ def test_bfloat16_teaches_nearly_the_same(kind, segment, inpaint):
 
 KILLED = """
 import sys, torch
-from raymask.data.storage import Folder
+from raymask.storage import Folder
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.inpaint import train_inpainter

@@ -16,9 +16,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from raymask.data.sampler import SamplerConfig
-from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.models.config import MaskFaceNetConfig
+from raymask.storage import Folder
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints
 from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig, WatchConfig

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from raymask.data.sampler import SamplerConfig
-from raymask.data.storage import Folder
 from raymask.errors import DataError, TrainingError
 from raymask.models import load_bundle
 from raymask.models.config import MaskFaceNetConfig
+from raymask.storage import Folder
 from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig
 from raymask.train.ray_train import _claim, train_on_ray
 from raymask.train.works import work_of

@@ -13,8 +13,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 
-from raymask.data.storage import Folder
 from raymask.errors import ConfigError
+from raymask.storage import Folder
 from raymask.train.config import LoopConfig, LossConfig, WatchConfig
 from raymask.train.watch import MLFLOW_RUN, Watch, distances_by_kind, open_watch
 
@@ -297,7 +297,7 @@ def test_all_off_and_other_ranks_write_nothing(tmp_path):
 
 FIRST_USE = """
 import sys, threading
-from raymask.data.storage import Folder
+from raymask.storage import Folder
 from raymask.train.config import LoopConfig, WatchConfig
 from raymask.train.watch import open_watch
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raymask.data.storage import Folder
 from raymask.errors import ConfigError, DataError
 from raymask.faces.images import encode_png
 from raymask.models.bundle import bundle_config, save_bundle
@@ -15,6 +14,7 @@ from raymask.models.embedder import MaskFaceNet
 from raymask.models.inpainter import Inpainter
 from raymask.models.parts import weights_digest
 from raymask.models.segmenter import MaskSegmenter
+from raymask.storage import Folder
 from raymask.train.align_config import TrainAlignerConfig
 from raymask.train.claim import claim
 from raymask.train.config import OptimiserConfig, TrainConfig

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from ray.exceptions import RayTaskError
 
-from raymask.data.storage import Folder
 from raymask.errors import TrainingError
+from raymask.storage import Folder
 from raymask.train.ray_train import STOP
 from raymask.tune.config import TuneConfig
 from raymask.tune.follow import Follow

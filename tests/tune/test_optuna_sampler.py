@@ -6,7 +6,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from raymask.data.storage import Folder
+from raymask.storage import Folder
 from raymask.tune.config import TuneConfig
 from raymask.tune.optuna_sampler import Sampler, asha
 from raymask.tune.trials import Trials

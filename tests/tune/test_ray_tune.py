@@ -7,9 +7,9 @@ import pytest
 
 from raymask.cli import parse
 from raymask.data.sampler import SamplerConfig
-from raymask.data.storage import Folder
 from raymask.errors import DataError
 from raymask.models.config import MaskFaceNetConfig
+from raymask.storage import Folder
 from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig
 from raymask.tune.config import TuneConfig
 from raymask.tune.ray_tune import concurrent_trials, tune_on_ray

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from raymask.cli import parse
-from raymask.data.storage import Folder
 from raymask.errors import TrainingError
+from raymask.storage import Folder
 from raymask.train.config import TrainConfig
 from raymask.tune.config import TuneConfig
 from raymask.tune.results import best_yaml, text_table, write_results

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raymask.data.storage import Folder
+from raymask.storage import Folder
 from raymask.tune.trials import Trial, Trials
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

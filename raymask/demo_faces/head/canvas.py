@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from raymask.data.demo_faces.arrays import Array, Image
-from raymask.data.demo_faces.surface import smooth_curve
+from raymask.demo_faces.arrays import Array, Image
+from raymask.demo_faces.head.surface import smooth_curve
 
 HALF_WIDTH, ABOVE, BELOW = 90.0, 126.0, 146.0
 """What a canvas covers, in millimetres beside, above and below the point between the eyes."""

@@ -5,10 +5,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from raymask.data.demo_faces.arrays import Array
-from raymask.data.demo_faces.canvas import ABOVE, BELOW, HALF_WIDTH, Canvas, ellipse, spline
-from raymask.data.demo_faces.person import Person
-from raymask.data.demo_faces.surface import smooth_curve
+from raymask.demo_faces.arrays import Array
+from raymask.demo_faces.head.canvas import ABOVE, BELOW, HALF_WIDTH, Canvas, ellipse, spline
+from raymask.demo_faces.head.surface import smooth_curve
+from raymask.demo_faces.person import Person
 
 _TONES = np.array(  # reflectance in linear light from little melanin to much
     [[0.78, 0.56, 0.47], [0.66, 0.43, 0.32], [0.50, 0.29, 0.19], [0.32, 0.17, 0.10], [0.165, 0.08, 0.048]]

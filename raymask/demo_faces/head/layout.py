@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raymask.data.demo_faces.arrays import Array
-from raymask.data.demo_faces.person import Person
-from raymask.data.demo_faces.shot import Shot
+from raymask.demo_faces.arrays import Array
+from raymask.demo_faces.person import Person
+from raymask.demo_faces.shot import Shot
 
 TOP = -118.0
 """Height of the top of the skull, in millimetres."""

@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 
-from raymask.data.demo_faces.arrays import Array
-from raymask.data.demo_faces.canvas import Canvas, ellipse, spline
-from raymask.data.demo_faces.layout import Layout
-from raymask.data.demo_faces.person import Person
-from raymask.data.demo_faces.shot import Shot
-from raymask.data.demo_faces.skin import deeper, hair_colour, skin_colour
+from raymask.demo_faces.arrays import Array
+from raymask.demo_faces.head.canvas import Canvas, ellipse, spline
+from raymask.demo_faces.head.layout import Layout
+from raymask.demo_faces.head.skin import deeper, hair_colour, skin_colour
+from raymask.demo_faces.person import Person
+from raymask.demo_faces.shot import Shot
 
 _IRIS_TONES = np.array(
     [

@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from raymask.data import storage
-from raymask.data.storage import Folder, UnreadableError, absolute, folder_and_name
+from raymask import storage
 from raymask.errors import DataError
+from raymask.storage import Folder, UnreadableError, absolute, folder_and_name
 
 
 @pytest.mark.parametrize("scheme", ["", "memory://"])

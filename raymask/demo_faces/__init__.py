@@ -4,9 +4,9 @@
 `write_demo_faces` fills a folder tree `ROOT/IDENTITY/NAME.jpg` with many of them. Same seeds, same bytes.
 """
 
-from raymask.data.demo_faces.person import Person
-from raymask.data.demo_faces.photo import DemoPhoto
-from raymask.data.demo_faces.shot import Shot
-from raymask.data.demo_faces.write import render, write_demo_faces
+from raymask.demo_faces.person import Person
+from raymask.demo_faces.photo import DemoPhoto
+from raymask.demo_faces.shot import Shot
+from raymask.demo_faces.write import render, write_demo_faces
 
 __all__ = ["DemoPhoto", "Person", "Shot", "render", "write_demo_faces"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raymask.data.look_sheet import ACROSS, CAPTION, GAP, TILE, draw_look_sheet
+from raymask.demo_faces.look_sheet import ACROSS, CAPTION, GAP, TILE, draw_look_sheet
 from raymask.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent.parent

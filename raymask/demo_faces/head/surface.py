@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raymask.data.demo_faces.arrays import Array
-from raymask.data.demo_faces.layout import TOP, Layout
-from raymask.data.demo_faces.person import Person
+from raymask.demo_faces.arrays import Array
+from raymask.demo_faces.head.layout import TOP, Layout
+from raymask.demo_faces.person import Person
 
 COLUMNS, ROWS = 180, 190
 """Size of the grid of surface points, `(ROWS, COLUMNS)`."""

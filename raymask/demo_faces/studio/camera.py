@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from raymask.data.demo_faces.arrays import Array, Image
-from raymask.data.demo_faces.shot import Shot
+from raymask.demo_faces.arrays import Array, Image
+from raymask.demo_faces.shot import Shot
 
 SUPERSAMPLING = 2
 """Samples along each axis of an output pixel."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from raymask.data.demo_faces import Person, Shot, render
+from raymask.demo_faces import Person, Shot, render
 from raymask.faces.crop import Square
 from raymask.faces.masks import Textures, draw_mask
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raymask.data.demo_faces.person import Person
-from raymask.data.demo_faces.shot import Shot
+from raymask.demo_faces.person import Person
+from raymask.demo_faces.shot import Shot
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raymask.data.demo_faces.arrays import Array, Image
-from raymask.data.demo_faces.shot import Shot
+from raymask.demo_faces.arrays import Array, Image
+from raymask.demo_faces.shot import Shot
 
 _TABLE_STEPS = 4096
 _TABLE_MAX = 2.5  # linear light beyond which a photo is white

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from raymask.data.demo_faces.person import Person
-from raymask.data.demo_faces.photo import DemoPhoto
-from raymask.data.demo_faces.shot import Shot
+from raymask.demo_faces.person import Person
+from raymask.demo_faces.photo import DemoPhoto
+from raymask.demo_faces.shot import Shot
 from raymask.errors import ConfigError, DataError
 
 _JPEG_QUALITY = 92
@@ -26,7 +26,7 @@ def render(person: Person, shot: Shot, size: int = 250) -> DemoPhoto:
 
     The same arguments give the same bytes. `size` is 64 to 1024, else `raymask.errors.ConfigError`.
     """
-    from raymask.data.demo_faces.studio import take  # OpenCV is loaded by the first photo, not by the import
+    from raymask.demo_faces.studio.take import take  # OpenCV is loaded by the first photo, not by the import
 
     _check_count("size", size, _SMALLEST, _LARGEST)
     return take(person, shot, size)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from raymask.data.demo_faces.arrays import Array
-from raymask.data.demo_faces.person import Person
-from raymask.data.demo_faces.skin import skin_colour
-from raymask.data.demo_faces.surface import normals_of
+from raymask.demo_faces.arrays import Array
+from raymask.demo_faces.head.skin import skin_colour
+from raymask.demo_faces.head.surface import normals_of
+from raymask.demo_faces.person import Person
 
 _GRID = (60, 40)  # rows and columns of points on one ear
 

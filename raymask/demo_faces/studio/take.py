@@ -4,19 +4,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from raymask.data.demo_faces.arrays import Array, Image
-from raymask.data.demo_faces.camera import SUPERSAMPLING, Camera, camera_for, fill_pinholes, splat
-from raymask.data.demo_faces.ears import ear
-from raymask.data.demo_faces.features import paint_features
-from raymask.data.demo_faces.hair import covers_ears, hair_texture, hanging_hair, raise_hair
-from raymask.data.demo_faces.layout import Layout, lay_out
-from raymask.data.demo_faces.light import Light, develop, light_of
-from raymask.data.demo_faces.person import Person
-from raymask.data.demo_faces.photo import DemoPhoto
-from raymask.data.demo_faces.scene import background, draw_body
-from raymask.data.demo_faces.shot import Shot
-from raymask.data.demo_faces.skin import bare_skin, skin_colour
-from raymask.data.demo_faces.surface import Head, build_head, landmark_points, normals_of
+from raymask.demo_faces.arrays import Array, Image
+from raymask.demo_faces.head.ears import ear
+from raymask.demo_faces.head.features import paint_features
+from raymask.demo_faces.head.hair import covers_ears, hair_texture, hanging_hair, raise_hair
+from raymask.demo_faces.head.layout import Layout, lay_out
+from raymask.demo_faces.head.skin import bare_skin, skin_colour
+from raymask.demo_faces.head.surface import Head, build_head, landmark_points, normals_of
+from raymask.demo_faces.person import Person
+from raymask.demo_faces.photo import DemoPhoto
+from raymask.demo_faces.shot import Shot
+from raymask.demo_faces.studio.camera import SUPERSAMPLING, Camera, camera_for, fill_pinholes, splat
+from raymask.demo_faces.studio.light import Light, develop, light_of
+from raymask.demo_faces.studio.scene import background, draw_body
 
 _CANVAS_DENSITY = 2.2  # pixels a mm of the face's flat picture, for a photo of 250 pixels
 _POINT_ROWS, _POINT_COLUMNS = 520, 600  # points of the head that are drawn, for a photo of 250 pixels

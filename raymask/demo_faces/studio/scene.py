@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from raymask.data.demo_faces.arrays import Array, Image
-from raymask.data.demo_faces.camera import Camera
-from raymask.data.demo_faces.canvas import spline
-from raymask.data.demo_faces.light import Light, develop
-from raymask.data.demo_faces.person import Person
-from raymask.data.demo_faces.skin import noise, skin_colour
+from raymask.demo_faces.arrays import Array, Image
+from raymask.demo_faces.head.canvas import spline
+from raymask.demo_faces.head.skin import noise, skin_colour
+from raymask.demo_faces.person import Person
+from raymask.demo_faces.studio.camera import Camera
+from raymask.demo_faces.studio.light import Light, develop
 
 _NECK_DEPTH = -25.0  # mm behind the ears, the middle of the neck
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from raymask.data.demo_faces.traits import Trait, check, draw
+from raymask.demo_faces.traits import Trait, check, draw
 
 _SKEW = {"mouth_open": 2.5, "smile": 1.3, "focus_blur": 2.0, "sensor_noise": 2.0}
 _GATHER = {"yaw_degrees": 1.35, "pitch_degrees": 1.35, "roll_degrees": 1.35, "light_azimuth": 1.3}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from raymask.data.demo_faces.traits import Trait, check, draw
+from raymask.demo_faces.traits import Trait, check, draw
 
 HairStyle = Literal["bald", "crop", "short", "fringe", "tied", "long", "curly"]
 

@@ -5,11 +5,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from raymask.data.demo_faces.arrays import Array
-from raymask.data.demo_faces.layout import TOP
-from raymask.data.demo_faces.person import Person
-from raymask.data.demo_faces.skin import hair_colour, noise
-from raymask.data.demo_faces.surface import EDGE_DEGREES, Head, grid_angles, grid_heights, normals_of, smooth_curve
+from raymask.demo_faces.arrays import Array
+from raymask.demo_faces.head.layout import TOP
+from raymask.demo_faces.head.skin import hair_colour, noise
+from raymask.demo_faces.head.surface import EDGE_DEGREES, Head, grid_angles, grid_heights, normals_of, smooth_curve
+from raymask.demo_faces.person import Person
 
 _FRINGE_DROP = 20.0  # mm by which a fringe hangs below the hairline
 _VOLUME = {"bald": 0.0, "crop": 0.25, "short": 0.7, "fringe": 0.8, "tied": 0.3, "long": 0.8, "curly": 1.5}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raymask.data.demo_faces import DemoPhoto, Person, Shot, render, write_demo_faces
+from raymask.demo_faces import DemoPhoto, Person, Shot, render, write_demo_faces
 from raymask.errors import ConfigError, DataError
 
 FRONTAL = {"yaw_degrees": 0.0, "pitch_degrees": 0.0, "roll_degrees": 0.0}
@@ -45,7 +45,7 @@ def test_same_seeds_same_bytes() -> None:
 
 def test_same_bytes_in_another_process() -> None:
     script = (
-        "import hashlib; from raymask.data.demo_faces import *;"
+        "import hashlib; from raymask.demo_faces import *;"
         "print(hashlib.sha256(render(Person.invent(3), Shot.invent(4)).image.tobytes()).hexdigest())"
     )
     runs = {subprocess.run([sys.executable, "-c", script], check=True, capture_output=True).stdout for _ in range(2)}
@@ -151,7 +151,7 @@ def test_person_outside_their_range_is_refused() -> None:
 
 
 def test_import_loads_no_heavy_package() -> None:
-    script = "import sys, raymask.data.demo_faces; print(*({'torch', 'ray', 'dlib', 'cv2'} & set(sys.modules)))"
+    script = "import sys, raymask.demo_faces; print(*({'torch', 'ray', 'dlib', 'cv2'} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     assert loaded.strip() == ""
 
@@ -181,7 +181,7 @@ def test_interrupted_run_is_continued(tmp_path: Path) -> None:
 
 def test_several_processes_write_what_one_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = snapshot(write_demo_faces(tmp_path / "one", people=2, photos=2, size=64))
-    monkeypatch.setattr("raymask.data.demo_faces.write._PHOTOS_WORTH_A_PROCESS", 2)
+    monkeypatch.setattr("raymask.demo_faces.write._PHOTOS_WORTH_A_PROCESS", 2)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     threads = threading.active_count()
     two = snapshot(write_demo_faces(tmp_path / "two", people=2, photos=2, size=64))

@@ -1,0 +1,1 @@
+"""The photo of a head: the camera, the light, and what stands around it."""
