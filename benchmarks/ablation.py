@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 from raymask.cli import parse, run
-from raymask.data.joined import folders_of, open_crops
-from raymask.data.prepare import PLAN
+from raymask.data.prepare.run import PLAN
+from raymask.data.reading.joined import folders_of, open_crops
 from raymask.errors import ConfigError, TrainingError
 from raymask.evaluate.asked import ask
 from raymask.evaluate.bootstrap import draw_weights

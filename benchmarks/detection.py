@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from raymask.cli import parse, run
-from raymask.data.photos import list_photos
+from raymask.data.prepare.photos import list_photos
 from raymask.demo_faces import write_demo_faces
 from raymask.faces.detection import MIN_FACE
 from raymask.faces.images import decode_photo

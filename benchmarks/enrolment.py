@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from raymask.cli import parse, run
-from raymask.data.photo_work import mask_choice
-from raymask.data.photos import list_photos
+from raymask.data.prepare.photo_work import mask_choice
+from raymask.data.prepare.photos import list_photos
 from raymask.errors import NoFaceError
 from raymask.evaluate.people import people_of_split
 from raymask.faces import detect, draw_mask, subject

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from raymask.cli import parse, run
-from raymask.data.photos import list_photos
+from raymask.data.prepare.photos import list_photos
 from raymask.errors import ConfigError
 from raymask.evaluate.bootstrap import Sampled, draw_weights
 from raymask.evaluate.config import EvaluateConfig

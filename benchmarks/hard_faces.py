@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from raymask.cli import parse, run
-from raymask.data.photos import list_photos
+from raymask.data.prepare.photos import list_photos
 from raymask.demo_faces import write_demo_faces
 from raymask.evaluate.people import people_of_split
 from raymask.faces.detection import MIN_FACE, FaceDetector

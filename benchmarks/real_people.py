@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from raymask.cli import parse, run
-from raymask.data.photos import Photo, list_photos
+from raymask.data.prepare.photos import Photo, list_photos
 from raymask.evaluate.asked import ask
 from raymask.evaluate.baselines import NetworkRecogniser
 from raymask.evaluate.bootstrap import Ratio, Sampled, draw_weights, sums_by_person

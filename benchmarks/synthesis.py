@@ -31,9 +31,9 @@ import numpy as np
 import torch
 
 from raymask.cli import parse, run
-from raymask.data.photo_work import PhotoWorker
-from raymask.data.photos import Photo, list_photos
-from raymask.data.prepare import PrepareConfig, prepare
+from raymask.data.prepare.photo_work import PhotoWorker
+from raymask.data.prepare.photos import Photo, list_photos
+from raymask.data.prepare.run import PrepareConfig, prepare
 from raymask.demo_faces import write_demo_faces
 from raymask.errors import NoFaceError
 from raymask.faces import draw_mask
@@ -128,7 +128,7 @@ def one_thread(data: Sequence[tuple[Photo, bytes]]) -> dict[str, Any]:
 
 def steps(data: Sequence[tuple[Photo, bytes]]) -> dict[str, float]:
     """Milliseconds of each step of a photo, medians."""
-    from raymask.data import photo_work
+    from raymask.data.prepare import photo_work
 
     times: dict[str, list[float]] = {}
     with _timed(photo_work, times):

@@ -23,8 +23,8 @@ from unittest import mock
 
 import torch
 
-from raymask.data.joined import open_crops
-from raymask.data.sampler import PKSampler, SamplerConfig
+from raymask.data.reading.joined import open_crops
+from raymask.data.reading.sampler import PKSampler, SamplerConfig
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.embedder import MaskFaceNet
 from raymask.storage import Folder
@@ -218,8 +218,8 @@ def _to_stderr() -> Iterator[None]:
 
 def invented(folder: str) -> str:
     """A prepared folder of invented people, all to train on."""
-    from raymask.data.prepare import PrepareConfig, prepare
-    from raymask.data.splits import SplitConfig
+    from raymask.data.format.splits import SplitConfig
+    from raymask.data.prepare.run import PrepareConfig, prepare
     from raymask.demo_faces import write_demo_faces
 
     with _to_stderr():

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from raymask.data.photos import list_photos
+from raymask.data.prepare.photos import list_photos
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.people import people_of_split
 from raymask.evaluate.probes import Probes

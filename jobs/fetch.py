@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from raymask.cli import parse, run
-from raymask.data.fetch import DATASETS, FetchConfig, fetch
+from raymask.data.prepare.fetch import DATASETS, FetchConfig, fetch
 
 
 def main() -> None:
     names = ", ".join(f"{name} ({dataset.about})" for name, dataset in DATASETS.items())
     config = parse(FetchConfig, __doc__, positional=("datasets", f"Any of {names}."))
 
-    from raymask.data.photos import list_photos
+    from raymask.data.prepare.photos import list_photos
     from raymask.storage import Folder
 
     for name in config.datasets:

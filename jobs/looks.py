@@ -31,7 +31,7 @@ class LooksConfig:
 
 def main() -> None:
     config = parse(LooksConfig, __doc__)
-    from raymask.data.textures import load_textures
+    from raymask.data.prepare.textures import load_textures
     from raymask.demo_faces.look_sheet import draw_look_sheet
 
     textures = load_textures(config.textures)

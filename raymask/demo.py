@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raymask.data.prepare import PrepareConfig, prepare
-from raymask.data.sampler import SamplerConfig
-from raymask.data.splits import SplitConfig
+from raymask.data.format.splits import SplitConfig
+from raymask.data.prepare.run import PrepareConfig, prepare
+from raymask.data.reading.sampler import SamplerConfig
 from raymask.demo_faces import write_demo_faces
 from raymask.errors import ConfigError, NoFaceError
 from raymask.evaluate.config import EvaluateConfig, ProtocolName

@@ -24,7 +24,7 @@ LANES = {
         *("tune/test_ray_tune", "tune/test_resume"),
     ),
     "data and training": (
-        *("data/test_prepare", "data/test_prepare_s3", "test_cluster"),
+        *("data/prepare/test_prepare", "data/prepare/test_prepare_s3", "test_cluster"),
         *("train/test_faults", "train/test_ray_courses", "train/test_ray_train"),
     ),
 }
@@ -101,8 +101,8 @@ def ray_cluster():
 @pytest.fixture(scope="session")
 def prepared(demo_faces, made_once, request) -> Path:
     """The demo faces as `prepare` writes them: 4 people to train, 2 to validate, 2 to test."""
-    from raymask.data.prepare import PrepareConfig, prepare
-    from raymask.data.splits import SplitConfig
+    from raymask.data.format.splits import SplitConfig
+    from raymask.data.prepare.run import PrepareConfig, prepare
 
     def make(out: Path) -> None:
         request.getfixturevalue("ray_cluster")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raymask.data.photos import Photo, list_photos
+from raymask.data.prepare.photos import Photo, list_photos
 from raymask.errors import DataError
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.drawn_pairs import draw_pairs

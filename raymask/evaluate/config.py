@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from raymask.data.splits import SPLITS, Split
+from raymask.data.format.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.masks.looks import TEST_LOOKS, check_looks

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError
 from raymask.evaluate.pairs_file import Pair
 

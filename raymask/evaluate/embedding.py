@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError, ImageError, ModelError
 from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.memory import spared_seconds

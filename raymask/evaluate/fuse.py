@@ -20,8 +20,8 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from raymask.data.photos import list_photos
-from raymask.data.textures import load_textures
+from raymask.data.prepare.photos import list_photos
+from raymask.data.prepare.textures import load_textures
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import share_finder

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from raymask.data.photos import Photo
-from raymask.data.splits import read_splits
+from raymask.data.format.splits import read_splits
+from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError
 from raymask.evaluate.config import EvaluateConfig, people_split
 

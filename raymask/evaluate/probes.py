@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from raymask.data.photo_work import mask_choice
-from raymask.data.photos import Photo
-from raymask.data.textures import load_textures
+from raymask.data.prepare.photo_work import mask_choice
+from raymask.data.prepare.photos import Photo
+from raymask.data.prepare.textures import load_textures
 from raymask.evaluate.config import Drawing, EvaluateConfig
 from raymask.evaluate.finder import shared_finder
 from raymask.faces import draw_mask

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.errors import RaymaskError
 from raymask.evaluate.bootstrap import Figure
 from raymask.evaluate.charts import cmc_chart, data_uri, roc_chart, score_chart

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.evaluate.embedding import Embedded
 from raymask.evaluate.measures import Scored
 from raymask.evaluate.probes import Probe

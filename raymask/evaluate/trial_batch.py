@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.evaluate import protocol_batch
 from raymask.evaluate.bootstrap import Ratio
 from raymask.evaluate.embedding import Embedded

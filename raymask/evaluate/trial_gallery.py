@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.evaluate import protocol_gallery
 from raymask.evaluate.all_pairs import MOST, compare_all, d_prime, equal_errors
 from raymask.evaluate.bootstrap import Ratio, sums_by_person

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from raymask.data.photos import Photo, list_photos
+from raymask.data.prepare.photos import Photo, list_photos
 from raymask.errors import ConfigError, DataError, ImageError
 from raymask.evaluate.bootstrap import Figure, Ratio, Sampled, draw_weights, sums_by_person
 from raymask.evaluate.config import EvaluateConfig

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from raymask.cluster import connect, own_error
-from raymask.data.photos import Dropped, list_photos
+from raymask.data.prepare.photos import Dropped, list_photos
 from raymask.errors import DataError, RaymaskError
 from raymask.faces import Face
 from raymask.faces.crop import Square

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raymask.data.crops import Crops, CropStore
-from raymask.data.redraw import Redraw
+from raymask.data.augment.redraw import Redraw
+from raymask.data.reading.crops import Crops, CropStore
 from raymask.faces.alignment import places
 from raymask.losses.points import disagreement, distances
 from raymask.models.aligner import TEMPLATE, FaceAligner

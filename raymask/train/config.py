@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from raymask.data.joined import Data, folders_of
-from raymask.data.sampler import SamplerConfig
+from raymask.data.reading.joined import Data, folders_of
+from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.models.config import MaskFaceNetConfig

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raymask.data.crops import Crops
-from raymask.data.joined import open_crops
+from raymask.data.reading.crops import Crops
+from raymask.data.reading.joined import open_crops
 from raymask.errors import ModelError
 from raymask.faces.masks import Textures
 from raymask.models.bundle import bundle_config, load_bundle

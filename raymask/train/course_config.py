@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Self, get_args
 
-from raymask.data.joined import Data, folders_of
+from raymask.data.reading.joined import Data, folders_of
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.train.config import Precision

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raymask.data.crops import Crops
-from raymask.data.redraw import Drawn, Redraw, row_at, stack
-from raymask.data.sampler import Shot, rank_slice
+from raymask.data.augment.redraw import Drawn, Redraw, row_at, stack
+from raymask.data.reading.crops import Crops
+from raymask.data.reading.sampler import Shot, rank_slice
 from raymask.faces.crop import CROP_SIZE
 from raymask.train.distributed import World
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 from torchvision.transforms.functional import gaussian_blur
 
-from raymask.data.crops import Crops
-from raymask.data.redraw import Drawn, Redraw
-from raymask.data.textures import load_textures
+from raymask.data.augment.redraw import Drawn, Redraw
+from raymask.data.prepare.textures import load_textures
+from raymask.data.reading.crops import Crops
 from raymask.faces.edges import draw_edges, grey
 from raymask.losses.adversarial import adversarial_loss, discriminator_loss, feature_matching_loss
 from raymask.losses.identity import identity_loss

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from raymask.data.joined import Data
+from raymask.data.reading.joined import Data
 from raymask.errors import ConfigError, check_choice
 from raymask.models.config import InpainterConfig
 from raymask.models.parts import Spec

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from raymask.data.crops import Crops
-from raymask.data.remask import FreshFaces
-from raymask.data.sampler import PKSampler, Shot, rank_slice
+from raymask.data.augment.embedder_views import FreshFaces
+from raymask.data.reading.crops import Crops
+from raymask.data.reading.sampler import PKSampler, Shot, rank_slice
 from raymask.train.config import LoopConfig
 from raymask.train.distributed import World
 from raymask.train.step import Chunk

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from raymask.data.crops import Crops
-from raymask.data.joined import open_crops
-from raymask.data.morphs import MorphedStore
-from raymask.data.remask import Dressing, FreshFaces
-from raymask.data.sampler import PKSampler
-from raymask.data.textures import load_textures
+from raymask.data.augment.embedder_views import Dressing, FreshFaces
+from raymask.data.augment.morphs import MorphedStore
+from raymask.data.prepare.textures import load_textures
+from raymask.data.reading.crops import Crops
+from raymask.data.reading.joined import open_crops
+from raymask.data.reading.sampler import PKSampler
 from raymask.errors import ConfigError, DataError
 from raymask.faces.masks import TRAIN_LOOKS, Textures
 from raymask.models.embedder import MaskFaceNet

@@ -14,9 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raymask.cluster import check_places, connect, own_error
-from raymask.data.crop_index import INDEX
-from raymask.data.joined import Data, folders_of
-from raymask.data.prepare import FORMAT, PLAN, SUMMARY
+from raymask.data.format.crop_index import INDEX
+from raymask.data.prepare.run import FORMAT, PLAN, SUMMARY
+from raymask.data.reading.joined import Data, folders_of
 from raymask.errors import ConfigError, DataError, ModelError, StoppedError, TrainingError, UnsavedError
 from raymask.progress import Waiting
 from raymask.stopping import asked_by_sigterm

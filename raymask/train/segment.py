@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raymask.data.crops import Crops
-from raymask.data.redraw import Redraw
+from raymask.data.augment.redraw import Redraw
+from raymask.data.reading.crops import Crops
 from raymask.faces.crop import CROP_SIZE
 from raymask.losses.segmentation import segmentation_loss
 from raymask.models.segmenter import MaskSegmenter

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from raymask.data.textures import load_textures
+from raymask.data.prepare.textures import load_textures
 from raymask.train.course import Course, Stage, settings_of, started
 from raymask.train.course_config import SingleStageConfig
 from raymask.train.distributed import on_all_ranks, prepare_batch_norm, sum_gradients

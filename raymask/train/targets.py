@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from raymask.data.crops import Crops
-from raymask.data.sampler import Shot
+from raymask.data.reading.crops import Crops
+from raymask.data.reading.sampler import Shot
 from raymask.errors import ConfigError
 from raymask.faces.alignment import mirrored
 from raymask.faces.crop import CROP_SIZE

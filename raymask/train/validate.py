@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from raymask.data.crops import Crops
-from raymask.data.joined import Data, folders_with, open_crops
-from raymask.data.remask import Dressing, FreshFaces
-from raymask.data.sampler import Shot
+from raymask.data.augment.embedder_views import Dressing, FreshFaces
+from raymask.data.reading.crops import Crops
+from raymask.data.reading.joined import Data, folders_with, open_crops
+from raymask.data.reading.sampler import Shot
 from raymask.faces.alignment import Alignment
 from raymask.progress import Progress
 from raymask.train.config import LoopConfig

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from raymask.data.crops import Crops
-from raymask.data.joined import open_crops
-from raymask.data.remask import Dressing, FreshFaces
-from raymask.data.sampler import Shot
+from raymask.data.augment.embedder_views import Dressing, FreshFaces
+from raymask.data.reading.crops import Crops
+from raymask.data.reading.joined import open_crops
+from raymask.data.reading.sampler import Shot
 from raymask.errors import DataError, ModelError
 from raymask.models.bundle import check_replaceable, load_bundle, save_bundle
 from raymask.models.embedder import MaskFaceNet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from raymask.data.joined import Data, folders_of
+from raymask.data.reading.joined import Data, folders_of
 from raymask.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raymask.data.joined import absolute_data
+from raymask.data.reading.joined import absolute_data
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.models.bundle import bundle_config
@@ -197,7 +197,7 @@ def _address(folder: str | None) -> str | None:
 
 def _drawn_with(folder: str | None) -> dict[str, Any]:
     """A user's own textures by their files, wherever they lie. Raises DataError if they cannot be read."""
-    from raymask.data.textures import load_textures
+    from raymask.data.prepare.textures import load_textures
 
     textures = load_textures(folder)
     return {} if textures is None else {"textures_sha256": textures.digest}

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import torch
 
-from raymask.data.crops import Crops
-from raymask.data.redraw import Drawn, Redraw, row_at
-from raymask.data.sampler import Shot
+from raymask.data.augment.redraw import Drawn, Redraw, row_at
+from raymask.data.reading.crops import Crops
+from raymask.data.reading.sampler import Shot
 from raymask.faces.alignment import similarity
 from raymask.faces.crop import CROP_SIZE
 from raymask.train.drawn_batches import DrawnFaces

@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raymask.cluster import check_places, connect, own_error, worker_places
-from raymask.data.joined import absolute_data, folders_of, folders_with
-from raymask.data.textures import load_textures
+from raymask.data.prepare.textures import load_textures
+from raymask.data.reading.joined import absolute_data, folders_of, folders_with
 from raymask.errors import DataError, RaymaskError, StoppedError
 from raymask.stopping import asked_by_sigterm
 from raymask.storage import Folder, absolute

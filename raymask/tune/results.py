@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from raymask.data.joined import absolute_data
+from raymask.data.reading.joined import absolute_data
 from raymask.errors import TrainingError
 from raymask.progress import duration
 from raymask.storage import Folder

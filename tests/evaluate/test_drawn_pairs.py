@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError
 from raymask.evaluate.drawn_pairs import draw_pairs
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raymask import storage
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError, ModelError
 from raymask.evaluate import embedding
 from raymask.evaluate.embedding import embed_probes

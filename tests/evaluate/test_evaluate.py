@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError
 from raymask.evaluate import evaluate
 from raymask.evaluate.config import EvaluateConfig

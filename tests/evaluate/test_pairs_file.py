@@ -2,7 +2,7 @@
 
 import pytest
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError
 from raymask.evaluate.pairs_file import Tree, read_pairs
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError
 from raymask.evaluate.asked import Asked
 from raymask.evaluate.config import EvaluateConfig

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.evaluate.bootstrap import Sampled, draw_weights
 from raymask.evaluate.embedding import Embedded
 from raymask.evaluate.pairs_file import Pair

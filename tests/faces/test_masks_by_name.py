@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from raymask.data.photo_work import mask_choice
+from raymask.data.prepare.photo_work import mask_choice
 from raymask.demo_faces import Person, Shot, render
 from raymask.faces.masks import TRAIN_LOOKS, UNCOVERED_LOOKS, Textures, draw_mask, looks, parse_look, pick_look, shapes
 from raymask.faces.masks import surface as surfaces

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from raymask.data.prepare import PrepareConfig
+from raymask.data.prepare.run import PrepareConfig
 from raymask.errors import ConfigError
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.fuse_config import FuseConfig

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from raymask.cli import parse
-from raymask.data.sampler import SamplerConfig
+from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import SHIPPED
 from raymask.models.config import SFACE

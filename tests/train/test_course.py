@@ -16,8 +16,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from support.ports import free_port
 
-from raymask.data.crops import CropStore
-from raymask.data.joined import open_crops
+from raymask.data.reading.crops import CropStore
+from raymask.data.reading.joined import open_crops
 from raymask.errors import DataError, ModelError, TrainingError
 from raymask.faces.images import encode_png
 from raymask.models.bundle import SHIPPED, bundle_config, save_bundle
@@ -157,7 +157,7 @@ def test_a_course_learns_from_two_folders_and_is_measured_by_the_one_that_can(pr
     ],
 )
 def test_courses_draw_own_textures_and_keep_their_digest(make, config, prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr("raymask.data.redraw.recoloured", lambda face, *_: face)
+    monkeypatch.setattr("raymask.data.augment.redraw.recoloured", lambda face, *_: face)
     (tmp_path / "red.png").write_bytes(encode_png(np.full((30, 40, 3), (230, 20, 20), np.uint8)))
     course = make(replace(config, data=str(prepared), textures=str(tmp_path)), CPU)
     drawn, _ = course.faces(CropStore(str(prepared), "train"), quiet=True).draw(1)

@@ -11,8 +11,8 @@ import torch.multiprocessing as mp
 from support.ports import free_port
 from torch.nn.functional import normalize
 
-from raymask.data.crops import CropStore
-from raymask.data.sampler import SamplerConfig, Shot
+from raymask.data.reading.crops import CropStore
+from raymask.data.reading.sampler import SamplerConfig, Shot
 from raymask.errors import ConfigError, DataError, ModelError
 from raymask.faces.alignment import mirrored
 from raymask.models import save_bundle

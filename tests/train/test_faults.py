@@ -15,7 +15,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from raymask.data.sampler import SamplerConfig
+from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import DataError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.storage import Folder

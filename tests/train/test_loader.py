@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from raymask.data.crops import CropStore
-from raymask.data.remask import Dressing, FreshFaces
-from raymask.data.sampler import PKSampler, SamplerConfig, Shot
+from raymask.data.augment.embedder_views import Dressing, FreshFaces
+from raymask.data.reading.crops import CropStore
+from raymask.data.reading.sampler import PKSampler, SamplerConfig, Shot
 from raymask.errors import ConfigError
 from raymask.faces.masks import TRAIN_LOOKS
 from raymask.models.config import MaskFaceNetConfig

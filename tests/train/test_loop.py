@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from raymask.data.joined import open_crops
-from raymask.data.sampler import SamplerConfig
+from raymask.data.reading.joined import open_crops
+from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import ConfigError, DataError, TrainingError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.around import Surroundings

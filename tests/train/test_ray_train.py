@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from raymask.data.sampler import SamplerConfig
+from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import DataError, TrainingError
 from raymask.models import load_bundle
 from raymask.models.config import MaskFaceNetConfig

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from raymask.data.crops import CropStore
+from raymask.data.reading.crops import CropStore
 from raymask.errors import ConfigError, DataError, ModelError
 from raymask.models import load_bundle, save_bundle
 from raymask.models.config import MaskFaceNetConfig

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from raymask.data.crops import CropStore
-from raymask.data.redraw import Redraw
+from raymask.data.augment.redraw import Redraw
+from raymask.data.reading.crops import CropStore
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.train.drawn_batches import FreshlyDrawn
 from raymask.train.worn_views import TwoViews, WornAmongDrawn, learned_and_kept

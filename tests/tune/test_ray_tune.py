@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from raymask.cli import parse
-from raymask.data.sampler import SamplerConfig
+from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import DataError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.storage import Folder

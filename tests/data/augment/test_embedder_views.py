@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from raymask.data.crops import CropStore
-from raymask.data.remask import Dressing, FreshFaces
-from raymask.data.sampler import Shot
+from raymask.data.augment.embedder_views import Dressing, FreshFaces
+from raymask.data.reading.crops import CropStore
+from raymask.data.reading.sampler import Shot
 from raymask.faces.alignment import align, places
 from raymask.faces.masks import TRAIN_LOOKS, Textures
 
@@ -88,7 +88,7 @@ def test_altered_faces_differ_at_each_draw_and_stay_faces(store):
 
 def test_things_come_before_bare_faces_and_not_before_masks_or_what_was_painted(store, monkeypatch):
     before = []
-    monkeypatch.setattr("raymask.data.redraw.with_object", lambda face, *_: before.append(face) or face)
+    monkeypatch.setattr("raymask.data.augment.redraw.with_object", lambda face, *_: before.append(face) or face)
     as_prepared = Dressing(alignment="dlib", altered=True)
     for dressing, shot, things in (
         (as_prepared, BARE, 1),

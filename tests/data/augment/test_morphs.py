@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from raymask.data.crops import CropStore
-from raymask.data.morphs import MorphedStore, bend
-from raymask.data.sampler import Shot
+from raymask.data.augment.morphs import MorphedStore, bend
+from raymask.data.reading.crops import CropStore
+from raymask.data.reading.sampler import Shot
 from raymask.errors import ConfigError
 
 COUNT = 40

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from raymask.data.splits import SplitConfig, draw_splits, given_splits, read_splits
+from raymask.data.format.splits import SplitConfig, draw_splits, given_splits, read_splits
 from raymask.errors import ConfigError, DataError
 
 COUNTS = {f"person {n:03}": 10 + n % 3 if n % 4 else 5 for n in range(400)}

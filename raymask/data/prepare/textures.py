@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from raymask.data.photos import SUFFIXES
+from raymask.data.prepare.photos import SUFFIXES
 from raymask.errors import DataError, ImageError
 from raymask.faces.images import MIN_SIDE, decode_photo
 from raymask.faces.masks.own import Picture, Textures

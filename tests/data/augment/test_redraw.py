@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from raymask.data.crops import CropStore
-from raymask.data.disguise import photographed, recoloured, with_object
-from raymask.data.redraw import Redraw, row_at
-from raymask.data.sampler import Shot
+from raymask.data.augment.occlusions import photographed, recoloured, with_object
+from raymask.data.augment.redraw import Redraw, row_at
+from raymask.data.reading.crops import CropStore
+from raymask.data.reading.sampler import Shot
 from raymask.errors import DataError
 from raymask.faces.alignment import MIRRORED, align
 from raymask.faces.masks import Textures
@@ -41,7 +41,7 @@ def test_landmarks_and_points_are_those_of_the_rows(prepared):
 def test_a_look_more_changes_only_the_draws_that_get_it(face, monkeypatch):
     worn = []
     spied = lambda *given, **more: worn.append(given[2]) or draw_mask_layers(*given, **more)  # noqa: E731
-    monkeypatch.setattr("raymask.data.redraw.draw_mask_layers", spied)
+    monkeypatch.setattr("raymask.data.augment.redraw.draw_mask_layers", spied)
     before, after = (
         [Redraw(side=96, looks=looks, strong=True)(*face, np.random.default_rng(seed)) for seed in range(40)]
         for looks in (TRAIN_LOOKS[:4], ("sponge", *TRAIN_LOOKS[:4]))
@@ -196,7 +196,7 @@ def test_whole_photos_are_altered_in_every_way(face):
 
 
 def test_a_map_follows_the_blur_of_the_photo(face, monkeypatch):
-    from raymask.data import redraw as module
+    from raymask.data.augment import redraw as module
 
     maps = []
     for sigma in (0.0, 0.7, 1.5):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from raymask.data.crop_index import CropIndex
+from raymask.data.format.crop_index import CropIndex
 from raymask.errors import DataError
 from raymask.progress import Progress
 from raymask.storage import Folder

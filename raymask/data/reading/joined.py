@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raymask.data.crops import Crops, CropStore
-from raymask.data.sampler import Shot
-from raymask.data.splits import Split
+from raymask.data.format.splits import Split
+from raymask.data.reading.crops import Crops, CropStore
+from raymask.data.reading.sampler import Shot
 from raymask.errors import ConfigError, DataError
 from raymask.storage import Folder, absolute
 

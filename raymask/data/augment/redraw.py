@@ -16,7 +16,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from raymask.data.disguise import photographed, recoloured, with_object
+from raymask.data.augment.occlusions import photographed, recoloured, with_object
 from raymask.faces.alignment import MIRRORED, Alignment, places, similarity
 from raymask.faces.masks import Textures, pick_look
 from raymask.faces.masks.draw import draw_mask_layers

@@ -17,8 +17,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
 
 from raymask.cluster import connect, own_error
-from raymask.data.crop_index import INDEX, IndexWriter, locate_crops
-from raymask.data.photos import (
+from raymask.data.format.crop_index import INDEX, IndexWriter, locate_crops
+from raymask.data.format.schema import dropped_schema, parquet_file, prepared_schema
+from raymask.data.format.splits import SPLITS, Split, SplitConfig, draw_splits, given_splits, read_splits
+from raymask.data.prepare.photos import (
     Dropped,
     Photo,
     choose_people,
@@ -27,8 +29,6 @@ from raymask.data.photos import (
     read_identities,
     read_left_out,
 )
-from raymask.data.schema import dropped_schema, parquet_file, prepared_schema
-from raymask.data.splits import SPLITS, Split, SplitConfig, draw_splits, given_splits, read_splits
 from raymask.errors import ConfigError, DataError, ImageError, NoFaceError, check_choice
 from raymask.faces.detector_names import DEFAULT_DETECTOR, absolute_detector, check_detector
 from raymask.faces.landmarks import Landmarks
@@ -174,7 +174,7 @@ def prepare(config: PrepareConfig, repainter: Repainter | None = None) -> dict[s
 
 
 def _textures(config: PrepareConfig, *, quiet: bool) -> Textures | None:
-    from raymask.data.textures import load_textures
+    from raymask.data.prepare.textures import load_textures
 
     return load_textures(config.textures, quiet=quiet)
 
@@ -212,7 +212,7 @@ def preview(config: PrepareConfig, count: int, repainter: Repainter | None = Non
         DataError: no photos, or a picture that cannot be written.
         NoFaceError: there is a face in none of them.
     """
-    from raymask.data.sheet import draw_sheet
+    from raymask.data.prepare.sheet import draw_sheet
 
     images, out = Folder(config.images), Folder(config.out)
     photos, _ = list_photos(images)
@@ -284,7 +284,7 @@ def _claim(
 
 
 def _photo_worker(config: PrepareConfig, repainter: Repainter | None, textures: Textures | None) -> PhotoWork:
-    from raymask.data.photo_work import PhotoWorker
+    from raymask.data.prepare.photo_work import PhotoWorker
 
     return PhotoWorker(
         masks=config.masks,
@@ -392,7 +392,7 @@ def _finish(
     out: Folder, parts: Sequence[Part], splits: dict[str, Split], dropped: list[Dropped], *, left_out: dict[str, int]
 ) -> dict[str, Any]:
     """Gather the parts' records into index, dropped.parquet, summary.json and sheet.png, then drop the records."""
-    from raymask.data.sheet import draw_sheet, sample_rows
+    from raymask.data.prepare.sheet import draw_sheet, sample_rows
 
     rows: Counter[str] = Counter()
     index = IndexWriter()

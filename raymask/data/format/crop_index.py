@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raymask.data.splits import Split
+from raymask.data.format.splits import Split
 from raymask.errors import DataError
 from raymask.storage import Folder
 

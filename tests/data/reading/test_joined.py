@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from raymask.data.crops import CropStore
-from raymask.data.joined import JoinedCrops, absolute_data, folders_of, folders_with, open_crops
-from raymask.data.morphs import MorphedStore
-from raymask.data.sampler import Shot
+from raymask.data.augment.morphs import MorphedStore
+from raymask.data.reading.crops import CropStore
+from raymask.data.reading.joined import JoinedCrops, absolute_data, folders_of, folders_with, open_crops
+from raymask.data.reading.sampler import Shot
 from raymask.errors import ConfigError, DataError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from raymask.data.photos import Photo
+from raymask.data.prepare.photos import Photo
 from raymask.errors import NoFaceError
 from raymask.faces.crop import Square
 from raymask.faces.detection import FaceDetector

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from raymask.data.photos import (
+from raymask.data.prepare.photos import (
     LeftOut,
     Photo,
     choose_people,
@@ -122,7 +122,7 @@ def test_each_photo_of_people_left_out_is_dropped_with_the_reason():
         leave_people_out(photos, LeftOut(frozenset({"Ann", "Bob", "Cid"}), "people.json"))
 
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 def test_the_strangers_are_two_equal_halves_of_people_whom_no_benchmark_knows():

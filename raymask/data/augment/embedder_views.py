@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raymask.data.crops import Crops
-from raymask.data.redraw import Redraw
-from raymask.data.sampler import Shot
+from raymask.data.augment.redraw import Redraw
+from raymask.data.reading.crops import Crops
+from raymask.data.reading.sampler import Shot
 from raymask.faces.alignment import Alignment, align
 from raymask.faces.crop import CROP_SIZE, resize_crop
 from raymask.faces.masks import Textures, draw_mask, pick_look

@@ -13,10 +13,10 @@ import pytest
 from pyarrow.fs import S3FileSystem
 from support.ports import free_port
 
-from raymask.data.prepare import PrepareConfig, prepare
-from raymask.data.splits import SplitConfig
+from raymask.data.format.splits import SplitConfig
+from raymask.data.prepare.run import PrepareConfig, prepare
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 OPTIONS = ("--split.least-photos=2", "--split.validation=1", "--split.test=1", "--photos-per-file=4")
 THREE_NODES = """
 import runpy

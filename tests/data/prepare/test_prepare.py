@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from raymask.data.crop_index import locate_crops
-from raymask.data.photo_work import PhotoWorker
-from raymask.data.photos import Photo
-from raymask.data.prepare import PartWorker, PrepareConfig, prepare, preview
-from raymask.data.schema import prepared_schema
-from raymask.data.splits import SplitConfig
+from raymask.data.format.crop_index import locate_crops
+from raymask.data.format.schema import prepared_schema
+from raymask.data.format.splits import SplitConfig
+from raymask.data.prepare.photo_work import PhotoWorker
+from raymask.data.prepare.photos import Photo
+from raymask.data.prepare.run import PartWorker, PrepareConfig, prepare, preview
 from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, DataError, NoFaceError
 from raymask.faces.images import encode_png
@@ -34,7 +34,7 @@ from raymask.storage import Folder
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 
 
 def rows_of(out: Path) -> list[dict]:

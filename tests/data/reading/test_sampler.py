@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from raymask.data.sampler import PKSampler, SamplerConfig, Shot, rank_slice
+from raymask.data.reading.sampler import PKSampler, SamplerConfig, Shot, rank_slice
 from raymask.errors import ConfigError
 
 RAGGED = [0] * 53 + [1] * 2 + [2] * 1 + [3] * 7 + [n for n in range(4, 40) for _ in range(6)]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from raymask.data.crops import Crops
-from raymask.data.sampler import Shot
+from raymask.data.reading.crops import Crops
+from raymask.data.reading.sampler import Shot
 from raymask.errors import ConfigError
 from raymask.faces.alignment import similarity
 from raymask.faces.crop import CROP_SIZE, resize_crop

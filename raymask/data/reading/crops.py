@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from raymask.data.crop_index import CropIndex
-from raymask.data.face_points import read_points
-from raymask.data.sampler import Shot
-from raymask.data.splits import Split
+from raymask.data.format.crop_index import CropIndex
+from raymask.data.format.splits import Split
+from raymask.data.reading.face_points import read_points
+from raymask.data.reading.sampler import Shot
 from raymask.errors import DataError
 from raymask.faces.crop import resize_crop
 from raymask.storage import Folder, RangeReader

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from raymask.data import crops
-from raymask.data.crop_index import IndexWriter, locate_crops
-from raymask.data.crops import CropStore, decode_crop
-from raymask.data.sampler import Shot
-from raymask.data.schema import parquet_file, prepared_schema
+from raymask.data.format.crop_index import IndexWriter, locate_crops
+from raymask.data.format.schema import parquet_file, prepared_schema
+from raymask.data.reading import crops
+from raymask.data.reading.crops import CropStore, decode_crop
+from raymask.data.reading.sampler import Shot
 from raymask.errors import DataError
 
 PEOPLE, PHOTOS, FILE = 20, 12, 30
@@ -113,8 +113,8 @@ def test_pixels_are_the_decoded_crops_and_may_be_changed(shared):
 
 READ_AN_EPOCH = """
 import json, sys
-from raymask.data.crops import CropStore, Shot
-from raymask.data.sampler import PKSampler, SamplerConfig
+from raymask.data.reading.crops import CropStore, Shot
+from raymask.data.reading.sampler import PKSampler, SamplerConfig
 
 def bytes_read():
     with open("/proc/self/io") as counters:

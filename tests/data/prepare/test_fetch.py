@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from raymask.data import fetch as module
-from raymask.data.fetch import FetchConfig, fetch
-from raymask.data.photos import list_photos
+from raymask.data.prepare import fetch as module
+from raymask.data.prepare.fetch import FetchConfig, fetch
+from raymask.data.prepare.photos import list_photos
 from raymask.errors import ConfigError, DataError
 from raymask.storage import Folder
 

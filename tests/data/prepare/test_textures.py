@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raymask.data.textures import load_textures
+from raymask.data.prepare.textures import load_textures
 from raymask.errors import DataError
 from raymask.faces.images import encode_png
 from raymask.storage import Folder

@@ -1,0 +1,1 @@
+"""What training draws afresh onto prepared faces: masks, things before a face, mixed faces."""

@@ -1,0 +1,1 @@
+"""Prepared faces as they lie on disk."""

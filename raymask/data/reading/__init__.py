@@ -1,0 +1,1 @@
+"""Rows of prepared faces to batches."""
