@@ -33,7 +33,7 @@ from raymask.evaluate.table import as_json, blocks, figure_text, sample
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.faces import Face
 from raymask.faces.alignment import align
-from raymask.faces.detector_names import DEFAULT_DETECTOR
+from raymask.faces.detection.names import DEFAULT_DETECTOR
 from raymask.models.aligner import FaceAligner, PointFinder, shipped_point_finder
 from raymask.models.bundle import load_bundle
 from raymask.models.embedder import MaskFaceNet

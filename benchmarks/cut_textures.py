@@ -21,7 +21,7 @@ import numpy as np
 from raymask.cli import parse, run
 from raymask.errors import DataError, ImageError
 from raymask.faces.crop import CROP_SIZE, Square
-from raymask.faces.detection import detect
+from raymask.faces.detection.detector import detect
 from raymask.faces.face import subject
 from raymask.faces.images import decode_photo
 from raymask.models.bundle import SHIPPED

@@ -21,9 +21,9 @@ import torch
 from raymask.cli import parse, run
 from raymask.data.prepare.photos import list_photos
 from raymask.demo_faces import write_demo_faces
-from raymask.faces.detection import MIN_FACE
+from raymask.faces.detection.detector import MIN_FACE
+from raymask.faces.detection.mtcnn import Mtcnn
 from raymask.faces.images import decode_photo
-from raymask.faces.mtcnn import Mtcnn
 from raymask.storage import Folder
 
 

@@ -38,13 +38,13 @@ from raymask.errors import DataError
 from raymask.evaluate.people import people_of_split
 from raymask.faces import draw_mask
 from raymask.faces.crop import Square
-from raymask.faces.detection import MIN_FACE, FaceDetector
+from raymask.faces.detection.detector import MIN_FACE, FaceDetector
+from raymask.faces.detection.mtcnn import Detections, Mtcnn
+from raymask.faces.detection.yunet import Yunet
 from raymask.faces.face import subject_weights
 from raymask.faces.images import decode_photo
 from raymask.faces.masks import pick_look
 from raymask.faces.masks.looks import TEST_LOOKS
-from raymask.faces.mtcnn import Detections, Mtcnn
-from raymask.faces.yunet import Yunet
 from raymask.progress import Progress
 from raymask.storage import Folder
 

@@ -28,14 +28,14 @@ from raymask.cli import parse, run
 from raymask.data.prepare.photos import list_photos
 from raymask.demo_faces import write_demo_faces
 from raymask.evaluate.people import people_of_split
-from raymask.faces.detection import MIN_FACE, FaceDetector
-from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
+from raymask.faces.detection.detector import MIN_FACE, FaceDetector
+from raymask.faces.detection.mtcnn import Mtcnn
+from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
+from raymask.faces.detection.yunet import Yunet
 from raymask.faces.face import subject_weights
 from raymask.faces.images import decode_photo
 from raymask.faces.masks import draw_mask, pick_look
 from raymask.faces.masks.looks import TEST_LOOKS
-from raymask.faces.mtcnn import Mtcnn
-from raymask.faces.yunet import Yunet
 from raymask.progress import Progress
 from raymask.storage import Folder
 

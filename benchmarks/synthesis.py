@@ -37,8 +37,8 @@ from raymask.data.prepare.run import PrepareConfig, prepare
 from raymask.demo_faces import write_demo_faces
 from raymask.errors import NoFaceError
 from raymask.faces import draw_mask
-from raymask.faces.dlib_models import dlib_model
 from raymask.faces.images import decode_photo
+from raymask.faces.landmarks.dlib_models import dlib_model
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.storage import Folder
 

@@ -12,7 +12,7 @@ from raymask.evaluate.fetch import fetched
 from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
 from raymask.faces.crop import Square
-from raymask.faces.landmarks import dlib_square
+from raymask.faces.landmarks.engines import dlib_square
 
 if TYPE_CHECKING:
     from raymask.models.embedder import MaskFaceNet

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from raymask.data.format.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
-from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
+from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.masks.looks import TEST_LOOKS, check_looks
 from raymask.models.parts import MriiParts, Spec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raymask.evaluate.memory import PhotoMemory
 from raymask.faces import Face, detect, subject
-from raymask.faces.detector_names import DEFAULT_DETECTOR
+from raymask.faces.detection.names import DEFAULT_DETECTOR
 
 _PHOTOS = 512
 """Whose faces are remembered."""
@@ -17,7 +17,7 @@ def face_finder(detector: str = DEFAULT_DETECTOR) -> FaceFinder:
     """A finder that remembers nothing yet. It raises ImageError for what is no photo.
 
     Args:
-        detector: its name, as `raymask.faces.detector_names` has it.
+        detector: its name, as `raymask.faces.detection.names` has it.
     """
     return PhotoMemory(lambda photo: subject(detect(photo, detector), photo.shape), photos=_PHOTOS)
 

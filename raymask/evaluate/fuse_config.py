@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from raymask.errors import ConfigError
 from raymask.evaluate.config import people_split
-from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
+from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.models.parts import check_movable
 

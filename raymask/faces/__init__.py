@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from raymask.faces.detection import detect as detect
+    from raymask.faces.detection.detector import detect as detect
     from raymask.faces.face import Face as Face
     from raymask.faces.face import subject as subject
     from raymask.faces.masks.draw import draw_mask as draw_mask
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Face": "raymask.faces.face",
     "subject": "raymask.faces.face",
-    "detect": "raymask.faces.detection",
+    "detect": "raymask.faces.detection.detector",
     "draw_mask": "raymask.faces.masks.draw",
 }
 __all__ = ["Face", "detect", "draw_mask", "subject"]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
 from raymask.errors import ModelError
-from raymask.faces.dlib_models import DLIB_FILE, dlib_model
+from raymask.faces.landmarks.dlib_models import DLIB_FILE, dlib_model
 
 _STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 """Channels, number of residual blocks, and whether the first of them halves the resolution."""

@@ -120,7 +120,7 @@ def weights_digest(name: str) -> str:
 
         return _file_digest(zoo_model("sface", rest))
     if kind == "dlib":
-        from raymask.faces.dlib_models import DLIB_FILE, dlib_model
+        from raymask.faces.landmarks.dlib_models import DLIB_FILE, dlib_model
 
         return _file_digest(dlib_model(DLIB_FILE))
     if kind != "onnx":

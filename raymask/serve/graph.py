@@ -10,7 +10,7 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
-from raymask.faces.detector_names import absolute_detector
+from raymask.faces.detection.names import absolute_detector
 from raymask.gallery.table import check_space
 from raymask.models.parts import SHIPPED_NAMES, Spec
 from raymask.serve.api_replica import ApiReplica

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate.fused_bundle import moved
 from raymask.evaluate.space import check_named, embedding_digest, embedding_size
-from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
+from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.gallery.table import Space
 from raymask.models.bundle import SHIPPED, bundle_config
 from raymask.models.parts import MriiParts, RoutedParts, Spec

@@ -16,7 +16,7 @@ from raymask.evaluate.found import SubjectRecogniser, unit_rows
 from raymask.evaluate.recognisers import load_recogniser
 from raymask.faces import Face
 from raymask.faces.crop import Square
-from raymask.faces.detection import FaceDetector
+from raymask.faces.detection.detector import FaceDetector
 from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
 from raymask.models.unmasker import MaskFinder, MaskRemover, Unmasked, is_mask

@@ -9,7 +9,7 @@ import pytest
 
 from raymask.errors import ModelError
 from raymask.faces import zoo_models
-from raymask.faces.yunet import Yunet
+from raymask.faces.detection.yunet import Yunet
 from raymask.faces.zoo_models import PACKAGE, VERSION, ZOO, zoo_model
 
 

@@ -11,8 +11,8 @@ from raymask.errors import ConfigError, ModelError
 from raymask.faces import detect, subject
 from raymask.faces.alignment import align
 from raymask.faces.crop import Square
-from raymask.faces.dlib_models import dlib_model
 from raymask.faces.images import decode_photo
+from raymask.faces.landmarks.dlib_models import dlib_model
 from raymask.models import save_bundle
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.dlib_network import DlibNetwork

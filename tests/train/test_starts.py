@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 from raymask.errors import ConfigError, ModelError
-from raymask.faces.dlib_models import dlib_model
+from raymask.faces.landmarks.dlib_models import dlib_model
 from raymask.models import save_bundle
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.dlib_network import DLIB_FILE

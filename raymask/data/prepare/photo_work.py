@@ -11,11 +11,11 @@ import numpy as np
 from raymask.data.prepare.photos import Photo
 from raymask.errors import NoFaceError
 from raymask.faces.crop import Square
-from raymask.faces.detection import FaceDetector
-from raymask.faces.detector_names import DEFAULT_DETECTOR
+from raymask.faces.detection.detector import FaceDetector
+from raymask.faces.detection.names import DEFAULT_DETECTOR
 from raymask.faces.face import Face, subject
 from raymask.faces.images import decode_photo, encode_jpeg, encode_png
-from raymask.faces.landmarks import Landmarks
+from raymask.faces.landmarks.engines import Landmarks
 from raymask.faces.masks import Textures, draw_mask
 from raymask.faces.masks.pick import pick
 

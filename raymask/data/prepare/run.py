@@ -30,8 +30,8 @@ from raymask.data.prepare.photos import (
     read_left_out,
 )
 from raymask.errors import ConfigError, DataError, ImageError, NoFaceError, check_choice
-from raymask.faces.detector_names import DEFAULT_DETECTOR, absolute_detector, check_detector
-from raymask.faces.landmarks import Landmarks
+from raymask.faces.detection.names import DEFAULT_DETECTOR, absolute_detector, check_detector
+from raymask.faces.landmarks.engines import Landmarks
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.progress import Progress
 from raymask.storage import Folder, UnreadableError, absolute

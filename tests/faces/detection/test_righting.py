@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from raymask.demo_faces import Person, Shot, render
-from raymask.faces.righting import SURE, Found, righted
-from raymask.faces.turning import roll_of
-from raymask.faces.yunet import Yunet
+from raymask.faces.detection.righting import SURE, Found, righted
+from raymask.faces.detection.turning import roll_of
+from raymask.faces.detection.yunet import Yunet
 
 PEOPLE = (0, 1, 3)
 

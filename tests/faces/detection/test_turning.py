@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raymask.faces.turning import turned
+from raymask.faces.detection.turning import turned
 
 
 @pytest.mark.parametrize("degrees", [0, 45, -45, 90, -90, 180])

@@ -9,10 +9,10 @@ import pytest
 
 from raymask.demo_faces import Person, Shot, render
 from raymask.faces import Face, detect, draw_mask
-from raymask.faces.detection import MIN_FACE, FaceDetector
-from raymask.faces.mtcnn import Detections, Mtcnn
-from raymask.faces.second_look import CERTAIN, relit, second_look
-from raymask.faces.yunet import AGAIN_SCORE, Yunet
+from raymask.faces.detection.detector import MIN_FACE, FaceDetector
+from raymask.faces.detection.mtcnn import Detections, Mtcnn
+from raymask.faces.detection.second_look import CERTAIN, relit, second_look
+from raymask.faces.detection.yunet import AGAIN_SCORE, Yunet
 
 PEOPLE = (0, 1, 3)
 
@@ -125,7 +125,7 @@ def test_the_landmarks_of_tilted_faces_are_those_of_the_upright_ones(detector, m
 
 def test_where_the_first_look_finds_a_face_there_is_no_second(detector, monkeypatch):
     bare = render(Person.invent(0), Shot.invent(0)).image
-    for again in ("raymask.faces.detection.second_look", "raymask.faces.yunet.Yunet.again"):
+    for again in ("raymask.faces.detection.detector.second_look", "raymask.faces.detection.yunet.Yunet.again"):
         monkeypatch.setattr(again, None)
     assert len(detector(bare)) == 1
     with pytest.raises(TypeError, match="callable"):

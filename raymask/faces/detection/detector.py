@@ -10,15 +10,15 @@ from functools import partial
 import numpy as np
 
 from raymask.errors import ImageError
-from raymask.faces.detector_names import DEFAULT_DETECTOR, check_detector
+from raymask.faces.detection.mtcnn import Detections, Mtcnn
+from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
+from raymask.faces.detection.righting import Found, righted
+from raymask.faces.detection.second_look import MAX_SIDE as SECOND_SIDE
+from raymask.faces.detection.second_look import second_look
+from raymask.faces.detection.turning import roll_of, turned
+from raymask.faces.detection.yunet import Yunet
 from raymask.faces.face import Face, subject_weights
-from raymask.faces.landmarks import Landmarks, landmark_engine
-from raymask.faces.mtcnn import Detections, Mtcnn
-from raymask.faces.righting import Found, righted
-from raymask.faces.second_look import MAX_SIDE as SECOND_SIDE
-from raymask.faces.second_look import second_look
-from raymask.faces.turning import roll_of, turned
-from raymask.faces.yunet import Yunet
+from raymask.faces.landmarks.engines import Landmarks, landmark_engine
 
 MIN_FACE = 40
 """Pixels; MTCNN looks for no smaller faces at first (to look for those of 20 takes twice the time)."""

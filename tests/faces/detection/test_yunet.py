@@ -9,9 +9,9 @@ from support.tiny_onnx import average_pooling
 
 from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
-from raymask.faces.detection import FaceDetector
-from raymask.faces.detector_names import absolute_detector, check_detector
-from raymask.faces.yunet import Yunet
+from raymask.faces.detection.detector import FaceDetector
+from raymask.faces.detection.names import absolute_detector, check_detector
+from raymask.faces.detection.yunet import Yunet
 from raymask.faces.zoo_models import zoo_model
 
 EYES_NOSE_MOUTH = ((36, 39), (42, 45), (30, 30), (48, 48), (54, 54))

@@ -9,8 +9,8 @@ import pytest
 from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError
 from raymask.faces import draw_mask
-from raymask.faces.detection import FaceDetector
-from raymask.faces.landmarks import landmark_engine
+from raymask.faces.detection.detector import FaceDetector
+from raymask.faces.landmarks.engines import landmark_engine
 
 
 @pytest.fixture(scope="module", params=["dlib68", "mean-head"])

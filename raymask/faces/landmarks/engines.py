@@ -7,7 +7,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from raymask.errors import check_choice
-from raymask.faces.dlib_models import dlib_model
+from raymask.faces.landmarks.dlib_models import dlib_model
 
 # dlib's predictor was trained on the squares of dlib's own detector. Over 199 LFW photos where both detectors fire,
 # the median such square is 0.95 times the mean side of MTCNN's box, its centre 0.07 of the box's height lower.
@@ -40,7 +40,7 @@ def landmark_engine(name: Landmarks) -> LandmarkEngine:
     check_choice("landmarks", name, get_args(Landmarks))
     if name == "dlib68":
         return Dlib68Landmarks()
-    from raymask.faces.mean_landmarks import MeanHeadLandmarks
+    from raymask.faces.landmarks.mean_head import MeanHeadLandmarks
 
     return MeanHeadLandmarks()
 

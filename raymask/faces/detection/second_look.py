@@ -9,8 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from raymask.faces.mtcnn import Detections, Mtcnn, Thresholds, without_overlaps
-from raymask.faces.turning import turned
+from raymask.faces.detection.mtcnn import Detections, Mtcnn, Thresholds, without_overlaps
+from raymask.faces.detection.turning import turned
 
 # benchmarks/hard_faces.py shows what is found with these.
 LEAST = 20

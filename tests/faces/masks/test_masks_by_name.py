@@ -19,7 +19,7 @@ from raymask.faces.masks.pick import pick
 
 PINNED = Path(__file__).parent / "drawn_masks.json"
 """Masks as they were drawn when their drawing was fixed: 16 x 16 RGB means of the lower face, as hexadecimal digits.
-Write it anew (`python tests/faces/test_masks_by_name.py`) only with a new FORMAT of prepared faces."""
+Write it anew (`python tests/faces/masks/test_masks_by_name.py`) only with a new FORMAT of prepared faces."""
 NAMES = tuple(f"name {number}" for number in range(9))
 
 

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from raymask.errors import ModelError
-from raymask.faces.mtcnn import Detections, without_overlaps
-from raymask.faces.second_look import relit
-from raymask.faces.turning import turned
+from raymask.faces.detection.mtcnn import Detections, without_overlaps
+from raymask.faces.detection.second_look import relit
+from raymask.faces.detection.turning import turned
 from raymask.faces.zoo_models import zoo_model
 
 _OVERLAP = 0.3
@@ -68,7 +68,7 @@ class Yunet:
             threshold: score from which it is a face, 0 to 1.
 
         Returns:
-            The faces. Where one is tilted by 20 degrees or more, its points are wrong: see `raymask.faces.righting`.
+            The faces. Where one is tilted by 20 degrees or more, its points are wrong: see `righting`.
         """
         height, width = photo.shape[:2]
         bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)

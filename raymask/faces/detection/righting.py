@@ -11,8 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from raymask.faces.turning import roll_of, turned
-from raymask.faces.yunet import Yunet
+from raymask.faces.detection.turning import roll_of, turned
+from raymask.faces.detection.yunet import Yunet
 
 SURE = 0.88
 """Score from which a face is not looked at in other directions."""

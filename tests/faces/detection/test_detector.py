@@ -5,8 +5,8 @@ import pytest
 from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ImageError
 from raymask.faces import Face, detect, subject
-from raymask.faces.detection import FaceDetector
-from raymask.faces.mtcnn import Mtcnn
+from raymask.faces.detection.detector import FaceDetector
+from raymask.faces.detection.mtcnn import Mtcnn
 
 
 @pytest.fixture(scope="module")

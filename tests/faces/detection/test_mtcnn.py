@@ -12,9 +12,9 @@ import torch
 
 from raymask.errors import ModelError
 from raymask.faces import detect, draw_mask, subject
-from raymask.faces import mtcnn as module
+from raymask.faces.detection import mtcnn as module
+from raymask.faces.detection.mtcnn import Mtcnn
 from raymask.faces.images import decode_photo
-from raymask.faces.mtcnn import Mtcnn
 
 
 @pytest.fixture(scope="module")

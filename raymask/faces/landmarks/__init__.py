@@ -1,0 +1,1 @@
+"""The 68 points of a face."""
