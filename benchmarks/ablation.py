@@ -38,8 +38,8 @@ from raymask.evaluate.recognisers import Recogniser, load_recogniser
 from raymask.evaluate.table import as_json, differences, sample
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import load_bundle, save_bundle
-from raymask.models.embedder import MaskFaceNet
-from raymask.models.sface import load_sface
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.models.networks.sface import load_sface
 from raymask.storage import Folder
 from raymask.train.around import Surroundings
 from raymask.train.blend import mix

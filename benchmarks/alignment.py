@@ -34,10 +34,10 @@ from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.faces import Face
 from raymask.faces.alignment import align
 from raymask.faces.detection.names import DEFAULT_DETECTOR
-from raymask.models.aligner import FaceAligner, PointFinder, shipped_point_finder
 from raymask.models.bundle import load_bundle
-from raymask.models.embedder import MaskFaceNet
-from raymask.models.sface import load_sface
+from raymask.models.networks.aligner import FaceAligner, PointFinder, shipped_point_finder
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.models.networks.sface import load_sface
 
 HERE = Path(__file__).parent
 DETECTOR, SHIPPED = "detector", "shipped"

@@ -47,11 +47,11 @@ from raymask.evaluate.trial_pairs import PairsTrial
 from raymask.faces import Face
 from raymask.faces.alignment import align
 from raymask.faces.masks.looks import parse_look
-from raymask.models.aligner import shipped_point_finder
 from raymask.models.bundle import SHIPPED, load_bundle
 from raymask.models.fusion import Fusion
-from raymask.models.parts import resolved
-from raymask.models.sface import load_sface
+from raymask.models.networks.aligner import shipped_point_finder
+from raymask.models.networks.sface import load_sface
+from raymask.models.spec import resolved
 from raymask.storage import Folder
 
 PEOPLE = str(Path(__file__).parent / "lfw_splits.json")

@@ -26,7 +26,7 @@ import torch
 from raymask.data.reading.joined import open_crops
 from raymask.data.reading.sampler import PKSampler, SamplerConfig
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.storage import Folder
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints

@@ -29,8 +29,8 @@ from raymask.faces.crop import CROP_SIZE, Square
 from raymask.faces.images import decode_photo
 from raymask.faces.masks.looks import TEST_LOOKS
 from raymask.models.config import InpainterConfig, SegmenterConfig
-from raymask.models.inpainter import Inpainter
-from raymask.models.segmenter import MaskSegmenter
+from raymask.models.networks.inpainter import Inpainter
+from raymask.models.networks.segmenter import MaskSegmenter
 from raymask.models.unmasker import MASKED_FROM, MaskFinder, MaskRemover, Unmasker
 from raymask.progress import Progress
 from raymask.storage import Folder

@@ -22,7 +22,7 @@ from raymask.evaluate.config import EvaluateConfig, ProtocolName
 from raymask.evaluate.fuse_config import FuseConfig
 from raymask.models.bundle import SHIPPED
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.parts import SHIPPED_NAMES
+from raymask.models.spec import SHIPPED_NAMES
 from raymask.progress import Progress
 from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig
 from raymask.train.inpaint_config import StagesConfig, TrainInpainterConfig

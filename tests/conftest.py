@@ -148,8 +148,8 @@ def fused_bundle(tmp_path_factory) -> Path:
     from raymask.evaluate.fused_bundle import write_fused
     from raymask.models.bundle import SHIPPED, save_bundle
     from raymask.models.config import MaskFaceNetConfig
-    from raymask.models.embedder import MaskFaceNet
     from raymask.models.fusion import Fusion, FusionConfig
+    from raymask.models.networks.maskfacenet import MaskFaceNet
 
     folder = tmp_path_factory.mktemp("fused")
     torch.manual_seed(0)

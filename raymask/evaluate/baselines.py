@@ -15,7 +15,7 @@ from raymask.faces.crop import Square
 from raymask.faces.landmarks.engines import dlib_square
 
 if TYPE_CHECKING:
-    from raymask.models.embedder import MaskFaceNet
+    from raymask.models.networks.maskfacenet import MaskFaceNet
 
 BATCH = 32
 """Faces that go through a network at a time."""
@@ -48,7 +48,7 @@ class DlibRecogniser(TorchRecogniser):
     size = 128
 
     def __init__(self) -> None:
-        from raymask.models.dlib_network import DlibNetwork
+        from raymask.models.networks.dlib_network import DlibNetwork
 
         self.network = DlibNetwork.shipped().eval()
 
@@ -69,8 +69,8 @@ class NetworkRecogniser(TorchRecogniser):
         damaged."""
         import torch
 
-        from raymask.models.aligner import point_finder
         from raymask.models.bundle import aligner_of
+        from raymask.models.networks.aligner import point_finder
 
         self.network = network.to(memory_format=torch.channels_last)  # a third faster on CPUs
         self.size = network.config.embedding_size
@@ -109,7 +109,7 @@ class FacenetRecogniser(TorchRecogniser):
 
     def __init__(self, weights: str) -> None:
         """`weights`: as `load_facenet` takes them, and raises."""
-        from raymask.models.facenet import load_facenet
+        from raymask.models.networks.facenet import load_facenet
 
         self.network = load_facenet(weights)
 

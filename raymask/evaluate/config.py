@@ -9,7 +9,7 @@ from raymask.data.format.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.masks.looks import TEST_LOOKS, check_looks
-from raymask.models.parts import MriiParts, Spec
+from raymask.models.spec import MriiParts, Spec
 
 ProtocolName = Literal["batch", "gallery", "pairs", "unmask"]
 MOST_PAIRS = 100_000

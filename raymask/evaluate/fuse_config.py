@@ -8,7 +8,7 @@ from raymask.errors import ConfigError
 from raymask.evaluate.config import people_split
 from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
-from raymask.models.parts import check_movable
+from raymask.models.spec import check_movable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from raymask.errors import DataError, ModelError
 from raymask.evaluate.fetch import fetched
 from raymask.models.bundle import bundle_config, put_in_place, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.models.parts import SHIPPED_NAMES, MriiParts, RoutedParts, Spec, resolved
+from raymask.models.spec import SHIPPED_NAMES, MriiParts, RoutedParts, Spec, resolved
 
 
 def check_target(target: Path) -> None:

@@ -13,7 +13,7 @@ from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.memory import PhotoMemory, shared_memory
 from raymask.evaluate.recognisers import Recogniser, load_recogniser
 from raymask.models.bundle import bundle_config
-from raymask.models.parts import MriiParts
+from raymask.models.spec import MriiParts
 from raymask.models.unmasker import Unmasked, Unmasker
 
 _PHOTOS = 32

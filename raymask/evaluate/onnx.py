@@ -11,7 +11,7 @@ from raymask.errors import ModelError
 from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
 from raymask.faces.alignment import ARCFACE_SIZE, align
-from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
+from raymask.models.networks.maskfacenet import IMAGE_MEAN, IMAGE_STD
 
 
 class OnnxRecogniser(SubjectRecogniser):

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from raymask.errors import ConfigError
-from raymask.models.parts import Spec
+from raymask.models.spec import Spec
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ class Recogniser(Protocol):
 
 
 def load_recogniser(spec: str) -> Recogniser:
-    """The recogniser that `spec` names; see `raymask.models.parts.FORMS`.
+    """The recogniser that `spec` names; see `raymask.models.spec.FORMS`.
 
     Raises:
         ConfigError: `spec` is of no known form, or names no object that can embed.
@@ -52,7 +52,7 @@ def load_recogniser(spec: str) -> Recogniser:
 
 def _sface(file: str) -> Recogniser:
     from raymask.evaluate.baselines import NetworkRecogniser
-    from raymask.models.sface import load_sface
+    from raymask.models.networks.sface import load_sface
 
     return NetworkRecogniser(load_sface(file))
 

@@ -16,7 +16,7 @@ from raymask.evaluate.found import SubjectRecogniser
 from raymask.evaluate.recognisers import load_recogniser
 from raymask.faces.crop import Square
 from raymask.models.bundle import SHIPPED
-from raymask.models.parts import RoutedParts
+from raymask.models.spec import RoutedParts
 from raymask.models.unmasker import MaskFinder, is_mask
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from raymask.evaluate.bootstrap import Figure, Sampled
 from raymask.evaluate.measures import Measure, Scored
-from raymask.models.parts import SHIPPED_NAMES, MriiParts, RoutedParts, Spec
+from raymask.models.spec import SHIPPED_NAMES, MriiParts, RoutedParts, Spec
 from raymask.progress import Progress
 
 WIDTH = 110

@@ -22,7 +22,7 @@ from raymask.evaluate.probes import Probes
 from raymask.evaluate.table import as_json, blocks, short_names
 from raymask.evaluate.versions import versions
 from raymask.faces.crop import Square
-from raymask.models.parts import MriiParts, weights_digest
+from raymask.models.spec import MriiParts, weights_digest
 from raymask.models.teacher import load_teacher
 from raymask.progress import Progress
 from raymask.storage import Folder, UnreadableError

@@ -24,25 +24,25 @@ SHIPPED = Path(__file__).parent.parent / "bundles"
 
 
 def _embedder(arguments: dict[str, Any]) -> nn.Module:
-    from raymask.models.embedder import MaskFaceNet
+    from raymask.models.networks.maskfacenet import MaskFaceNet
 
     return MaskFaceNet(MaskFaceNetConfig(**arguments))
 
 
 def _segmenter(arguments: dict[str, Any]) -> nn.Module:
-    from raymask.models.segmenter import MaskSegmenter
+    from raymask.models.networks.segmenter import MaskSegmenter
 
     return MaskSegmenter(SegmenterConfig(**arguments))
 
 
 def _aligner(arguments: dict[str, Any]) -> nn.Module:
-    from raymask.models.aligner import FaceAligner
+    from raymask.models.networks.aligner import FaceAligner
 
     return FaceAligner(AlignerConfig(**arguments))
 
 
 def _inpainter(arguments: dict[str, Any]) -> nn.Module:
-    from raymask.models.inpainter import Inpainter
+    from raymask.models.networks.inpainter import Inpainter
 
     return Inpainter(InpainterConfig(**arguments))
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from raymask.errors import ConfigError
-from raymask.models.parts import check_movable
+from raymask.models.spec import check_movable
 
 
 @dataclass(frozen=True, kw_only=True)

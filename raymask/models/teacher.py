@@ -29,10 +29,10 @@ from raymask.faces.alignment import (
     similarity,
 )
 from raymask.models.bundle import load_bundle
-from raymask.models.dlib_network import DlibNetwork
-from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD, MaskFaceNet
-from raymask.models.parts import Spec
-from raymask.models.sface import load_sface
+from raymask.models.networks.dlib_network import DlibNetwork
+from raymask.models.networks.maskfacenet import IMAGE_MEAN, IMAGE_STD, MaskFaceNet
+from raymask.models.networks.sface import load_sface
+from raymask.models.spec import Spec
 
 _SMALLEST_MAP = 7
 """Pixels of a map that still says where something is."""
@@ -135,7 +135,7 @@ def _warped(picture: Tensor, matrices: np.ndarray, size: int) -> Tensor:
 
 
 def load_teacher(spec: str) -> Teacher:
-    """The teacher that `spec` names; see `raymask.models.parts.FORMS`.
+    """The teacher that `spec` names; see `raymask.models.spec.FORMS`.
 
     Raises:
         ConfigError: `spec` is of no known form, or names a file that needs a package which is not installed.

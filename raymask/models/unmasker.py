@@ -13,8 +13,8 @@ import torch
 from raymask.errors import ImageError
 from raymask.faces.crop import Square
 from raymask.models.bundle import load_bundle
-from raymask.models.inpainter import Filled, Inpainter, shrink_hole
-from raymask.models.segmenter import MaskSegmenter
+from raymask.models.networks.inpainter import Filled, Inpainter, shrink_hole
+from raymask.models.networks.segmenter import MaskSegmenter
 
 MASKED_FROM, MASKED_TO = 0.02, 0.8
 """Share of a crop that a mask covers at least, and that is to be painted at most. What covers less is no mask; where

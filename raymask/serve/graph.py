@@ -12,7 +12,7 @@ from ray.serve import Application
 
 from raymask.faces.detection.names import absolute_detector
 from raymask.gallery.table import check_space
-from raymask.models.parts import SHIPPED_NAMES, Spec
+from raymask.models.spec import SHIPPED_NAMES, Spec
 from raymask.serve.api_replica import ApiReplica
 from raymask.serve.config import MOST_IN_FLIGHT, ServiceConfig, Stage, StageConfig, from_mapping
 from raymask.serve.gallery_replicas import GallerySearchReplica, GalleryWriterReplica

@@ -15,7 +15,7 @@ from raymask.evaluate.space import check_named, embedding_digest, embedding_size
 from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.gallery.table import Space
 from raymask.models.bundle import SHIPPED, bundle_config
-from raymask.models.parts import MriiParts, RoutedParts, Spec
+from raymask.models.spec import MriiParts, RoutedParts, Spec
 
 STRICT = {"extra": "forbid"}
 """For `__pydantic_config__`: a field that is not known is refused by name."""

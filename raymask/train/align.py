@@ -13,7 +13,7 @@ from raymask.data.augment.redraw import Redraw
 from raymask.data.reading.crops import Crops, CropStore
 from raymask.faces.alignment import places
 from raymask.losses.points import disagreement, distances
-from raymask.models.aligner import TEMPLATE, FaceAligner
+from raymask.models.networks.aligner import TEMPLATE, FaceAligner
 from raymask.train.align_config import AlignConfig, without_idle
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State

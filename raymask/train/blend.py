@@ -12,8 +12,8 @@ import torch
 
 from raymask.errors import ModelError
 from raymask.models.bundle import check_replaceable, load_bundle, save_bundle
-from raymask.models.embedder import MaskFaceNet
-from raymask.models.parts import weights_digest
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.models.spec import weights_digest
 from raymask.train.blend_config import BlendConfig
 from raymask.train.starts import begin_with
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raymask.errors import ConfigError
-from raymask.models.parts import Spec
+from raymask.models.spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.parts import Spec
+from raymask.models.spec import Spec
 
 Distance = Literal["squared_euclidean", "cosine"]
 Schedule = Literal["hybrid", "all", "semihard", "hardest"]

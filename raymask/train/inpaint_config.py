@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from raymask.data.reading.joined import Data
 from raymask.errors import ConfigError, check_choice
 from raymask.models.config import InpainterConfig
-from raymask.models.parts import Spec
+from raymask.models.spec import Spec
 from raymask.train.config import RunConfig
 from raymask.train.course_config import CourseConfig
 

@@ -23,8 +23,8 @@ from raymask.data.reading.joined import open_crops
 from raymask.data.reading.sampler import PKSampler
 from raymask.errors import ConfigError, DataError
 from raymask.faces.masks import TRAIN_LOOKS, Textures
-from raymask.models.embedder import MaskFaceNet
-from raymask.models.parts import Spec
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.models.spec import Spec
 from raymask.progress import Progress
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from raymask.errors import ConfigError
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.train.config import OptimiserConfig
 
 

@@ -16,7 +16,7 @@ def bundle_published(folder: str, storage: str, name: str) -> str:
         ModelError: they are not EdgeConnect's, or damaged.
         DataError: the bundle cannot be written, or a training has that name.
     """
-    from raymask.models.published import load_published
+    from raymask.models.networks.edgeconnect_weights import load_published
 
     run = Folder(f"{storage}/{name}")
     if run.exists(SETTINGS):

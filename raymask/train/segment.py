@@ -12,7 +12,7 @@ from raymask.data.augment.redraw import Redraw
 from raymask.data.reading.crops import Crops
 from raymask.faces.crop import CROP_SIZE
 from raymask.losses.segmentation import segmentation_loss
-from raymask.models.segmenter import MaskSegmenter
+from raymask.models.networks.segmenter import MaskSegmenter
 from raymask.train.around import Metrics, Surroundings
 from raymask.train.checkpoints import State
 from raymask.train.course import run_course

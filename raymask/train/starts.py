@@ -7,9 +7,9 @@ from torch import nn
 
 from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import load_bundle
-from raymask.models.embedder import MaskFaceNet
-from raymask.models.parts import Spec
-from raymask.models.sface import give_sface
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.models.networks.sface import give_sface
+from raymask.models.spec import Spec
 
 
 def begin_with(network: MaskFaceNet, start: str | None) -> MaskFaceNet:
@@ -18,7 +18,7 @@ def begin_with(network: MaskFaceNet, start: str | None) -> MaskFaceNet:
 
     Args:
         network: changed in place.
-        start: a name for the use `init` of `raymask.models.parts`; None: it stays as it is.
+        start: a name for the use `init` of `raymask.models.spec`; None: it stays as it is.
 
     Raises:
         ConfigError: the network has another backbone.
@@ -41,7 +41,7 @@ def begin_with(network: MaskFaceNet, start: str | None) -> MaskFaceNet:
 
 
 def _from_dlib(network: MaskFaceNet) -> None:
-    from raymask.models.dlib_network import DlibNetwork
+    from raymask.models.networks.dlib_network import DlibNetwork
 
     known = DlibNetwork.shipped()
     network.backbone.load_state_dict(known.convolutions.state_dict())
@@ -50,7 +50,7 @@ def _from_dlib(network: MaskFaceNet) -> None:
 
 @torch.no_grad()
 def _from_facenet(network: MaskFaceNet, weights: str) -> None:
-    from raymask.models.facenet import load_facenet
+    from raymask.models.networks.facenet import load_facenet
 
     known = load_facenet(weights)
     parts = {name: value for name, value in known.state_dict().items() if not name.startswith("last_")}

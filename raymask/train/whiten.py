@@ -25,7 +25,7 @@ from raymask.data.reading.joined import open_crops
 from raymask.data.reading.sampler import Shot
 from raymask.errors import DataError, ModelError
 from raymask.models.bundle import check_replaceable, load_bundle, save_bundle
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.progress import Progress
 from raymask.train.whiten_config import WhitenConfig
 

@@ -11,7 +11,7 @@ from raymask.data.reading.joined import absolute_data
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.models.bundle import bundle_config
-from raymask.models.parts import Spec, weights_digest
+from raymask.models.spec import Spec, weights_digest
 from raymask.storage import absolute
 from raymask.train.align_config import TrainAlignerConfig, align_config, without_idle
 from raymask.train.around import Metrics, Surroundings
@@ -63,7 +63,7 @@ def work_of(config: RunConfig) -> Work:
 
 def _embedder(config: TrainConfig) -> Work:
     def model(state: State) -> nn.Module:
-        from raymask.models.embedder import MaskFaceNet
+        from raymask.models.networks.maskfacenet import MaskFaceNet
 
         network = MaskFaceNet(config.model)
         network.load_state_dict(state["average"] or state["model"])
@@ -129,7 +129,7 @@ def _epoch_sentence(metrics: Metrics) -> str:
 
 def _aligner(config: TrainAlignerConfig) -> Work:
     def model(state: State) -> nn.Module:
-        from raymask.models.aligner import FaceAligner
+        from raymask.models.networks.aligner import FaceAligner
 
         network = FaceAligner(config.model)
         network.load_state_dict(state["networks"]["aligner"])
@@ -155,7 +155,7 @@ def _train_aligner(settings: dict[str, Any], around: Surroundings, resume: State
 
 def _segmenter(config: TrainSegmenterConfig) -> Work:
     def model(state: State) -> nn.Module:
-        from raymask.models.segmenter import MaskSegmenter
+        from raymask.models.networks.segmenter import MaskSegmenter
 
         network = MaskSegmenter(config.model)
         network.load_state_dict(state["networks"]["segmenter"])
@@ -215,7 +215,7 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
     from raymask.train.inpaint import teachers_of
 
     def model(state: State) -> nn.Module:
-        from raymask.models.inpainter import Inpainter
+        from raymask.models.networks.inpainter import Inpainter
 
         network = Inpainter(config.model)
         network.load_state_dict(state["networks"]["inpainter"])

@@ -14,7 +14,7 @@ from raymask.evaluate import Recogniser, load_recogniser
 from raymask.evaluate.finder import face_finder, share_finder, shared_finder
 from raymask.evaluate.memory import PhotoMemory, shared_memory
 from raymask.faces.alignment import align
-from raymask.models.embedder import IMAGE_MEAN, IMAGE_STD
+from raymask.models.networks.maskfacenet import IMAGE_MEAN, IMAGE_STD
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def bundle(tmp_path_factory):
     import torch
 
     from raymask.models import save_bundle
-    from raymask.models.embedder import MaskFaceNet, MaskFaceNetConfig
+    from raymask.models.networks.maskfacenet import MaskFaceNet, MaskFaceNetConfig
 
     torch.manual_seed(0)
     model = MaskFaceNet(MaskFaceNetConfig(backbone="resnet18", embedding_size=24, input_size=64))

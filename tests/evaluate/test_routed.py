@@ -13,8 +13,8 @@ from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
 from raymask.models import save_bundle
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
-from raymask.models.parts import check_movable
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.models.spec import check_movable
 
 
 def test_the_segmenter_says_which_network_embeds_a_face(demo_faces):

@@ -23,7 +23,7 @@ from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
 from raymask.models import load_bundle, save_bundle
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.teacher import load_teacher
 
 ROOT = Path(__file__).parent.parent.parent

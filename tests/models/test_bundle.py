@@ -8,7 +8,7 @@ from raymask.errors import ModelError
 from raymask.models import load_bundle, save_bundle
 from raymask.models.bundle import ship_bundle
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from raymask.faces.images import decode_photo
 from raymask.faces.landmarks.dlib_models import dlib_model
 from raymask.models import save_bundle
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.dlib_network import DlibNetwork
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.dlib_network import DlibNetwork
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.teacher import load_teacher
 
 WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"

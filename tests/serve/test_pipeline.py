@@ -14,8 +14,8 @@ from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
 from raymask.models.bundle import SHIPPED, save_bundle
 from raymask.models.config import MaskFaceNetConfig, SegmenterConfig
-from raymask.models.embedder import MaskFaceNet
-from raymask.models.segmenter import MaskSegmenter
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.models.networks.segmenter import MaskSegmenter
 from raymask.serve.enrolment import subject_of
 from raymask.serve.local import LocalStages
 from raymask.serve.pipeline import Pipeline, side_by_side

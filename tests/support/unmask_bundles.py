@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from raymask.models.bundle import save_bundle
-from raymask.models.parts import weights_digest
+from raymask.models.spec import weights_digest
 from raymask.storage import Folder
 from raymask.train.around import Surroundings
 from raymask.train.checkpoints import Checkpoints

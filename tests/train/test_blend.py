@@ -6,8 +6,8 @@ import torch
 from raymask.errors import ConfigError
 from raymask.models.bundle import bundle_config, load_bundle, save_bundle
 from raymask.models.config import SFACE
-from raymask.models.embedder import MaskFaceNet
-from raymask.models.sface import load_sface
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.models.networks.sface import load_sface
 from raymask.train.blend import blend
 from raymask.train.blend_config import BlendConfig
 

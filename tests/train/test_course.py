@@ -22,9 +22,9 @@ from raymask.errors import DataError, ModelError, TrainingError
 from raymask.faces.images import encode_png
 from raymask.models.bundle import SHIPPED, bundle_config, save_bundle
 from raymask.models.config import InpainterConfig, SegmenterConfig
-from raymask.models.inpainter import Inpainter
-from raymask.models.parts import weights_digest
-from raymask.models.segmenter import MaskSegmenter
+from raymask.models.networks.inpainter import Inpainter
+from raymask.models.networks.segmenter import MaskSegmenter
+from raymask.models.spec import weights_digest
 from raymask.storage import Folder
 from raymask.train.align import AlignerCourse, train_aligner
 from raymask.train.align_config import AlignConfig

@@ -17,7 +17,7 @@ from raymask.errors import ConfigError, DataError, ModelError
 from raymask.faces.alignment import mirrored
 from raymask.models import save_bundle
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.teacher import load_teacher
 from raymask.train.around import Surroundings
 from raymask.train.config import DistilConfig, LoopConfig, LossConfig, OptimiserConfig, SoftmaxConfig

@@ -10,7 +10,7 @@ from support.ports import free_port
 
 from raymask.losses.quintuplet import quintuplet_loss
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.train.config import DistilConfig, LossConfig, SoftmaxConfig
 from raymask.train.distributed import (
     World,

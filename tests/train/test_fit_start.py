@@ -11,7 +11,7 @@ from support.ports import free_port
 from torch.nn.functional import normalize
 
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.train.fit_start import fit_last, fit_statistics
 from raymask.train.loader import Batch
 from raymask.train.starts import begin_with

@@ -5,8 +5,8 @@ import torch
 
 from raymask.errors import ConfigError
 from raymask.models.config import SFACE, MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
-from raymask.models.sface import load_sface
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.models.networks.sface import load_sface
 from raymask.train.config import OptimiserConfig
 from raymask.train.optimiser import Hold, make_optimiser, move_average
 

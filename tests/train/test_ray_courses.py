@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from raymask.errors import ConfigError, DataError, ModelError
 from raymask.models import load_bundle
-from raymask.models.parts import weights_digest
+from raymask.models.spec import weights_digest
 from raymask.train.inpaint_config import TrainInpainterConfig
 from raymask.train.ray_train import train_on_ray
 from raymask.train.segment_config import TrainSegmenterConfig

@@ -12,8 +12,8 @@ from raymask.errors import ConfigError, ModelError
 from raymask.faces.landmarks.dlib_models import dlib_model
 from raymask.models import save_bundle
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.dlib_network import DLIB_FILE
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.dlib_network import DLIB_FILE
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.train.config import LoopConfig
 from raymask.train.starts import begin_with
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.train.config import DistilConfig, LossConfig
 from raymask.train.distributed import GhostBatchNorm, prepare_batch_norm, settle_statistics
 from raymask.train.objective import Objective

@@ -11,7 +11,7 @@ from raymask.data.reading.crops import CropStore
 from raymask.errors import ConfigError, DataError, ModelError
 from raymask.models import load_bundle, save_bundle
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.train.whiten import differences, embed, whiten, whitening
 from raymask.train.whiten_config import WhitenConfig
 

@@ -29,7 +29,7 @@ from raymask.faces.images import encode_png
 from raymask.faces.masks import draw_mask
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import SHIPPED
-from raymask.models.parts import UnmaskerParts
+from raymask.models.spec import UnmaskerParts
 from raymask.storage import Folder
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

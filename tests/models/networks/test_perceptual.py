@@ -7,7 +7,7 @@ import torch
 import torchvision.models
 
 from raymask.errors import ModelError
-from raymask.models.perceptual import CONTENT, STYLE, Vgg19, load_perceptual
+from raymask.models.networks.perceptual import CONTENT, STYLE, Vgg19, load_perceptual
 
 FILE = "vgg19-dcbb9e9d.pth"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import SHIPPED, bundle_config
-from raymask.models.facenet import PUBLISHED, facenet_digest
+from raymask.models.networks.facenet import PUBLISHED, facenet_digest
 
 if TYPE_CHECKING:
     import numpy as np

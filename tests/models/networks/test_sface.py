@@ -21,9 +21,9 @@ from raymask.faces.alignment import ARCFACE_POINTS
 from raymask.faces.zoo_models import zoo_model
 from raymask.models.bundle import load_bundle, save_bundle
 from raymask.models.config import SFACE, MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
-from raymask.models.parts import check_movable, weights_digest
-from raymask.models.sface import give_sface, load_sface
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.models.networks.sface import give_sface, load_sface
+from raymask.models.spec import check_movable, weights_digest
 from raymask.models.teacher import load_teacher
 from raymask.train.starts import begin_with
 

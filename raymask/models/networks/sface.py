@@ -22,7 +22,7 @@ from raymask.models.config import SFACE
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from raymask.models.embedder import MaskFaceNet
+    from raymask.models.networks.maskfacenet import MaskFaceNet
 
 _CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 """After each pair of convolutions: 3x3 by channel, then 1x1."""
@@ -76,7 +76,7 @@ def load_sface(file: str = "") -> MaskFaceNet:
     Raises:
         ModelError: the file is missing, damaged, or holds another network.
     """
-    from raymask.models.embedder import MaskFaceNet
+    from raymask.models.networks.maskfacenet import MaskFaceNet
 
     network = MaskFaceNet(SFACE)
     give_sface(network, file)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, normalize
 
 from raymask.models.config import Backbone, MaskFaceNetConfig
-from raymask.models.dlib_network import DlibConvolutions
-from raymask.models.sface import SfaceConvolutions
+from raymask.models.networks.dlib_network import DlibConvolutions
+from raymask.models.networks.sface import SfaceConvolutions
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import conv2d
 
-from raymask.models.dlib_network import _Convolution
+from raymask.models.networks.dlib_network import _Convolution
 
 
 def test_weights_of_earlier_bundles_make_the_same():

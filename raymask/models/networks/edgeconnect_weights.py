@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from raymask.errors import ModelError
 from raymask.models.config import InpainterConfig
-from raymask.models.inpainter import Inpainter
+from raymask.models.networks.inpainter import Inpainter
 
 FILES = {"edge_generator": "EdgeModel_gen.pth", "image_generator": "InpaintingModel_gen.pth"}
 """Of a folder of published weights, by the generator that they are of."""

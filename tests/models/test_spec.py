@@ -15,7 +15,7 @@ from raymask.evaluate.space import NAMED, calibration_digest, check_named, embed
 from raymask.evaluate.table import short_names
 from raymask.models.bundle import SHIPPED, aligner_of, bundle_config, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.models.parts import FORMS, MriiParts, Spec, check_movable, resolved, weights_digest
+from raymask.models.spec import FORMS, MriiParts, Spec, check_movable, resolved, weights_digest
 
 EMBEDDER = f"bundle:{SHIPPED / 'maskfacenet'}"
 OF_MRII = "sface"
@@ -138,7 +138,7 @@ def test_a_fusion_of_another_network_than_todays_is_refused_with_both_ways_out(t
     check_named(fusion)
     for changed, named in (("maskfacenet", "maskfacenet"), ("segmenter", "mrii"), ("inpainter", "mrii")):
         now = copied(tmp_path / f"new-{changed}", **{changed: "0" * 64})
-        monkeypatch.setattr("raymask.models.parts.SHIPPED", now)
+        monkeypatch.setattr("raymask.models.spec.SHIPPED", now)
         with pytest.raises(ModelError, match=rf"own was calibrated for another {named} than") as refused:
             check_named(fusion)
         for way in ("jobs/fuse.py", "jobs/enroll.py", "previous raymask/bundles", "models: {fused: COPY/fused}"):
@@ -149,7 +149,7 @@ def test_people_go_on_with_the_previous_models_in_a_copy_of_their_bundles(tmp_pa
     fusion = named_fusion(tmp_path / "own", "maskfacenet", "mrii")
     before = embedding_digest(f"fused:{fusion}")
     previous = copied(tmp_path / "previous")
-    monkeypatch.setattr("raymask.models.parts.SHIPPED", copied(tmp_path / "new", maskfacenet="0" * 64))
+    monkeypatch.setattr("raymask.models.spec.SHIPPED", copied(tmp_path / "new", maskfacenet="0" * 64))
     assert embedding_digest(f"fused:{fusion}") != before
     moved_there = fusion.rename(previous / "own")
     for there in (moved_there, previous / "fused"):
@@ -167,7 +167,7 @@ def test_mrii_embeds_by_sface_and_in_earlier_bundles_by_what_it_had_there(tmp_pa
 
 def test_the_aligner_counts_in_the_space_of_aligned_faces_alone(tmp_path):
     from raymask.models.config import MaskFaceNetConfig
-    from raymask.models.embedder import MaskFaceNet
+    from raymask.models.networks.maskfacenet import MaskFaceNet
 
     small = MaskFaceNetConfig(backbone="resnet18", input_size=64)
     boxed = save_bundle(tmp_path / "boxed", MaskFaceNet(small), preprocessing={})

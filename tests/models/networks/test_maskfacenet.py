@@ -6,7 +6,7 @@ from torch import nn
 
 from raymask.errors import ConfigError
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.embedder import MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import torch
 from support import edgeconnect_layout as layout
 
 from raymask.errors import ModelError
-from raymask.models.published import load_published
+from raymask.models.networks.edgeconnect_weights import load_published
 
 
 def put(folder: Path, edges: dict, image: dict) -> Path:

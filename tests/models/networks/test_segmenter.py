@@ -4,7 +4,7 @@ import torch
 from raymask.errors import ConfigError
 from raymask.models import load_bundle, save_bundle
 from raymask.models.config import SegmenterConfig
-from raymask.models.segmenter import MaskSegmenter
+from raymask.models.networks.segmenter import MaskSegmenter
 
 
 @pytest.mark.parametrize("side", [32, 96, 224])

@@ -7,8 +7,8 @@ import torch
 from raymask.errors import ConfigError, ImageError
 from raymask.models import load_bundle, save_bundle
 from raymask.models.config import InpainterConfig
-from raymask.models.edgeconnect import Discriminator, EdgeGenerator, ImageGenerator
-from raymask.models.inpainter import Inpainter, prepare_hole
+from raymask.models.networks.edgeconnect import Discriminator, EdgeGenerator, ImageGenerator
+from raymask.models.networks.inpainter import Inpainter, prepare_hole
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from raymask.errors import ImageError
 from raymask.faces.crop import resize_crop
 from raymask.faces.edges import draw_edges, grey
 from raymask.models.config import InpainterConfig
-from raymask.models.edgeconnect import EdgeGenerator, ImageGenerator
+from raymask.models.networks.edgeconnect import EdgeGenerator, ImageGenerator
 
 
 class Filled(NamedTuple):

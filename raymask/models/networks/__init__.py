@@ -1,0 +1,1 @@
+"""The networks themselves: layers, and where their first weights come from."""
