@@ -32,14 +32,14 @@ from raymask.evaluate.asked import ask
 from raymask.evaluate.bootstrap import draw_weights
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
-from raymask.evaluate.finder import share_finder
 from raymask.evaluate.probes import Probes
-from raymask.evaluate.recognisers import Recogniser, load_recogniser
 from raymask.evaluate.table import as_json, differences, sample
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import load_bundle, save_bundle
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.sface import load_sface
+from raymask.recognisers.face_finder import share_finder
+from raymask.recognisers.load import Recogniser, load_recogniser
 from raymask.storage import Folder
 from raymask.train.around import Surroundings
 from raymask.train.blend import mix
@@ -224,7 +224,7 @@ class _Kept:
 
 
 def _blends(folder: Path, shares: Sequence[float]) -> Iterator[tuple[str, Recogniser]]:
-    from raymask.evaluate.baselines import NetworkRecogniser
+    from raymask.recognisers.torch_networks import NetworkRecogniser
 
     begun = load_sface()
     for share in (1.0, *shares):

@@ -23,11 +23,9 @@ import numpy as np
 from raymask.cli import parse, run
 from raymask.errors import ConfigError
 from raymask.evaluate.asked import ask
-from raymask.evaluate.baselines import TorchRecogniser
 from raymask.evaluate.bootstrap import draw_weights
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
-from raymask.evaluate.finder import share_finder
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.table import as_json, blocks, figure_text, sample
 from raymask.evaluate.trial_gallery import GalleryTrial
@@ -38,6 +36,8 @@ from raymask.models.bundle import load_bundle
 from raymask.models.networks.aligner import FaceAligner, PointFinder, shipped_point_finder
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.sface import load_sface
+from raymask.recognisers.face_finder import share_finder
+from raymask.recognisers.torch_networks import TorchRecogniser
 
 HERE = Path(__file__).parent
 DETECTOR, SHIPPED = "detector", "shipped"

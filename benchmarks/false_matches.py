@@ -27,10 +27,10 @@ from raymask.errors import ConfigError
 from raymask.evaluate.bootstrap import Sampled, draw_weights
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
-from raymask.evaluate.finder import share_finder
 from raymask.evaluate.probes import Probe, Probes
-from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.table import as_json
+from raymask.recognisers.face_finder import share_finder
+from raymask.recognisers.load import load_recogniser
 from raymask.storage import Folder
 
 HERE = Path(__file__).parent

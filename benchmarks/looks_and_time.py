@@ -23,13 +23,13 @@ import torch
 from raymask.cli import parse, run
 from raymask.errors import ConfigError
 from raymask.evaluate.asked import ask
-from raymask.evaluate.baselines import NetworkRecogniser
 from raymask.evaluate.bootstrap import draw_weights
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.probes import Probes
-from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.table import as_json, sample
+from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.torch_networks import NetworkRecogniser
 
 FACES = 50
 """That are embedded, one at a time, for the median of the time."""

@@ -27,18 +27,13 @@ import torch
 from raymask.cli import parse, run
 from raymask.data.prepare.photos import Photo, list_photos
 from raymask.evaluate.asked import ask
-from raymask.evaluate.baselines import NetworkRecogniser
 from raymask.evaluate.bootstrap import Ratio, Sampled, draw_weights, sums_by_person
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.drawn_pairs import draw_pairs
 from raymask.evaluate.embedding import Embedded, embed_probes
-from raymask.evaluate.finder import face_finder, shared_finder
-from raymask.evaluate.fused_bundle import moved
-from raymask.evaluate.onnx import OnnxRecogniser
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probe, Probes
 from raymask.evaluate.protocol_gallery import gallery_scores, ranks
-from raymask.evaluate.recognisers import Recogniser, load_recogniser
 from raymask.evaluate.table import as_json, blocks, differences, figure_text, percent, sample, short_names
 from raymask.evaluate.trial import Trial
 from raymask.evaluate.trial_batch import BatchTrial
@@ -52,6 +47,11 @@ from raymask.models.fusion import Fusion
 from raymask.models.networks.aligner import shipped_point_finder
 from raymask.models.networks.sface import load_sface
 from raymask.models.spec import resolved
+from raymask.recognisers.face_finder import face_finder, shared_finder
+from raymask.recognisers.fused_bundle import moved
+from raymask.recognisers.load import Recogniser, load_recogniser
+from raymask.recognisers.onnx import OnnxRecogniser
+from raymask.recognisers.torch_networks import NetworkRecogniser
 from raymask.storage import Folder
 
 PEOPLE = str(Path(__file__).parent / "lfw_splits.json")

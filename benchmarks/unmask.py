@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 from raymask.data.prepare.photos import list_photos
-from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.people import people_of_split
 from raymask.evaluate.probes import Probes
 from raymask.faces.crop import CROP_SIZE, Square
@@ -33,6 +32,7 @@ from raymask.models.networks.inpainter import Inpainter
 from raymask.models.networks.segmenter import MaskSegmenter
 from raymask.models.unmasker import MASKED_FROM, MaskFinder, MaskRemover, Unmasker
 from raymask.progress import Progress
+from raymask.recognisers.face_finder import shared_finder
 from raymask.storage import Folder
 
 EMPTY = 0.005

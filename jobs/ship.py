@@ -20,8 +20,8 @@ class ShipConfig:
 def main() -> None:
     config = parse(ShipConfig, __doc__)
 
-    from raymask.evaluate.fused_bundle import thresholds_of
     from raymask.models.bundle import ship_bundle
+    from raymask.recognisers.fused_bundle import thresholds_of
 
     thresholds = None if config.fused is None else thresholds_of(config.fused, config.bundle)
     made = ship_bundle(config.bundle, config.out, thresholds=thresholds)

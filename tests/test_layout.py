@@ -15,11 +15,12 @@ USES: dict[str, set[str]] = {
     "models": {"faces"},
     "demo_faces": {"faces"},
     "data": {"faces"},
+    "recognisers": {"faces", "models"},
     "train": {"faces", "losses", "models", "data"},
-    "evaluate": {"faces", "models", "data"},
+    "evaluate": {"faces", "models", "data", "recognisers"},
     "tune": {"data", "train", "evaluate"},
     "gallery": set(),
-    "serve": {"faces", "models", "data", "evaluate", "gallery"},
+    "serve": {"faces", "models", "data", "recognisers", "gallery"},
 }
 """Folders of `raymask/` with the others that they may import, all of which stand before them."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from raymask.evaluate.recognisers import Recogniser as Recogniser
-    from raymask.evaluate.recognisers import load_recogniser as load_recogniser
     from raymask.evaluate.run import evaluate as evaluate
+    from raymask.recognisers.load import Recogniser as Recogniser
+    from raymask.recognisers.load import load_recogniser as load_recogniser
 
 _HOMES = {
-    "Recogniser": "raymask.evaluate.recognisers",
-    "load_recogniser": "raymask.evaluate.recognisers",
+    "Recogniser": "raymask.recognisers.load",
+    "load_recogniser": "raymask.recognisers.load",
     "evaluate": "raymask.evaluate.run",
 }
 __all__ = ["Recogniser", "evaluate", "load_recogniser"]

@@ -11,11 +11,11 @@ import numpy as np
 
 from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError, ImageError, ModelError
-from raymask.evaluate.finder import shared_finder
-from raymask.evaluate.memory import spared_seconds
 from raymask.evaluate.probes import Probe, Probes, Source
-from raymask.evaluate.recognisers import Recogniser
 from raymask.progress import Progress
+from raymask.recognisers.face_finder import shared_finder
+from raymask.recognisers.load import Recogniser
+from raymask.recognisers.photo_cache import spared_seconds
 from raymask.storage import UnreadableError
 
 CHUNK_PHOTOS = 16

@@ -24,16 +24,16 @@ from raymask.data.prepare.photos import list_photos
 from raymask.data.prepare.textures import load_textures
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
-from raymask.evaluate.finder import share_finder
 from raymask.evaluate.fuse_config import FuseConfig
-from raymask.evaluate.fused_bundle import check_target, is_named, write_fused
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.protocol_gallery import ranks
-from raymask.evaluate.recognisers import load_recogniser
-from raymask.evaluate.space import NAMED, calibration_digest
 from raymask.evaluate.trial_gallery import GalleryTrial
 from raymask.models.fusion import Fusion, FusionConfig
+from raymask.recognisers.embedding_space import NAMED, calibration_digest
+from raymask.recognisers.face_finder import share_finder
+from raymask.recognisers.fused_bundle import check_target, is_named, write_fused
+from raymask.recognisers.load import load_recogniser
 from raymask.storage import Folder
 
 FALSE_ACCEPTS = {"1e-2": 1e-2, "1e-3": 1e-3}

@@ -11,11 +11,11 @@ from raymask.data.prepare.photo_work import mask_choice
 from raymask.data.prepare.photos import Photo
 from raymask.data.prepare.textures import load_textures
 from raymask.evaluate.config import Drawing, EvaluateConfig
-from raymask.evaluate.finder import shared_finder
 from raymask.faces import draw_mask
 from raymask.faces.images import decode_photo
 from raymask.faces.masks import Textures
 from raymask.faces.masks.flat import draw_flat_mask
+from raymask.recognisers.face_finder import shared_finder
 from raymask.storage import Folder
 
 Source = Literal["images", "masked_images", "crowd_images"]

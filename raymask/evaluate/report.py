@@ -12,13 +12,13 @@ from raymask.evaluate.bootstrap import Figure
 from raymask.evaluate.charts import cmc_chart, data_uri, roc_chart, score_chart
 from raymask.evaluate.embedding import Miss
 from raymask.evaluate.examples import choose_examples
-from raymask.evaluate.finder import shared_finder
 from raymask.evaluate.pages import render_page, said_settings
 from raymask.evaluate.probes import Probe, Probes, Source
 from raymask.evaluate.table import number, short_names
 from raymask.evaluate.trial import Match
 from raymask.faces.crop import Square
 from raymask.faces.images import encode_jpeg
+from raymask.recognisers.face_finder import shared_finder
 from raymask.storage import Folder
 
 if TYPE_CHECKING:

@@ -11,10 +11,8 @@ from raymask.evaluate.asked import Asked, ask
 from raymask.evaluate.bootstrap import Figure, draw_weights
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
-from raymask.evaluate.finder import share_finder, shared_finder
 from raymask.evaluate.measures import Measure, Scored
 from raymask.evaluate.probes import Probes
-from raymask.evaluate.recognisers import load_recogniser
 from raymask.evaluate.table import (
     Difference,
     as_json,
@@ -27,6 +25,8 @@ from raymask.evaluate.table import (
 from raymask.evaluate.trial import Trial
 from raymask.evaluate.versions import versions
 from raymask.progress import duration
+from raymask.recognisers.face_finder import share_finder, shared_finder
+from raymask.recognisers.load import load_recogniser
 from raymask.storage import Folder
 
 if TYPE_CHECKING:

@@ -14,8 +14,6 @@ from raymask.evaluate.bootstrap import Figure, Ratio, Sampled, draw_weights, sum
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Miss
 from raymask.evaluate.fillers import FILLERS, MASKED_PHOTO
-from raymask.evaluate.finder import shared_finder
-from raymask.evaluate.mrii import MriiRecogniser
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.picture_measures import MEASURES, PictureJudge
 from raymask.evaluate.probes import Probes
@@ -25,6 +23,8 @@ from raymask.faces.crop import Square
 from raymask.models.spec import MriiParts, weights_digest
 from raymask.models.teacher import load_teacher
 from raymask.progress import Progress
+from raymask.recognisers.face_finder import shared_finder
+from raymask.recognisers.mrii import MriiRecogniser
 from raymask.storage import Folder, UnreadableError
 
 IDENTITY = "identity"

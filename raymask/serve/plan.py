@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from raymask.errors import ConfigError, ModelError
-from raymask.evaluate.fused_bundle import moved
-from raymask.evaluate.space import check_named, embedding_digest, embedding_size
 from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.gallery.table import Space
 from raymask.models.bundle import SHIPPED, bundle_config
 from raymask.models.spec import MriiParts, RoutedParts, Spec
+from raymask.recognisers.embedding_space import check_named, embedding_digest, embedding_size
+from raymask.recognisers.fused_bundle import moved
 
 STRICT = {"extra": "forbid"}
 """For `__pydantic_config__`: a field that is not known is refused by name."""

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raymask.errors import ConfigError
-from raymask.evaluate.baselines import TorchRecogniser
-from raymask.evaluate.found import SubjectRecogniser, unit_rows
-from raymask.evaluate.recognisers import load_recogniser
 from raymask.faces import Face
 from raymask.faces.crop import Square
 from raymask.faces.detection.detector import FaceDetector
 from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
 from raymask.models.unmasker import MaskFinder, MaskRemover, Unmasked, is_mask
+from raymask.recognisers.base import SubjectRecogniser, unit_rows
+from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.torch_networks import TorchRecogniser
 from raymask.serve.plan import Network
 
 SAME_FACE = 0.3

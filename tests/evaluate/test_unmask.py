@@ -16,7 +16,6 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.fillers import FILLERS
 from raymask.evaluate.fuse import Scores, fit_weights, fuse, threshold_of
 from raymask.evaluate.fuse_config import FuseConfig
-from raymask.evaluate.memory import spared_seconds
 from raymask.evaluate.picture_measures import PictureJudge
 from raymask.evaluate.unmask import TITLES
 from raymask.faces import detect, draw_mask, subject
@@ -25,6 +24,7 @@ from raymask.models import load_bundle, save_bundle
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.teacher import load_teacher
+from raymask.recognisers.photo_cache import spared_seconds
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -19,11 +19,11 @@ from support.small_disk import file_system
 
 from raymask.errors import ConfigError, ModelError, UnavailableError
 from raymask.evaluate import load_recogniser
-from raymask.evaluate.fused_bundle import write_fused
 from raymask.faces.images import decode_photo, encode_jpeg, encode_png
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.table import Space, write_space
 from raymask.models.fusion import Fusion, FusionConfig
+from raymask.recognisers.fused_bundle import write_fused
 from raymask.serve import running
 from raymask.serve.config import Policy, from_mapping
 from raymask.serve.plan import ModelsConfig, Plan

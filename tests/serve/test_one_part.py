@@ -7,10 +7,10 @@ import pytest
 
 from raymask.errors import ConfigError
 from raymask.evaluate import load_recogniser
-from raymask.evaluate.fused_bundle import write_fused
 from raymask.faces.images import decode_photo, encode_png
 from raymask.models.bundle import SHIPPED
 from raymask.models.fusion import Fusion, FusionConfig
+from raymask.recognisers.fused_bundle import write_fused
 from raymask.serve.config import Policy
 from raymask.serve.local import LocalGallery, LocalStages
 from raymask.serve.plan import ModelsConfig, Plan

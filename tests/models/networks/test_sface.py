@@ -15,8 +15,6 @@ from torch.nn.functional import normalize
 
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate import load_recogniser
-from raymask.evaluate.fused_bundle import collect, moved
-from raymask.evaluate.space import embedding_digest, embedding_size
 from raymask.faces.alignment import ARCFACE_POINTS
 from raymask.faces.zoo_models import zoo_model
 from raymask.models.bundle import load_bundle, save_bundle
@@ -25,6 +23,8 @@ from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.sface import give_sface, load_sface
 from raymask.models.spec import check_movable, weights_digest
 from raymask.models.teacher import load_teacher
+from raymask.recognisers.embedding_space import embedding_digest, embedding_size
+from raymask.recognisers.fused_bundle import collect, moved
 from raymask.train.starts import begin_with
 
 

@@ -11,10 +11,10 @@ from support.tiny_onnx import average_pooling
 from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate import Recogniser, load_recogniser
-from raymask.evaluate.finder import face_finder, share_finder, shared_finder
-from raymask.evaluate.memory import PhotoMemory, shared_memory
 from raymask.faces.alignment import align
 from raymask.models.networks.maskfacenet import IMAGE_MEAN, IMAGE_STD
+from raymask.recognisers.face_finder import face_finder, share_finder, shared_finder
+from raymask.recognisers.photo_cache import PhotoMemory, shared_memory
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def test_a_users_own_that_is_none(own_module, name, said):
 
 def test_a_face_is_found_once_for_all(photos, monkeypatch):
     calls = []
-    monkeypatch.setattr("raymask.evaluate.finder.detect", lambda photo, detector: calls.append(detector) or [])
+    monkeypatch.setattr("raymask.recognisers.face_finder.detect", lambda photo, detector: calls.append(detector) or [])
     finder = face_finder("mtcnn")
     assert finder(photos[0]) is None
     assert finder(photos[0].copy()) is None
@@ -222,9 +222,9 @@ def test_a_face_is_found_once_for_all(photos, monkeypatch):
 
 
 def test_all_recognisers_of_a_process_find_faces_with_the_detector_that_was_named_last(photos, monkeypatch):
-    monkeypatch.setattr("raymask.evaluate.finder._shared", {})
+    monkeypatch.setattr("raymask.recognisers.face_finder._shared", {})
     calls = []
-    monkeypatch.setattr("raymask.evaluate.finder.detect", lambda photo, detector: calls.append(detector) or [])
+    monkeypatch.setattr("raymask.recognisers.face_finder.detect", lambda photo, detector: calls.append(detector) or [])
     first = shared_finder()
     assert shared_finder() is first
     first(photos[0])
@@ -237,9 +237,9 @@ def test_all_recognisers_of_a_process_find_faces_with_the_detector_that_was_name
 
 
 def test_the_finders_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr("raymask.evaluate.finder._PHOTOS", 2)
+    monkeypatch.setattr("raymask.recognisers.face_finder._PHOTOS", 2)
     calls = []
-    monkeypatch.setattr("raymask.evaluate.finder.detect", lambda photo, detector: calls.append(detector) or [])
+    monkeypatch.setattr("raymask.recognisers.face_finder.detect", lambda photo, detector: calls.append(detector) or [])
     finder = face_finder()
     blank = [np.full((50, 50, 3), shade, np.uint8) for shade in range(3)]
     for photo in (*blank, blank[2], blank[0]):

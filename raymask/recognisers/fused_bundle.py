@@ -12,10 +12,10 @@ from typing import Any
 
 from raymask import __version__
 from raymask.errors import DataError, ModelError
-from raymask.evaluate.fetch import fetched
 from raymask.models.bundle import bundle_config, put_in_place, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.models.spec import SHIPPED_NAMES, MriiParts, RoutedParts, Spec, resolved
+from raymask.recognisers.remote_bundles import fetched
 
 
 def check_target(target: Path) -> None:

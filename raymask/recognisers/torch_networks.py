@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from raymask.evaluate.fetch import fetched
-from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
 from raymask.faces.crop import Square
 from raymask.faces.landmarks.engines import dlib_square
+from raymask.recognisers.base import SubjectRecogniser
+from raymask.recognisers.remote_bundles import fetched
 
 if TYPE_CHECKING:
     from raymask.models.networks.maskfacenet import MaskFaceNet

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raymask.evaluate.finder import shared_finder
 from raymask.faces import Face
+from raymask.recognisers.face_finder import shared_finder
 
 
 class SubjectRecogniser(ABC):

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from raymask.errors import ConfigError, ModelError
-from raymask.evaluate.fused_bundle import moved
-from raymask.evaluate.onnx import OnnxRecogniser
 from raymask.models.bundle import SHIPPED, aligner_of, bundle_config
 from raymask.models.config import SFACE
 from raymask.models.spec import MriiParts, RoutedParts, Spec, UnmaskerParts, weights_digest
+from raymask.recognisers.fused_bundle import moved
+from raymask.recognisers.onnx import OnnxRecogniser
 
 NAMED = "named_sha256"
 """Where a fusion's bundle keeps the digests of parts that come with raymask, which it names and does not hold."""

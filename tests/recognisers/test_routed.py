@@ -6,8 +6,6 @@ import torch
 
 from raymask.errors import ConfigError
 from raymask.evaluate import load_recogniser
-from raymask.evaluate.fused_bundle import collect, is_named, moved
-from raymask.evaluate.space import calibration_digest, embedding_digest
 from raymask.evaluate.table import short_names
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
@@ -15,6 +13,8 @@ from raymask.models import save_bundle
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.spec import check_movable
+from raymask.recognisers.embedding_space import calibration_digest, embedding_digest
+from raymask.recognisers.fused_bundle import collect, is_named, moved
 
 
 def test_the_segmenter_says_which_network_embeds_a_face(demo_faces):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from raymask.evaluate.fetch import fetched
-from raymask.evaluate.finder import shared_finder
-from raymask.evaluate.memory import PhotoMemory, shared_memory
-from raymask.evaluate.recognisers import Recogniser, load_recogniser
 from raymask.models.bundle import bundle_config
 from raymask.models.spec import MriiParts
 from raymask.models.unmasker import Unmasked, Unmasker
+from raymask.recognisers.face_finder import shared_finder
+from raymask.recognisers.load import Recogniser, load_recogniser
+from raymask.recognisers.photo_cache import PhotoMemory, shared_memory
+from raymask.recognisers.remote_bundles import fetched
 
 _PHOTOS = 32
 """Photos that are remembered without their masks: recognisers are given no more at a time."""

@@ -51,50 +51,50 @@ def load_recogniser(spec: str) -> Recogniser:
 
 
 def _sface(file: str) -> Recogniser:
-    from raymask.evaluate.baselines import NetworkRecogniser
     from raymask.models.networks.sface import load_sface
+    from raymask.recognisers.torch_networks import NetworkRecogniser
 
     return NetworkRecogniser(load_sface(file))
 
 
 def _dlib(_: str) -> Recogniser:
-    from raymask.evaluate.baselines import DlibRecogniser
+    from raymask.recognisers.torch_networks import DlibRecogniser
 
     return DlibRecogniser()
 
 
 def _facenet(weights: str) -> Recogniser:
-    from raymask.evaluate.baselines import FacenetRecogniser
+    from raymask.recognisers.torch_networks import FacenetRecogniser
 
     return FacenetRecogniser(weights or "vggface2")
 
 
 def _onnx(file: str) -> Recogniser:
-    from raymask.evaluate.onnx import OnnxRecogniser
+    from raymask.recognisers.onnx import OnnxRecogniser
 
     return OnnxRecogniser(file)
 
 
 def _bundle(folder: str) -> Recogniser:
-    from raymask.evaluate.baselines import BundleRecogniser
+    from raymask.recognisers.torch_networks import BundleRecogniser
 
     return BundleRecogniser(folder)
 
 
 def _mrii(parts: str) -> Recogniser:
-    from raymask.evaluate.mrii import MriiRecogniser
+    from raymask.recognisers.mrii import MriiRecogniser
 
     return MriiRecogniser(parts)
 
 
 def _routed(parts: str) -> Recogniser:
-    from raymask.evaluate.routed import RoutedRecogniser
+    from raymask.recognisers.routed import RoutedRecogniser
 
     return RoutedRecogniser(parts)
 
 
 def _fused(folder: str) -> Recogniser:
-    from raymask.evaluate.fused import FusedRecogniser
+    from raymask.recognisers.fused import FusedRecogniser
 
     return FusedRecogniser(folder)
 

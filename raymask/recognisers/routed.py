@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from raymask.errors import ConfigError
-from raymask.evaluate.finder import shared_finder
-from raymask.evaluate.found import SubjectRecogniser
-from raymask.evaluate.recognisers import load_recogniser
 from raymask.faces.crop import Square
 from raymask.models.bundle import SHIPPED
 from raymask.models.spec import RoutedParts
 from raymask.models.unmasker import MaskFinder, is_mask
+from raymask.recognisers.base import SubjectRecogniser
+from raymask.recognisers.face_finder import shared_finder
+from raymask.recognisers.load import load_recogniser
 
 
 class RoutedRecogniser:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from raymask.evaluate.fetch import fetched
-from raymask.evaluate.fused_bundle import moved
-from raymask.evaluate.recognisers import load_recogniser
-from raymask.evaluate.space import check_named
 from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
+from raymask.recognisers.embedding_space import check_named
+from raymask.recognisers.fused_bundle import moved
+from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.remote_bundles import fetched
 
 
 class FusedRecogniser:

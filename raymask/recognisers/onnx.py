@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from raymask.errors import ModelError
-from raymask.evaluate.found import SubjectRecogniser
 from raymask.faces import Face
 from raymask.faces.alignment import ARCFACE_SIZE, align
 from raymask.models.networks.maskfacenet import IMAGE_MEAN, IMAGE_STD
+from raymask.recognisers.base import SubjectRecogniser
 
 
 class OnnxRecogniser(SubjectRecogniser):

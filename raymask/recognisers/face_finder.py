@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from raymask.evaluate.memory import PhotoMemory
 from raymask.faces import Face, detect, subject
 from raymask.faces.detection.names import DEFAULT_DETECTOR
+from raymask.recognisers.photo_cache import PhotoMemory
 
 _PHOTOS = 512
 """Whose faces are remembered."""

@@ -1,0 +1,1 @@
+"""Whole photo to embedding: recognisers by name. No Ray, no training."""
