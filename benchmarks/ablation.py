@@ -33,7 +33,7 @@ from raymask.evaluate.bootstrap import draw_weights
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.probes import Probes
-from raymask.evaluate.table import as_json, differences, sample
+from raymask.evaluate.report.table import as_json, differences, sample
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import load_bundle, save_bundle
 from raymask.models.networks.maskfacenet import MaskFaceNet

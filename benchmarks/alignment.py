@@ -27,8 +27,8 @@ from raymask.evaluate.bootstrap import draw_weights
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.probes import Probes
-from raymask.evaluate.table import as_json, blocks, figure_text, sample
-from raymask.evaluate.trial_gallery import GalleryTrial
+from raymask.evaluate.protocols.gallery import GalleryTrial
+from raymask.evaluate.report.table import as_json, blocks, figure_text, sample
 from raymask.faces import Face
 from raymask.faces.alignment import align
 from raymask.faces.detection.names import DEFAULT_DETECTOR

@@ -28,7 +28,7 @@ from raymask.evaluate.bootstrap import Sampled, draw_weights
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.probes import Probe, Probes
-from raymask.evaluate.table import as_json
+from raymask.evaluate.report.table import as_json
 from raymask.recognisers.face_finder import share_finder
 from raymask.recognisers.load import load_recogniser
 from raymask.storage import Folder

@@ -29,16 +29,16 @@ from raymask.data.prepare.photos import Photo, list_photos
 from raymask.evaluate.asked import ask
 from raymask.evaluate.bootstrap import Ratio, Sampled, draw_weights, sums_by_person
 from raymask.evaluate.config import EvaluateConfig
-from raymask.evaluate.drawn_pairs import draw_pairs
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probe, Probes
-from raymask.evaluate.protocol_gallery import gallery_scores, ranks
-from raymask.evaluate.table import as_json, blocks, differences, figure_text, percent, sample, short_names
-from raymask.evaluate.trial import Trial
-from raymask.evaluate.trial_batch import BatchTrial
-from raymask.evaluate.trial_gallery import GalleryTrial
-from raymask.evaluate.trial_pairs import PairsTrial
+from raymask.evaluate.protocols.base import Trial
+from raymask.evaluate.protocols.batch import BatchTrial
+from raymask.evaluate.protocols.gallery import GalleryTrial
+from raymask.evaluate.protocols.gallery_maths import gallery_scores, ranks
+from raymask.evaluate.protocols.pairs import PairsTrial
+from raymask.evaluate.protocols.pairs_drawn import draw_pairs
+from raymask.evaluate.report.table import as_json, blocks, differences, figure_text, percent, sample, short_names
 from raymask.faces import Face
 from raymask.faces.alignment import align
 from raymask.faces.masks.looks import parse_look

@@ -4,7 +4,7 @@ A single recogniser is calibrated in the same way, and the service takes it as i
 """
 
 from raymask.cli import parse, run
-from raymask.evaluate.fuse_config import FuseConfig
+from raymask.evaluate.calibrate_config import FuseConfig
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     )
     config = parse(FuseConfig, __doc__, positional=("recognisers", recognisers))
 
-    from raymask.evaluate.fuse import fuse
+    from raymask.evaluate.calibrate import fuse
 
     done = fuse(config)
     for name, (bare, masked) in done.rank1.items():

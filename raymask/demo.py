@@ -18,8 +18,8 @@ from raymask.data.prepare.run import PrepareConfig, prepare
 from raymask.data.reading.sampler import SamplerConfig
 from raymask.demo_faces import write_demo_faces
 from raymask.errors import ConfigError, NoFaceError
+from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig, ProtocolName
-from raymask.evaluate.fuse_config import FuseConfig
 from raymask.models.bundle import SHIPPED
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.spec import SHIPPED_NAMES
@@ -83,7 +83,7 @@ def write_faces(root: str | Path, *, people: int, photos: int, seed: int) -> Pat
 
 def run_demo(config: DemoConfig) -> None:
     """Each step as a job would run it, with the command that runs it alone; started again, it continues."""
-    from raymask.evaluate.fuse import fuse
+    from raymask.evaluate.calibrate import fuse
     from raymask.evaluate.run import evaluate
     from raymask.train.ray_train import train_on_ray
 

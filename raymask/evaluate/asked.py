@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from raymask.data.prepare.photos import Photo, list_photos
 from raymask.errors import DataError
 from raymask.evaluate.config import EvaluateConfig
-from raymask.evaluate.drawn_pairs import draw_pairs
-from raymask.evaluate.pairs_file import Pair, Tree, read_pairs
 from raymask.evaluate.people import choose_crowd, choose_masked, choose_photos, people_of_split, without_bare
-from raymask.evaluate.trial import Trial
-from raymask.evaluate.trial_batch import BatchTrial
-from raymask.evaluate.trial_gallery import GalleryTrial
-from raymask.evaluate.trial_pairs import PairsTrial
+from raymask.evaluate.protocols.base import Trial
+from raymask.evaluate.protocols.batch import BatchTrial
+from raymask.evaluate.protocols.gallery import GalleryTrial
+from raymask.evaluate.protocols.pairs import PairsTrial
+from raymask.evaluate.protocols.pairs_drawn import draw_pairs
+from raymask.evaluate.protocols.pairs_file import Pair, Tree, read_pairs
 from raymask.storage import Folder, folder_and_name
 
 NAMED = 10

@@ -13,7 +13,8 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.measures import Measure, Scored
 from raymask.evaluate.probes import Probes
-from raymask.evaluate.table import (
+from raymask.evaluate.protocols.base import Trial
+from raymask.evaluate.report.table import (
     Difference,
     as_json,
     differences,
@@ -22,15 +23,14 @@ from raymask.evaluate.table import (
     text_differences,
     text_table,
 )
-from raymask.evaluate.trial import Trial
-from raymask.evaluate.versions import versions
+from raymask.evaluate.report.versions import versions
 from raymask.progress import duration
 from raymask.recognisers.face_finder import share_finder, shared_finder
 from raymask.recognisers.load import load_recogniser
 from raymask.storage import Folder
 
 if TYPE_CHECKING:
-    from raymask.evaluate.unmask import UnmaskEvaluation
+    from raymask.evaluate.protocols.unmask import UnmaskEvaluation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,7 +155,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation | UnmaskEvaluation:
     """
     share_finder(config.detector)
     if config.protocol == "unmask":
-        from raymask.evaluate.unmask import evaluate_unmask
+        from raymask.evaluate.protocols.unmask import evaluate_unmask
 
         return evaluate_unmask(config)
     return recognise(config)
@@ -169,7 +169,7 @@ def recognise(config: EvaluateConfig) -> Evaluation:
         ModelError: a model file is missing or does not fit.
         ConfigError: a recogniser is unknown.
     """
-    from raymask.evaluate.report import write_report
+    from raymask.evaluate.report.html import write_report
 
     out = Folder(config.out)
     wanted = ask(config)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raymask.evaluate.charts import INK, frame
+from raymask.evaluate.report.charts import INK, frame
 from raymask.tune.results import percent, short, short_values
 from raymask.tune.smooth import smooth
 from raymask.tune.space import Choice, Dimension, Range, Value

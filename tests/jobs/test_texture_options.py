@@ -7,8 +7,8 @@ import pytest
 
 from raymask.data.prepare.run import PrepareConfig
 from raymask.errors import ConfigError
+from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig
-from raymask.evaluate.fuse_config import FuseConfig
 from raymask.train.align_config import TrainAlignerConfig
 from raymask.train.config import TrainConfig
 from raymask.train.inpaint_config import TrainInpainterConfig

@@ -10,7 +10,7 @@ import pytest
 
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate import load_recogniser
-from raymask.evaluate.table import short_names
+from raymask.evaluate.report.table import short_names
 from raymask.models.bundle import SHIPPED, aligner_of, bundle_config, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.models.spec import FORMS, MriiParts, Spec, check_movable, resolved, weights_digest

@@ -6,7 +6,7 @@ import torch
 
 from raymask.errors import ConfigError
 from raymask.evaluate import load_recogniser
-from raymask.evaluate.table import short_names
+from raymask.evaluate.report.table import short_names
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
 from raymask.models import save_bundle

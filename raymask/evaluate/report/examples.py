@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raymask.evaluate.embedding import Embedded
-from raymask.evaluate.trial import Match, Query, Trial
+from raymask.evaluate.protocols.base import Match, Query, Trial
 
 SHOWN = {"they disagree": 4, "all wrong": 3, "all right": 2}
 """How many probes of each sort are shown, if there are so many."""

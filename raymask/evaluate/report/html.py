@@ -9,13 +9,13 @@ import numpy as np
 from raymask.data.prepare.photos import Photo
 from raymask.errors import RaymaskError
 from raymask.evaluate.bootstrap import Figure
-from raymask.evaluate.charts import cmc_chart, data_uri, roc_chart, score_chart
 from raymask.evaluate.embedding import Miss
-from raymask.evaluate.examples import choose_examples
-from raymask.evaluate.pages import render_page, said_settings
 from raymask.evaluate.probes import Probe, Probes, Source
-from raymask.evaluate.table import number, short_names
-from raymask.evaluate.trial import Match
+from raymask.evaluate.protocols.base import Match
+from raymask.evaluate.report.charts import cmc_chart, data_uri, roc_chart, score_chart
+from raymask.evaluate.report.examples import choose_examples
+from raymask.evaluate.report.pages import render_page, said_settings
+from raymask.evaluate.report.table import number, short_names
 from raymask.faces.crop import Square
 from raymask.faces.images import encode_jpeg
 from raymask.recognisers.face_finder import shared_finder

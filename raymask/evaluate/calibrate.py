@@ -22,13 +22,13 @@ from scipy.special import log_softmax
 
 from raymask.data.prepare.photos import list_photos
 from raymask.data.prepare.textures import load_textures
+from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
-from raymask.evaluate.fuse_config import FuseConfig
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probes
-from raymask.evaluate.protocol_gallery import ranks
-from raymask.evaluate.trial_gallery import GalleryTrial
+from raymask.evaluate.protocols.gallery import GalleryTrial
+from raymask.evaluate.protocols.gallery_maths import ranks
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.recognisers.embedding_space import NAMED, calibration_digest
 from raymask.recognisers.face_finder import share_finder

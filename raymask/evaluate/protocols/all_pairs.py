@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raymask.evaluate.protocol_pairs import pair_weights
+from raymask.evaluate.protocols.pairs_maths import pair_weights
 
 MOST = 20_000_000
 """Comparisons that are judged at most; they take 8 bytes each, and 40 while they are sorted."""

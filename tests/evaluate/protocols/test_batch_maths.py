@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raymask.evaluate.protocol_batch import draw_batches, judge_batches, nearest
+from raymask.evaluate.protocols.batch_maths import draw_batches, judge_batches, nearest
 
 
 def unit(rows):

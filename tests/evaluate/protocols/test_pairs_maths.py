@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raymask.evaluate.bootstrap import draw_weights
-from raymask.evaluate.protocol_pairs import Accuracy, Roc, best_threshold, judge_folds, pair_scores, roc_curve
+from raymask.evaluate.protocols.pairs_maths import Accuracy, Roc, best_threshold, judge_folds, pair_scores, roc_curve
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_eer_lies_where_the_rates_meet(pairs):
 
 def test_weights_count_as_repeated_pairs(pairs, monkeypatch):
     scores, same, _, people = pairs
-    monkeypatch.setattr("raymask.evaluate.protocol_pairs.CHUNK", 500)  # several chunks
+    monkeypatch.setattr("raymask.evaluate.protocols.pairs_maths.CHUNK", 500)  # several chunks
     weights = draw_weights(25, 20, seed=0)
     folds = pairs[2]
     right = judge_folds(scores, same, folds)

@@ -5,10 +5,10 @@ from statistics import fmean, pvariance
 import numpy as np
 import pytest
 
-from raymask.evaluate import all_pairs
-from raymask.evaluate.all_pairs import compare_all, d_prime, equal_errors
 from raymask.evaluate.bootstrap import draw_weights
-from raymask.evaluate.protocol_pairs import Roc
+from raymask.evaluate.protocols import all_pairs
+from raymask.evaluate.protocols.all_pairs import compare_all, d_prime, equal_errors
+from raymask.evaluate.protocols.pairs_maths import Roc
 
 PEOPLE, PHOTOS = 7, 4
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raymask.evaluate.protocol_gallery import (
+from raymask.evaluate.protocols.gallery_maths import (
     draw_enrolled,
     draw_halves,
     gallery_scores,

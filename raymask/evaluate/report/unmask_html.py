@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from raymask.evaluate.charts import data_uri
-from raymask.evaluate.fillers import FILLERS
-from raymask.evaluate.pages import render_page, said_settings
+from raymask.evaluate.protocols.unmask_fillers import FILLERS
+from raymask.evaluate.report.charts import data_uri
+from raymask.evaluate.report.pages import render_page, said_settings
 from raymask.faces.images import encode_jpeg
 from raymask.storage import Folder
 
 if TYPE_CHECKING:
-    from raymask.evaluate.unmask import Example, UnmaskEvaluation
+    from raymask.evaluate.protocols.unmask import Example, UnmaskEvaluation
 
 TILE, GAP, HEAD = 150, 4, 22
 """Pixels of the grid: a picture's side, between pictures, and of the heading."""
@@ -31,7 +31,7 @@ class Cell(NamedTuple):
 
 def write_unmask_report(done: UnmaskEvaluation, out: Folder) -> None:
     """Write `report.html` and `grid.png`. Raises DataError if they cannot be written."""
-    from raymask.evaluate.unmask import HIGHER_IS_BETTER, TITLES, shown
+    from raymask.evaluate.protocols.unmask import HIGHER_IS_BETTER, TITLES, shown
 
     names = done.names()
     rows = [_cells(example, names) for example in done.examples]
@@ -59,7 +59,7 @@ def write_unmask_report(done: UnmaskEvaluation, out: Folder) -> None:
 
 def _best(done: UnmaskEvaluation) -> dict[str, str]:
     """By measure, the method with the best value."""
-    from raymask.evaluate.unmask import HIGHER_IS_BETTER
+    from raymask.evaluate.protocols.unmask import HIGHER_IS_BETTER
 
     best = {}
     for key, better in HIGHER_IS_BETTER.items():

@@ -4,7 +4,7 @@ import pytest
 
 from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError
-from raymask.evaluate.pairs_file import Tree, read_pairs
+from raymask.evaluate.protocols.pairs_file import Tree, read_pairs
 
 PHOTOS = [Photo(name, f"{name}/{name}_{number:04}.jpg") for name in ("Ann_Bee", "Cy_Dee") for number in (1, 2, 3)]
 PHOTOS.append(Photo("Cy_Dee", "Cy_Dee/Cy_Dee_0012.png"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raymask.data.prepare.photos import Photo
-from raymask.evaluate import protocol_batch
 from raymask.evaluate.bootstrap import Ratio
 from raymask.evaluate.embedding import Embedded
 from raymask.evaluate.measures import Measure, Scored
-from raymask.evaluate.trial import PhotosTrial, Query
+from raymask.evaluate.protocols import batch_maths
+from raymask.evaluate.protocols.base import PhotosTrial, Query
 
 
 class BatchTrial(PhotosTrial):
@@ -20,16 +20,14 @@ class BatchTrial(PhotosTrial):
 
     def __init__(self, photos: Sequence[Photo], *, batches: int, seed: int) -> None:
         super().__init__(photos)
-        drawn = protocol_batch.draw_batches(self.photos_of, batches=batches, seed=seed)
+        drawn = batch_maths.draw_batches(self.photos_of, batches=batches, seed=seed)
         self.batches = [numbers + len(photos) * masked for numbers, masked in drawn]
-        shape = f"{min(len(self.people), protocol_batch.PEOPLE)} people x (3 bare + 3 masked) photos"
+        shape = f"{min(len(self.people), batch_maths.PEOPLE)} people x (3 bare + 3 masked) photos"
         self.title = f"the nearest other photo in batches of {shape} must show the same person"
 
     def score(self, answer: Embedded) -> Scored:
         """Accuracy over all anchors and over masked anchors."""
-        judged = protocol_batch.judge_batches(
-            answer.embeddings, answer.found, self.identities, self.masked, self.batches
-        )
+        judged = batch_maths.judge_batches(answer.embeddings, answer.found, self.identities, self.masked, self.batches)
         both, worn = (judged.hits.sum(1), judged.anchors.sum(1)), (judged.hits[:, 1], judged.anchors[:, 1])
         measures = [
             Measure(key=key, title=title, statistic=Ratio(hits, anchors), n=int(anchors.sum()))

@@ -8,14 +8,14 @@ from functools import partial
 import numpy as np
 
 from raymask.errors import DataError
-from raymask.evaluate import protocol_pairs
 from raymask.evaluate.config import PairMask
 from raymask.evaluate.embedding import Embedded
 from raymask.evaluate.measures import Line, Measure, Scored
-from raymask.evaluate.pairs_file import Pair
 from raymask.evaluate.people import clean_photos
 from raymask.evaluate.probes import Probe
-from raymask.evaluate.trial import Match, Query, Trial
+from raymask.evaluate.protocols import pairs_maths
+from raymask.evaluate.protocols.base import Match, Query, Trial
+from raymask.evaluate.protocols.pairs_file import Pair
 
 WORN: dict[PairMask, tuple[bool, bool]] = {"none": (False, False), "one": (False, True), "both": (True, True)}
 """Whether the first and the second photo of a pair are masked."""
@@ -68,14 +68,14 @@ class PairsTrial(Trial):
     def _scores(self, answer: Embedded) -> np.ndarray:
         first, second = self.rows.T
         found = answer.found[first] & answer.found[second]
-        return protocol_pairs.pair_scores(answer.embeddings[first], answer.embeddings[second], found)
+        return pairs_maths.pair_scores(answer.embeddings[first], answer.embeddings[second], found)
 
     def score(self, answer: Embedded) -> Scored:
         """Accuracy over folds, EER, TAR at two FAR; of all pairs, and of those with clean masked photos."""
         scores = self._scores(answer)
         several = len(np.unique(self.folds)) > 1
-        right = protocol_pairs.judge_folds(scores, self.same, self.folds) if several else None
-        far, tar = protocol_pairs.roc_curve(scores, self.same, np.ones((1, len(scores))))
+        right = pairs_maths.judge_folds(scores, self.same, self.folds) if several else None
+        far, tar = pairs_maths.roc_curve(scores, self.same, np.ones((1, len(scores))))
         kept = np.isfinite(scores)
         return Scored(
             measures=[measure for key in self.subsets for measure in self._measures(key, scores, right)],
@@ -90,7 +90,7 @@ class PairsTrial(Trial):
         inside = self.subsets[key]
         shown, end = self.shown[inside], f", {self._clean}" if key else ""
         make = partial(Measure, n=int(inside.sum()))
-        roc = partial(protocol_pairs.Roc, scores[inside], self.same[inside], shown)
+        roc = partial(pairs_maths.Roc, scores[inside], self.same[inside], shown)
         measures = [
             make(key=f"eer{key}", title=f"EER{end}", statistic=roc("eer"), higher_is_better=False),
             make(key=f"tar_1e-2{key}", title=f"TAR at FAR 1e-2{end}", statistic=roc(1e-2)),
@@ -98,7 +98,7 @@ class PairsTrial(Trial):
         ]
         if right is None:
             return measures
-        accuracy = protocol_pairs.Accuracy(right[inside], self.folds[inside], shown)
+        accuracy = pairs_maths.Accuracy(right[inside], self.folds[inside], shown)
         return [make(key=f"accuracy{key}", title=f"accuracy{end}", statistic=accuracy), *measures]
 
     def queries(self) -> list[Query]:
@@ -107,7 +107,7 @@ class PairsTrial(Trial):
 
     def matcher(self, answer: Embedded) -> Callable[[Query], list[Match]]:
         """Gives the first photo, judged at the threshold that is best on all pairs."""
-        return partial(self._judged, answer, protocol_pairs.best_threshold(self._scores(answer), self.same))
+        return partial(self._judged, answer, pairs_maths.best_threshold(self._scores(answer), self.same))
 
     def _judged(self, answer: Embedded, threshold: float, query: Query) -> list[Match]:
         first, second = int(query.candidates[0]), query.probe

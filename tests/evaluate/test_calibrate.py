@@ -1,4 +1,4 @@
-"""Fusions of one recogniser: what differs from those of several, which `test_unmask.py` makes, and what does not."""
+"""Fusions of one recogniser: what differs from those of several, which `protocols/test_unmask.py` makes, and what does not."""
 
 import json
 from dataclasses import replace
@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from raymask.evaluate import load_recogniser
-from raymask.evaluate.fuse import fuse
-from raymask.evaluate.fuse_config import FuseConfig
+from raymask.evaluate.calibrate import fuse
+from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.faces.images import decode_photo
 from raymask.models import load_bundle
 

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from raymask.data.prepare.photos import Photo
-from raymask.evaluate import protocol_gallery
-from raymask.evaluate.all_pairs import MOST, compare_all, d_prime, equal_errors
 from raymask.evaluate.bootstrap import Ratio, sums_by_person
 from raymask.evaluate.embedding import Embedded
 from raymask.evaluate.measures import Line, Measure, Scored
 from raymask.evaluate.people import clean_photos
 from raymask.evaluate.probes import Probe, Source
-from raymask.evaluate.trial import PhotosTrial, Query
+from raymask.evaluate.protocols import gallery_maths
+from raymask.evaluate.protocols.all_pairs import MOST, compare_all, d_prime, equal_errors
+from raymask.evaluate.protocols.base import PhotosTrial, Query
 
 CMC_RANKS = 20
 """Ranks that the curve shows."""
@@ -57,8 +57,8 @@ class GalleryTrial(PhotosTrial):
             wanted = clean_photos((probe.photo for probe in self.probes if probe.masked), clean)
             rows = np.array([probe.masked and probe.photo in wanted for probe in self.probes])
             self.states["clean"] = _State(f"masked, {clean}", rows)
-        self.enrolled = protocol_gallery.draw_enrolled(self.photos_of, draws=draws, seed=seed)
-        self.halves = protocol_gallery.draw_halves(people, draws=draws, seed=seed)
+        self.enrolled = gallery_maths.draw_enrolled(self.photos_of, draws=draws, seed=seed)
+        self.halves = gallery_maths.draw_halves(people, draws=draws, seed=seed)
         whose = f" of {people:,} of them" if len(crowd) else ""
         worn = "" if in_real_masks is None else ", bare and in real masks,"
         asked = f"all other shots{whose}{worn} as probes"
@@ -75,13 +75,13 @@ class GalleryTrial(PhotosTrial):
         """Rank-1 and rank-5, false accepts and false rejects of the probes in each state; EER and d' of all pairs."""
         tally = _GalleryTally(self.identities, self.states, len(self.people))
         for draw, (enrolled, half) in enumerate(zip(self.enrolled, self.halves, strict=True)):
-            scores = protocol_gallery.gallery_scores(answer.embeddings, answer.found, self._gallery(enrolled))
+            scores = gallery_maths.gallery_scores(answer.embeddings, answer.found, self._gallery(enrolled))
             is_probe = self.is_probe(enrolled)
-            tally.add_ranks(protocol_gallery.ranks(scores, self.identities), is_probe)
+            tally.add_ranks(gallery_maths.ranks(scores, self.identities), is_probe)
             if len(self.people) >= 4:
-                tally.add_open_set(protocol_gallery.open_set(scores, self.identities, is_probe, half), is_probe)
+                tally.add_open_set(gallery_maths.open_set(scores, self.identities, is_probe, half), is_probe)
             if draw == 0:
-                own, other = protocol_gallery.own_and_best_other(scores, self.identities)
+                own, other = gallery_maths.own_and_best_other(scores, self.identities)
         shown = self.is_probe(self.enrolled[0]) & self.masked
         return Scored(
             measures=[*tally.measures(), *self._of_all_pairs(answer)],
@@ -176,7 +176,7 @@ class _GalleryTally:
         for rank in range(CMC_RANKS):
             self._places[rank] += self._by_person(is_probe & (places <= rank + 1)).sum(0)
 
-    def add_open_set(self, decided: protocol_gallery.OpenSet, is_probe: np.ndarray) -> None:
+    def add_open_set(self, decided: gallery_maths.OpenSet, is_probe: np.ndarray) -> None:
         """Count one draw's decisions."""
         self._add("fpir", is_probe & decided.false_accepts)
         self._add("fnir", is_probe & decided.false_rejects)

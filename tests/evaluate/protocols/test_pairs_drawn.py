@@ -3,7 +3,7 @@ import pytest
 
 from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError
-from raymask.evaluate.drawn_pairs import draw_pairs
+from raymask.evaluate.protocols.pairs_drawn import draw_pairs
 
 PHOTOS = [
     Photo(identity=name, image_id=f"{name}/{number}.jpg")

@@ -7,7 +7,7 @@ import pytest
 
 from raymask.evaluate.bootstrap import Figure, Ratio, draw_weights
 from raymask.evaluate.measures import Measure, Scored
-from raymask.evaluate.table import (
+from raymask.evaluate.report.table import (
     WIDTH,
     as_json,
     differences,

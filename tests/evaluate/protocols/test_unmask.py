@@ -12,12 +12,12 @@ import torch
 
 from raymask.errors import ConfigError, DataError, ModelError
 from raymask.evaluate import evaluate, load_recogniser
+from raymask.evaluate.calibrate import Scores, fit_weights, fuse, threshold_of
+from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig
-from raymask.evaluate.fillers import FILLERS
-from raymask.evaluate.fuse import Scores, fit_weights, fuse, threshold_of
-from raymask.evaluate.fuse_config import FuseConfig
-from raymask.evaluate.picture_measures import PictureJudge
-from raymask.evaluate.unmask import TITLES
+from raymask.evaluate.protocols.unmask import TITLES
+from raymask.evaluate.protocols.unmask_fillers import FILLERS
+from raymask.evaluate.protocols.unmask_measures import PictureJudge
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
 from raymask.models import load_bundle, save_bundle
@@ -26,7 +26,7 @@ from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.teacher import load_teacher
 from raymask.recognisers.photo_cache import spared_seconds
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 
 
 @pytest.fixture(scope="module")

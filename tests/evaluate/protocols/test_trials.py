@@ -6,11 +6,11 @@ import pytest
 from raymask.data.prepare.photos import Photo
 from raymask.evaluate.bootstrap import Sampled, draw_weights
 from raymask.evaluate.embedding import Embedded
-from raymask.evaluate.pairs_file import Pair
 from raymask.evaluate.probes import Probe
-from raymask.evaluate.trial_batch import BatchTrial
-from raymask.evaluate.trial_gallery import GalleryTrial
-from raymask.evaluate.trial_pairs import PairsTrial
+from raymask.evaluate.protocols.batch import BatchTrial
+from raymask.evaluate.protocols.gallery import GalleryTrial
+from raymask.evaluate.protocols.pairs import PairsTrial
+from raymask.evaluate.protocols.pairs_file import Pair
 
 PHOTOS = [Photo(f"p{who}", f"p{who}/{number}.jpg") for who in range(6) for number in range(7)]
 PAIRS = [
@@ -183,7 +183,7 @@ def test_a_crowd_may_lie_in_a_folder_of_its_own():
 
 
 def test_too_many_pairs_are_left_out_and_said(monkeypatch):
-    monkeypatch.setattr("raymask.evaluate.trial_gallery.MOST", 419)
+    monkeypatch.setattr("raymask.evaluate.protocols.gallery.MOST", 419)
     scored = real().score(perfect(real()))
     assert "no EER and d': 420 pairs are over 419; take fewer photos by --max-photos" in scored.notes
     assert not [measure.key for measure in scored.measures if measure.key.startswith(("eer", "dprime"))]

@@ -9,7 +9,7 @@ import numpy as np
 
 from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError
-from raymask.evaluate.pairs_file import Pair
+from raymask.evaluate.protocols.pairs_file import Pair
 
 FOLDS = 10
 """Of people, at most: a pair of different people belongs to the first one's."""

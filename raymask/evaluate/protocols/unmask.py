@@ -13,12 +13,12 @@ from raymask.errors import ConfigError, DataError, ImageError
 from raymask.evaluate.bootstrap import Figure, Ratio, Sampled, draw_weights, sums_by_person
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Miss
-from raymask.evaluate.fillers import FILLERS, MASKED_PHOTO
 from raymask.evaluate.people import choose_photos
-from raymask.evaluate.picture_measures import MEASURES, PictureJudge
 from raymask.evaluate.probes import Probes
-from raymask.evaluate.table import as_json, blocks, short_names
-from raymask.evaluate.versions import versions
+from raymask.evaluate.protocols.unmask_fillers import FILLERS, MASKED_PHOTO
+from raymask.evaluate.protocols.unmask_measures import MEASURES, PictureJudge
+from raymask.evaluate.report.table import as_json, blocks, short_names
+from raymask.evaluate.report.versions import versions
 from raymask.faces.crop import Square
 from raymask.models.spec import MriiParts, weights_digest
 from raymask.models.teacher import load_teacher
@@ -153,7 +153,7 @@ def evaluate_unmask(config: EvaluateConfig) -> UnmaskEvaluation:
         ModelError: a bundle is missing or of another kind.
         ConfigError: the recognisers are judged by different embedders, or by the inpainter's own teacher.
     """
-    from raymask.evaluate.unmask_report import write_unmask_report
+    from raymask.evaluate.report.unmask_html import write_unmask_report
 
     out = Folder(config.out)
     photos, _ = list_photos(Folder(config.images))

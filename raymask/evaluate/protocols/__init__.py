@@ -1,0 +1,1 @@
+"""What is measured: each protocol, and the arithmetic behind it."""
