@@ -28,12 +28,12 @@ from raymask.faces.images import decode_photo
 from raymask.faces.masks.looks import TEST_LOOKS
 from raymask.models.bundle import SHIPPED
 from raymask.progress import Progress
-from raymask.serve.config import Policy
-from raymask.serve.enrolment import ENROLLED_LOOKS, enrolment_of, subject_of
-from raymask.serve.local import LocalStages
-from raymask.serve.pipeline import Pipeline
-from raymask.serve.plan import ModelsConfig, Plan
-from raymask.serve.service import Thresholds
+from raymask.serve.core.config import Policy
+from raymask.serve.core.enrolment import ENROLLED_LOOKS, enrolment_of, subject_of
+from raymask.serve.core.in_process import LocalStages
+from raymask.serve.core.pipeline import Pipeline
+from raymask.serve.core.plan import ModelsConfig, Plan
+from raymask.serve.core.service import Thresholds
 from raymask.storage import Folder
 
 

@@ -33,7 +33,7 @@ from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo, encode_jpeg
 from raymask.models.bundle import SHIPPED
 from raymask.progress import Progress
-from raymask.serve.plan import ModelsConfig, Plan
+from raymask.serve.core.plan import ModelsConfig, Plan
 from raymask.serve.running import ready, running
 
 CLIENTS = (1, 8, 32)
@@ -103,10 +103,10 @@ def serve_plainly(fused: str, folder: str, port: int, at_a_time: int, threads: i
     import torch
     import uvicorn
 
-    from raymask.serve.app import create_app
-    from raymask.serve.config import Policy
-    from raymask.serve.local import LocalGallery, LocalStages
-    from raymask.serve.service import Service
+    from raymask.serve.core.config import Policy
+    from raymask.serve.core.in_process import LocalGallery, LocalStages
+    from raymask.serve.core.service import Service
+    from raymask.serve.http.app import create_app
 
     torch.set_num_threads(threads)
     plan = Plan.of(ModelsConfig(fused=fused))

@@ -1,7 +1,7 @@
 """Make an API key for the service, or take one back. The key is shown once; the file keeps its hash."""
 
 from raymask.cli import parse, run
-from raymask.serve.keys import KeysConfig, change_keys
+from raymask.serve.http.keys import KeysConfig, change_keys
 
 
 def main() -> None:

@@ -11,14 +11,14 @@ from ray.serve import metrics
 from ray.serve.handle import DeploymentHandle
 
 from raymask.errors import ConfigError
-from raymask.serve.app import create_app
-from raymask.serve.config import Policy, ServiceConfig, from_mapping
+from raymask.serve.core.config import Policy, ServiceConfig, from_mapping
+from raymask.serve.core.plan import Plan
+from raymask.serve.core.service import Service
 from raymask.serve.gallery_replicas import GalleryName
-from raymask.serve.guard import Guard
 from raymask.serve.handles import RayGallery, RayStages
-from raymask.serve.keys import KeyFile
-from raymask.serve.plan import Plan
-from raymask.serve.service import Service
+from raymask.serve.http.app import create_app
+from raymask.serve.http.keys import KeyFile
+from raymask.serve.http.middleware import Guard
 
 
 class ApiReplica:

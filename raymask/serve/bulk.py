@@ -25,9 +25,9 @@ from raymask.gallery.rows import Enrolment, check_identity, photo_key
 from raymask.gallery.store import GalleryStore
 from raymask.progress import Progress
 from raymask.serve.bulk_config import EnrolConfig
-from raymask.serve.enrolment import enrolment_of, subject_of
-from raymask.serve.pipeline import Pipeline
-from raymask.serve.plan import ModelsConfig, Plan
+from raymask.serve.core.enrolment import enrolment_of, subject_of
+from raymask.serve.core.pipeline import Pipeline
+from raymask.serve.core.plan import ModelsConfig, Plan
 from raymask.storage import Folder, UnreadableError, absolute, folder_and_name
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class EnrolWorker:
         import ray
         import torch
 
-        from raymask.serve.local import LocalStages
+        from raymask.serve.core.in_process import LocalStages
 
         torch.set_num_threads(1)  # one actor a CPU: more threads only get in each other's way
         plan = Plan.of(ModelsConfig(fused=config.fused))

@@ -14,11 +14,11 @@ from raymask.faces.detection.names import absolute_detector
 from raymask.gallery.table import check_space
 from raymask.models.spec import SHIPPED_NAMES, Spec
 from raymask.serve.api_replica import ApiReplica
-from raymask.serve.config import MOST_IN_FLIGHT, ServiceConfig, Stage, StageConfig, from_mapping
+from raymask.serve.core.config import MOST_IN_FLIGHT, ServiceConfig, Stage, StageConfig, from_mapping
+from raymask.serve.core.plan import ModelsConfig, Network, Plan
+from raymask.serve.core.stages import Detector, Embedder, Inpainter, Segmenter
 from raymask.serve.gallery_replicas import GallerySearchReplica, GalleryWriterReplica
-from raymask.serve.plan import ModelsConfig, Network, Plan
 from raymask.serve.stage_replica import StageReplica
-from raymask.serve.stages import Detector, Embedder, Inpainter, Segmenter
 from raymask.storage import Folder, absolute
 
 CPUS = {

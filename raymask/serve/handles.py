@@ -18,10 +18,10 @@ from raymask.errors import BusyError, RaymaskError, UnavailableError
 from raymask.faces import Face
 from raymask.gallery.reader import Candidate, EnrolledPhoto
 from raymask.gallery.rows import Enrolment
+from raymask.serve.core.pipeline import Photo
+from raymask.serve.core.plan import Network, Plan
+from raymask.serve.core.stages import MaskFound
 from raymask.serve.gallery_replicas import GalleryName
-from raymask.serve.pipeline import Photo
-from raymask.serve.plan import Network, Plan
-from raymask.serve.stages import MaskFound
 
 _PING = 2.0
 """Seconds in which a stage has to say that it is there."""

@@ -12,10 +12,10 @@ from ray.serve import metrics
 
 from raymask.errors import ChangingError, ConfigError
 from raymask.serve.batches import Batches
-from raymask.serve.config import StageConfig, from_mapping
+from raymask.serve.core.config import StageConfig, from_mapping
+from raymask.serve.core.plan import STRICT
 from raymask.serve.health import Health
 from raymask.serve.measured import SECONDS, Measured
-from raymask.serve.plan import STRICT
 from raymask.serve.turns import Turns
 
 

@@ -1,4 +1,4 @@
-"""Fusions of one recogniser: what differs from those of several, which `protocols/test_unmask.py` makes, and what does not."""
+"""Fusions of one recogniser: what differs from those of several (`protocols/test_unmask.py`), and what does not."""
 
 import json
 from dataclasses import replace

@@ -7,11 +7,11 @@ from support.client import Client
 
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo, encode_png
-from raymask.serve.app import create_app
-from raymask.serve.config import Policy
-from raymask.serve.local import LocalGallery, LocalStages
-from raymask.serve.plan import ModelsConfig, Plan
-from raymask.serve.service import Service
+from raymask.serve.core.config import Policy
+from raymask.serve.core.in_process import LocalGallery, LocalStages
+from raymask.serve.core.plan import ModelsConfig, Plan
+from raymask.serve.core.service import Service
+from raymask.serve.http.app import create_app
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from raymask.gallery.reader import GalleryReader
 from raymask.gallery.store import GalleryStore
 from raymask.serve.bulk import EnrolWorker, enrol
 from raymask.serve.bulk_config import EnrolConfig
-from raymask.serve.enrolment import ENROLLED_LOOKS
+from raymask.serve.core.enrolment import ENROLLED_LOOKS
 from raymask.storage import Folder
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from raymask.serve.config import Policy, ServiceConfig, from_mapping
+from raymask.serve.core.config import Policy, ServiceConfig, from_mapping
 from raymask.serve.graph import CPUS, _absolute, build
 from raymask.serve.stage_replica import BatchConfig
 

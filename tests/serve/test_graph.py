@@ -25,8 +25,8 @@ from raymask.gallery.table import Space, write_space
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.recognisers.fused_bundle import write_fused
 from raymask.serve import running
-from raymask.serve.config import Policy, from_mapping
-from raymask.serve.plan import ModelsConfig, Plan
+from raymask.serve.core.config import Policy, from_mapping
+from raymask.serve.core.plan import ModelsConfig, Plan
 from raymask.storage import Folder
 
 APPLICATION = "raymask-tested"

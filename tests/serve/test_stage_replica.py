@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from raymask.errors import ChangingError, NoFaceError
-from raymask.serve.config import StageConfig
+from raymask.serve.core.config import StageConfig
 from raymask.serve.health import FAILURES, PATIENCE, Health
 from raymask.serve.stage_replica import StageReplica
 

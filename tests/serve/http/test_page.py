@@ -12,12 +12,12 @@ import pytest
 import uvicorn
 from support.ports import free_port
 
-from raymask.serve.app import create_app
-from raymask.serve.config import Policy
-from raymask.serve.keys import Key
-from raymask.serve.local import LocalGallery, LocalStages
-from raymask.serve.plan import ModelsConfig, Plan
-from raymask.serve.service import Service
+from raymask.serve.core.config import Policy
+from raymask.serve.core.in_process import LocalGallery, LocalStages
+from raymask.serve.core.plan import ModelsConfig, Plan
+from raymask.serve.core.service import Service
+from raymask.serve.http.app import create_app
+from raymask.serve.http.keys import Key
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [

@@ -16,11 +16,11 @@ from raymask.models.bundle import SHIPPED, save_bundle
 from raymask.models.config import MaskFaceNetConfig, SegmenterConfig
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.segmenter import MaskSegmenter
-from raymask.serve.enrolment import subject_of
-from raymask.serve.local import LocalStages
-from raymask.serve.pipeline import Pipeline, side_by_side
-from raymask.serve.plan import ModelsConfig, Plan
-from raymask.serve.stages import Embedder, Fuser, Segmenter, same_face
+from raymask.serve.core.enrolment import subject_of
+from raymask.serve.core.in_process import LocalStages
+from raymask.serve.core.pipeline import Pipeline, side_by_side
+from raymask.serve.core.plan import ModelsConfig, Plan
+from raymask.serve.core.stages import Embedder, Fuser, Segmenter, same_face
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from raymask.faces.images import decode_photo, encode_png
 from raymask.models.bundle import SHIPPED
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.recognisers.fused_bundle import write_fused
-from raymask.serve.config import Policy
-from raymask.serve.local import LocalGallery, LocalStages
-from raymask.serve.plan import ModelsConfig, Plan
-from raymask.serve.service import Service
+from raymask.serve.core.config import Policy
+from raymask.serve.core.in_process import LocalGallery, LocalStages
+from raymask.serve.core.plan import ModelsConfig, Plan
+from raymask.serve.core.service import Service
 
 THRESHOLDS = {"bare_1e-2": 0.5, "bare_1e-3": 0.6, "masked_1e-2": 0.4, "masked_1e-3": 0.5}
 MRII = f"mrii:{SHIPPED / 'segmenter'},{SHIPPED / 'inpainter'},dlib"

@@ -24,11 +24,11 @@ from raymask.errors import ConfigError, ImageError, RaymaskError
 from raymask.faces.images import encode_jpeg, encode_png
 from raymask.gallery.erasures import Erasures
 from raymask.gallery.rows import MAX_IDENTITY, check_identity
-from raymask.serve import answers
-from raymask.serve.guard import Guard, log
-from raymask.serve.keys import Key
-from raymask.serve.problems import WITHHELD, problem, problem_of, status_of
-from raymask.serve.service import Service
+from raymask.serve.core import schemas
+from raymask.serve.core.service import Service
+from raymask.serve.http.keys import Key
+from raymask.serve.http.middleware import Guard, log
+from raymask.serve.http.problems import WITHHELD, problem, problem_of, status_of
 
 PAGE = Path(__file__).parent / "page"
 audit = logging.getLogger("raymask.audit")
@@ -50,7 +50,7 @@ def _takes(*fields: str) -> dict[str, Any]:
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
-        status: {"model": answers.Problem, "content": {"application/problem+json": {}}}
+        status: {"model": schemas.Problem, "content": {"application/problem+json": {}}}
         for status in (400, 401, 403, *statuses)
     }
 
@@ -138,17 +138,17 @@ def _as_answered(document: dict[str, Any]) -> dict[str, Any]:
 
 def _photo_routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/identify", tags=["photos"], responses=_SEES, openapi_extra=_takes("photo"))
-    async def identify(photo: OnePhoto) -> answers.Identified:
+    async def identify(photo: OnePhoto) -> schemas.Identified:
         """Who is this? For every face, the people enrolled who are nearest to it, and a decision."""
         return await service.identify(photo)
 
     @app.post("/v1/verify", tags=["photos"], responses=_SEES, openapi_extra=_takes("first", "second"))
-    async def verify(photos: TwoPhotos) -> answers.Verified:
+    async def verify(photos: TwoPhotos) -> schemas.Verified:
         """Do two photos show the same person? Of each its subject is taken: the largest face near the middle."""
         return await service.verify(*photos)
 
     @app.post("/v1/segment", tags=["stages"], responses=_SEES, openapi_extra=_takes("photo"))
-    async def segment(photo: OnePhoto) -> answers.Segmented:
+    async def segment(photo: OnePhoto) -> schemas.Segmented:
         """Which faces wear masks, and where."""
         return await service.segment(photo)
 
@@ -166,7 +166,7 @@ def _photo_routes(app: FastAPI, service: Service) -> None:
         return Response(data, media_type=f"image/{picture}", headers={"X-Masks": str(masks)})
 
     @app.post("/v1/embed", tags=["stages"], responses=_SEES, openapi_extra=_takes("photo"))
-    async def embed(photo: OnePhoto) -> answers.Embedded:
+    async def embed(photo: OnePhoto) -> schemas.Embedded:
         """The faces of a photo as numbers, the cosine of which is the score of `identify`."""
         return await service.embed(photo)
 
@@ -178,7 +178,7 @@ def _people_routes(app: FastAPI, service: Service) -> None:
         status_code=201,
         responses={
             **_problems(408, 413, 422, 429, 500, 503, 507),
-            200: {"model": answers.Enrolled, "description": "Enrolled before; nothing has changed."},
+            200: {"model": schemas.Enrolled, "description": "Enrolled before; nothing has changed."},
         },
         openapi_extra=_takes("photo"),
     )
@@ -195,7 +195,7 @@ def _people_routes(app: FastAPI, service: Service) -> None:
             str | None,
             Header(min_length=1, max_length=200, description="By which the photo is known; by default its bytes."),
         ] = None,
-    ) -> answers.Enrolled:
+    ) -> schemas.Enrolled:
         """Enrol a photo of a person, who need not be known before. Once it is answered, it is on disk."""
         identity = check_identity(identity)
         with _audited(request, "enrol", identity) as line:
@@ -208,17 +208,17 @@ def _people_routes(app: FastAPI, service: Service) -> None:
     async def identities(
         after: Annotated[str, Query(max_length=MAX_IDENTITY, description="Names after this one.")] = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    ) -> answers.People:
+    ) -> schemas.People:
         """Who is enrolled, by name."""
         return await service.people(after, limit)
 
     @app.get("/v1/identities/{identity}", tags=["people"], responses=_problems(404, 429, 503))
-    async def person(identity: str) -> answers.PersonPhotos:
+    async def person(identity: str) -> schemas.PersonPhotos:
         """A person's photos."""
         return await service.person(identity)
 
     @app.delete("/v1/identities/{identity}", tags=["people"], responses=_problems(404, 429, 503, 507))
-    async def erase(request: Request, identity: str) -> answers.Erased:
+    async def erase(request: Request, identity: str) -> schemas.Erased:
         """Erase a person. Once it is answered, no file of the gallery holds them, old versions included."""
         identity = check_identity(identity)
         with _audited(request, "erase", identity) as line:
@@ -243,13 +243,13 @@ def _other_routes(app: FastAPI, service: Service) -> None:
         """Whether this process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["health"], responses={503: {"model": answers.Ready}})
-    async def readyz(response: Response) -> answers.Ready:
+    @app.get("/readyz", tags=["health"], responses={503: {"model": schemas.Ready}})
+    async def readyz(response: Response) -> schemas.Ready:
         """Whether every stage can answer."""
         states = await service.stages.states()
         ready = all(state == "ready" for state in states.values())
         response.status_code = 200 if ready else 503
-        return answers.Ready(ready=ready, stages=states)
+        return schemas.Ready(ready=ready, stages=states)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import numpy as np
 
 from raymask.faces import Face, draw_mask, subject
 from raymask.gallery.rows import Enrolment
-from raymask.serve.pipeline import Pipeline, Seen, side_by_side, timed
+from raymask.serve.core.pipeline import Pipeline, Seen, side_by_side, timed
 
 ENROLLED_LOOKS = ("surgical", "kn95", "cloth:plain")
 """Masks drawn on a photo that is enrolled with masks."""

@@ -13,10 +13,10 @@ from support.client import Client
 from raymask.errors import ConfigError, UnsavedError
 from raymask.evaluate import load_recogniser
 from raymask.faces.images import decode_photo, encode_jpeg
-from raymask.serve.app import create_app
-from raymask.serve.config import Policy, ThresholdPair
-from raymask.serve.plan import ModelsConfig, Plan
-from raymask.serve.service import Service
+from raymask.serve.core.config import Policy, ThresholdPair
+from raymask.serve.core.plan import ModelsConfig, Plan
+from raymask.serve.core.service import Service
+from raymask.serve.http.app import create_app
 
 
 def jpeg(photo: bytes, **options) -> dict:
@@ -164,7 +164,7 @@ def test_enrolling_with_masks_and_keeping_the_photo(ask, service, faces_of):
 
 
 def test_masks_are_drawn_on_a_close_up_in_little_memory(ask, faces_of, monkeypatch):
-    from raymask.serve import enrolment
+    from raymask.serve.core import enrolment
 
     drawn_on, draw = [], enrolment.draw_mask
     monkeypatch.setattr(enrolment, "draw_mask", lambda photo, *rest: drawn_on.append(photo.shape) or draw(photo, *rest))

@@ -20,7 +20,7 @@ from raymask.models.unmasker import MaskFinder, MaskRemover, Unmasked, is_mask
 from raymask.recognisers.base import SubjectRecogniser, unit_rows
 from raymask.recognisers.load import load_recogniser
 from raymask.recognisers.torch_networks import TorchRecogniser
-from raymask.serve.plan import Network
+from raymask.serve.core.plan import Network
 
 SAME_FACE = 0.3
 """Intersection over union of two boxes from which they are of one face, found before and after its mask was taken off.

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from raymask.errors import BusyError, ConfigError, ForbiddenError, RateError, TooLargeError, UnauthorisedError
-from raymask.serve.arrival import GoneError, again, whole_body
-from raymask.serve.config import Policy
-from raymask.serve.keys import Key, Role, known_key
-from raymask.serve.local_only import check_local
-from raymask.serve.problems import problem_of, status_of
+from raymask.serve.core.config import Policy
+from raymask.serve.http.keys import Key, Role, known_key
+from raymask.serve.http.loopback_only import check_local
+from raymask.serve.http.problems import problem_of, status_of
+from raymask.serve.http.request_body import GoneError, again, whole_body
 
 log = logging.getLogger("raymask.serve")
 

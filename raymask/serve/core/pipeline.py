@@ -22,8 +22,8 @@ import numpy as np
 
 from raymask.errors import NoFaceError
 from raymask.faces import Face
-from raymask.serve.plan import Plan
-from raymask.serve.stages import Fuser, MaskFound, same_face
+from raymask.serve.core.plan import Plan
+from raymask.serve.core.stages import Fuser, MaskFound, same_face
 
 Photo = Any
 """Whatever the stages take for a photo: an array, or a reference to one that lies elsewhere."""

@@ -15,11 +15,11 @@ from raymask.faces.crop import Square
 from raymask.faces.images import decode_photo, encode_png
 from raymask.gallery.reader import Candidate, EnrolledPhoto
 from raymask.gallery.rows import Enrolment, check_identity, photo_key
-from raymask.serve import answers
-from raymask.serve.config import Policy, ThresholdPair
-from raymask.serve.enrolment import enrolment_of, subject_of
-from raymask.serve.pipeline import Photo, Pipeline, Seen, Stages, side_by_side, timed
-from raymask.serve.plan import Plan
+from raymask.serve.core import schemas
+from raymask.serve.core.config import Policy, ThresholdPair
+from raymask.serve.core.enrolment import enrolment_of, subject_of
+from raymask.serve.core.pipeline import Photo, Pipeline, Seen, Stages, side_by_side, timed
+from raymask.serve.core.plan import Plan
 
 _LOOKS_AGAIN = 8
 """Times that a photo is looked for which the gallery's writer knows."""
@@ -77,7 +77,7 @@ class Thresholds:
             pairs[state] = given or ThresholdPair(match=match, review=min(review, match))
         return cls(**pairs)
 
-    def decide(self, score: float | None, masked: bool) -> tuple[answers.Decision, ThresholdPair]:
+    def decide(self, score: float | None, masked: bool) -> tuple[schemas.Decision, ThresholdPair]:
         """The decision on a face's best score, and the thresholds behind it."""
         pair = self.masked if masked else self.bare
         if score is None or score < pair.review:
@@ -86,7 +86,7 @@ class Thresholds:
 
 
 class Service:
-    """Answers with the models of `raymask.serve.answers`; raises the errors of `raymask.errors`."""
+    """Answers with the models of `raymask.serve.core.schemas`; raises the errors of `raymask.errors`."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Service:
         stages: PhotoStages,
         gallery: GalleryClient,
         policy: Policy,
-        count: Callable[[answers.Decision, bool], None] = lambda decision, masked: None,
+        count: Callable[[schemas.Decision, bool], None] = lambda decision, masked: None,
     ) -> None:
         """`count`: told of each decision, and whether the face was masked."""
         self.plan, self.stages, self.gallery, self._count = plan, stages, gallery, count
@@ -111,17 +111,17 @@ class Service:
         Thresholds.of(self.plan, policy)
         self.policy = policy
 
-    async def identify(self, data: bytes) -> answers.Identified:
+    async def identify(self, data: bytes) -> schemas.Identified:
         """Who is in a photo."""
         seen = await self._pipeline.see(await self._decoded(data), self.policy.faces)
         assert seen.embeddings is not None
         with timed(seen.seconds, "gallery"):
             found = await self.gallery.search(seen.embeddings, self.policy.candidates)
-        return answers.Identified(
+        return schemas.Identified(
             faces=[self._identified(seen, place, people) for place, people in enumerate(found)], seconds=seen.seconds
         )
 
-    async def verify(self, first: bytes, second: bytes) -> answers.Verified:
+    async def verify(self, first: bytes, second: bytes) -> schemas.Verified:
         """Whether the subjects of two photos are one person."""
         one, other = await side_by_side(self._subject(first), self._subject(second))
         assert one.embeddings is not None
@@ -129,25 +129,25 @@ class Service:
         score = float(one.embeddings[0] @ other.embeddings[0])
         masked = one.masks[0].masked or other.masks[0].masked
         decision, pair = self._decided(score, masked)
-        return answers.Verified(
+        return schemas.Verified(
             decision=decision,
             score=score,
             threshold=pair.match,
             review_threshold=pair.review,
-            first=answers.FaceSegmented(**_segmented(one, 0)),
-            second=answers.FaceSegmented(**_segmented(other, 0)),
+            first=schemas.FaceSegmented(**_segmented(one, 0)),
+            second=schemas.FaceSegmented(**_segmented(other, 0)),
             seconds={
                 name: max(one.seconds.get(name, 0), other.seconds.get(name, 0)) for name in one.seconds | other.seconds
             },
         )
 
-    async def segment(self, data: bytes) -> answers.Segmented:
+    async def segment(self, data: bytes) -> schemas.Segmented:
         """Which faces wear masks, and where."""
         photo = await self._pipeline.put(await self._decoded(data))
         seen = await self._pipeline.find(photo, self.policy.faces)
         await self._pipeline.segment(photo, seen)
-        return answers.Segmented(
-            faces=[answers.FaceMap(**_segmented(seen, place), **_map(seen, place)) for place in range(len(seen.faces))],
+        return schemas.Segmented(
+            faces=[schemas.FaceMap(**_segmented(seen, place), **_map(seen, place)) for place in range(len(seen.faces))],
             seconds=seen.seconds,
         )
 
@@ -161,13 +161,13 @@ class Service:
         masks = sum(mask.masked for mask in seen.masks)
         return (pixels if seen.unmasked is None else await self.stages.get(seen.unmasked)), masks
 
-    async def embed(self, data: bytes) -> answers.Embedded:
+    async def embed(self, data: bytes) -> schemas.Embedded:
         """The faces of a photo as numbers."""
         seen = await self._pipeline.see(await self._decoded(data), self.policy.faces)
         assert seen.embeddings is not None
-        return answers.Embedded(
+        return schemas.Embedded(
             faces=[
-                answers.FaceEmbedded(**_segmented(seen, place), embedding=row.tolist())
+                schemas.FaceEmbedded(**_segmented(seen, place), embedding=row.tolist())
                 for place, row in enumerate(seen.embeddings)
             ],
             model=self.plan.space.digest[:12],
@@ -176,7 +176,7 @@ class Service:
 
     async def enrol(
         self, identity: str, data: bytes, *, key: str | None, with_masks: bool, keep: bool
-    ) -> answers.Enrolled:
+    ) -> schemas.Enrolled:
         """Enrol the subject of a photo; answered when it is on disk."""
         identity = check_identity(identity)
         pixels = await self._decoded(data)
@@ -187,41 +187,41 @@ class Service:
         )
         new = await self.gallery.enrol(replace(enrolment, picture=data if keep else None))
         looks, kept = (enrolment.looks[1:], keep) if new else await self._enrolled_before(identity, digest)
-        return answers.Enrolled(
+        return schemas.Enrolled(
             identity=identity,
             photo=enrolment.key.hex(),
             new=new,
             looks=list(looks),
             kept=kept,
-            face=answers.FaceSegmented(**_segmented(seen, 0)),
+            face=schemas.FaceSegmented(**_segmented(seen, 0)),
             other_faces=others,
         )
 
-    async def people(self, after: str, limit: int) -> answers.People:
+    async def people(self, after: str, limit: int) -> schemas.People:
         """Who is enrolled."""
         found = await self.gallery.identities(after, limit + 1)
-        page = [answers.Person(identity=name, photos=count) for name, count in found[:limit]]
-        return answers.People(people=page, next=page[-1].identity if len(found) > limit else None)
+        page = [schemas.Person(identity=name, photos=count) for name, count in found[:limit]]
+        return schemas.People(people=page, next=page[-1].identity if len(found) > limit else None)
 
-    async def person(self, identity: str) -> answers.PersonPhotos:
+    async def person(self, identity: str) -> schemas.PersonPhotos:
         """Somebody enrolled."""
         identity = check_identity(identity)
         photos = await self.gallery.photos(identity)
         if not photos:
             raise _unknown(identity)
         shown = [
-            answers.PhotoEnrolled(photo=one.key.hex(), added=one.added, looks=list(one.looks), kept=one.kept)
+            schemas.PhotoEnrolled(photo=one.key.hex(), added=one.added, looks=list(one.looks), kept=one.kept)
             for one in photos
         ]
-        return answers.PersonPhotos(identity=identity, photos=shown)
+        return schemas.PersonPhotos(identity=identity, photos=shown)
 
-    async def erase(self, identity: str) -> answers.Erased:
+    async def erase(self, identity: str) -> schemas.Erased:
         """Erase somebody; answered when no file holds them any more."""
         identity = check_identity(identity)
         photos = await self.gallery.erase(identity)
         if photos is None:
             raise _unknown(identity)
-        return answers.Erased(identity=identity, photos=photos)
+        return schemas.Erased(identity=identity, photos=photos)
 
     async def _enrolled_before(self, identity: str, key: bytes) -> tuple[tuple[str, ...], bool]:
         """Looks of a photo that is enrolled, and whether it was kept; searches may see it a moment after the writer."""
@@ -241,21 +241,21 @@ class Service:
         seen, _ = await subject_of(self._pipeline, await self._decoded(data))
         return seen
 
-    def _decided(self, score: float | None, masked: bool) -> tuple[answers.Decision, ThresholdPair]:
+    def _decided(self, score: float | None, masked: bool) -> tuple[schemas.Decision, ThresholdPair]:
         decision, pair = self.thresholds.decide(score, masked)
         self._count(decision, masked)
         return decision, pair
 
-    def _identified(self, seen: Seen, place: int, people: Sequence[Candidate]) -> answers.FaceIdentified:
+    def _identified(self, seen: Seen, place: int, people: Sequence[Candidate]) -> schemas.FaceIdentified:
         score = people[0].score if people else None
         decision, pair = self._decided(score, seen.masks[place].masked)
-        return answers.FaceIdentified(
+        return schemas.FaceIdentified(
             **_segmented(seen, place),
             decision=decision,
             score=score,
             threshold=pair.match,
             review_threshold=pair.review,
-            candidates=[answers.Candidate(identity=name, score=near) for name, near in people],
+            candidates=[schemas.Candidate(identity=name, score=near) for name, near in people],
         )
 
 

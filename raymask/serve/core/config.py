@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from raymask.errors import ConfigError
-from raymask.serve.plan import STRICT, ModelsConfig
+from raymask.serve.core.plan import STRICT, ModelsConfig
 
 C = TypeVar("C")
 

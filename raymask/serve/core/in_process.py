@@ -14,8 +14,8 @@ from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
 from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
-from raymask.serve.plan import Plan
-from raymask.serve.stages import Detector, Embedder, Inpainter, MaskFound, Segmenter
+from raymask.serve.core.plan import Plan
+from raymask.serve.core.stages import Detector, Embedder, Inpainter, MaskFound, Segmenter
 
 
 class LocalStages:

@@ -1,0 +1,1 @@
+"""The service itself: no Ray, no HTTP."""
