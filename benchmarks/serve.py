@@ -34,7 +34,7 @@ from raymask.faces.images import decode_photo, encode_jpeg
 from raymask.models.bundle import SHIPPED
 from raymask.progress import Progress
 from raymask.serve.core.plan import ModelsConfig, Plan
-from raymask.serve.running import ready, running
+from raymask.serve.on_ray.run_local import ready, running
 
 CLIENTS = (1, 8, 32)
 THREADS = ((1, 1), (1, 2), (2, 1), (4, 1), (2, 2))

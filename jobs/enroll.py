@@ -1,12 +1,12 @@
 """Enrol a folder of photos, or prepared faces, in a gallery; what is enrolled already stays as it is."""
 
 from raymask.cli import parse, run
-from raymask.serve.bulk_config import EnrolConfig
+from raymask.serve.on_ray.bulk_config import EnrolConfig
 
 
 def main() -> None:
     config = parse(EnrolConfig, __doc__)
-    from raymask.serve.bulk import enrol
+    from raymask.serve.on_ray.bulk import enrol
 
     done = enrol(config)
     print(f"{done.new:,} photos enrolled in {config.gallery}, {done.known:,} were there, {len(done.dropped):,} dropped")

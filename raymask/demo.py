@@ -144,7 +144,7 @@ def identify_one(fused: str, faces: str, splits: dict[str, str], out: Path) -> d
     Returns:
         What the service answered.
     """
-    from raymask.serve.running import post_photo, running
+    from raymask.serve.on_ray.run_local import post_photo, running
 
     gallery = out / "service-gallery"
     shutil.rmtree(gallery, ignore_errors=True)

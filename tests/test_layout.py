@@ -63,7 +63,7 @@ def test_no_ray_is_loaded_by(package):
 
 
 def test_the_gallery_starts_without_torch():
-    script = "import raymask.serve.gallery_replicas, sys; sys.exit('torch' in sys.modules)"
+    script = "import raymask.serve.on_ray.gallery_replicas, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=False).returncode == 0
 
 

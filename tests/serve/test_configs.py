@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from raymask.serve.core.config import Policy, ServiceConfig, from_mapping
-from raymask.serve.graph import CPUS, _absolute, build
-from raymask.serve.stage_replica import BatchConfig
+from raymask.serve.on_ray.graph import CPUS, _absolute, build
+from raymask.serve.on_ray.stage_replica import BatchConfig
 
 FOLDER = Path(__file__).parent.parent.parent / "serve_configs"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))

@@ -25,7 +25,7 @@ from support.ports import free_port
 from raymask.errors import UnavailableError
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.store import GalleryStore
-from raymask.serve.running import CONFIGURATION, ready
+from raymask.serve.on_ray.run_local import CONFIGURATION, ready
 
 KILLS, REQUESTS = (20, 10_000) if os.environ.get("RAYMASK_SOAK") == "1" else (2, 300)
 GROWTH = 200 * 2**20

@@ -137,7 +137,7 @@ def test_a_routed_part_is_served_alone_and_its_networks_can_be_others(tmp_path, 
 
 
 def test_a_deployment_that_has_nothing_to_do_stays_in_the_list_without_replicas(tmp_path):
-    from raymask.serve.graph import build
+    from raymask.serve.on_ray.graph import build
 
     replicas = {}
     for part in ("sface", MRII):

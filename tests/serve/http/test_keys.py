@@ -10,12 +10,12 @@ import pytest
 from support.client import Client
 
 from raymask.errors import ConfigError, DataError
-from raymask.serve.api_replica import ApiReplica
 from raymask.serve.core.config import Policy, ServiceConfig
 from raymask.serve.core.plan import ModelsConfig
 from raymask.serve.http.app import create_app
 from raymask.serve.http.keys import KeyFile, KeysConfig, change_keys, known_key, read_keys
 from raymask.serve.http.middleware import Guard, role_needed
+from raymask.serve.on_ray.api_replica import ApiReplica
 
 
 @pytest.fixture

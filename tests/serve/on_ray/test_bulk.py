@@ -13,9 +13,9 @@ from raymask.evaluate import load_recogniser
 from raymask.faces.images import decode_photo
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.store import GalleryStore
-from raymask.serve.bulk import EnrolWorker, enrol
-from raymask.serve.bulk_config import EnrolConfig
 from raymask.serve.core.enrolment import ENROLLED_LOOKS
+from raymask.serve.on_ray.bulk import EnrolWorker, enrol
+from raymask.serve.on_ray.bulk_config import EnrolConfig
 from raymask.storage import Folder
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

@@ -9,8 +9,8 @@ import pytest
 from raymask.gallery.rows import Enrolment, photo_key
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
-from raymask.serve import gallery_replicas
-from raymask.serve.gallery_replicas import GalleryName, GallerySearchReplica
+from raymask.serve.on_ray import gallery_replicas
+from raymask.serve.on_ray.gallery_replicas import GalleryName, GallerySearchReplica
 
 SPACE = Space(digest="a" * 64, size=4, recogniser="dlib")
 ANN = np.eye(1, 4, dtype=np.float32)

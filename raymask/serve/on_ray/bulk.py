@@ -24,10 +24,10 @@ from raymask.faces.images import decode_photo
 from raymask.gallery.rows import Enrolment, check_identity, photo_key
 from raymask.gallery.store import GalleryStore
 from raymask.progress import Progress
-from raymask.serve.bulk_config import EnrolConfig
 from raymask.serve.core.enrolment import enrolment_of, subject_of
 from raymask.serve.core.pipeline import Pipeline
 from raymask.serve.core.plan import ModelsConfig, Plan
+from raymask.serve.on_ray.bulk_config import EnrolConfig
 from raymask.storage import Folder, UnreadableError, absolute, folder_and_name
 
 if TYPE_CHECKING:

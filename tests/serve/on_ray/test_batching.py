@@ -10,9 +10,9 @@ import time
 import pytest
 
 from raymask.errors import ConfigError
-from raymask.serve import turns
-from raymask.serve.batches import Batches
-from raymask.serve.turns import Turns
+from raymask.serve.on_ray import core_slots
+from raymask.serve.on_ray.batching import Batches
+from raymask.serve.on_ray.core_slots import Turns
 
 
 class Network:
@@ -101,7 +101,7 @@ def test_no_more_turns_at_a_time_than_cores(tmp_path):
 
 def test_who_is_killed_holds_no_core_any_more(tmp_path):
     code = (
-        "import asyncio\nfrom pathlib import Path\nfrom raymask.serve.turns import Turns\n"
+        "import asyncio\nfrom pathlib import Path\nfrom raymask.serve.on_ray.core_slots import Turns\n"
         "async def hold():\n"
         f"    async with Turns(2, cores=2, folder=Path({str(tmp_path)!r})).turn():\n"
         "        print('holds', flush=True)\n        await asyncio.sleep(60)\n"
@@ -125,7 +125,7 @@ def test_who_is_killed_holds_no_core_any_more(tmp_path):
 
 
 def test_locks_that_another_user_holds_are_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(turns.os, "getuid", lambda: 12345)
+    monkeypatch.setattr(core_slots.os, "getuid", lambda: 12345)
     with pytest.raises(ConfigError, match="another user's"):
         Turns(1, folder=tmp_path)
 
@@ -133,6 +133,6 @@ def test_locks_that_another_user_holds_are_not_waited_for(tmp_path, monkeypatch)
 @pytest.mark.parametrize(("limit", "cores"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 64), ("", 64)])
 def test_a_container_has_the_cores_that_it_is_given(tmp_path, monkeypatch, limit, cores):
     (tmp_path / "cpu.max").write_text(limit)
-    monkeypatch.setattr(turns, "_CPU_MAX", tmp_path / "cpu.max")
-    monkeypatch.setattr(turns.os, "sched_getaffinity", lambda _: range(64))
+    monkeypatch.setattr(core_slots, "_CPU_MAX", tmp_path / "cpu.max")
+    monkeypatch.setattr(core_slots.os, "sched_getaffinity", lambda _: range(64))
     assert len(Turns(1, folder=tmp_path)._locks) == cores

@@ -14,7 +14,7 @@ from typing import Any
 from raymask.cluster import connect
 from raymask.errors import UnavailableError
 
-CONFIGURATION = Path(__file__).parent.parent.parent / "serve_configs" / "identify.yaml"
+CONFIGURATION = Path(__file__).parent.parent.parent.parent / "serve_configs" / "identify.yaml"
 _PATIENCE = 600
 """Seconds after which a service that still starts counts as stuck. A start takes 20 on a quiet machine of two cores; a
 start that fails is known at once, from Serve."""

@@ -6,8 +6,8 @@ import pytest
 
 from raymask.errors import ChangingError, NoFaceError
 from raymask.serve.core.config import StageConfig
-from raymask.serve.health import FAILURES, PATIENCE, Health
-from raymask.serve.stage_replica import StageReplica
+from raymask.serve.on_ray.replica_health import FAILURES, PATIENCE, Health
+from raymask.serve.on_ray.stage_replica import StageReplica
 
 
 class Network:

@@ -11,12 +11,12 @@ from typing import Any
 from ray.serve import metrics
 
 from raymask.errors import ChangingError, ConfigError
-from raymask.serve.batches import Batches
 from raymask.serve.core.config import StageConfig, from_mapping
 from raymask.serve.core.plan import STRICT
-from raymask.serve.health import Health
-from raymask.serve.measured import SECONDS, Measured
-from raymask.serve.turns import Turns
+from raymask.serve.on_ray.batching import Batches
+from raymask.serve.on_ray.core_slots import Turns
+from raymask.serve.on_ray.metrics import SECONDS, Measured
+from raymask.serve.on_ray.replica_health import Health
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
 from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space, first_line, read_space
-from raymask.serve.measured import Measured
+from raymask.serve.on_ray.metrics import Measured
 from raymask.storage import Folder
 
 FRESH = 0.25

@@ -21,7 +21,7 @@ from raymask.gallery.rows import Enrolment
 from raymask.serve.core.pipeline import Photo
 from raymask.serve.core.plan import Network, Plan
 from raymask.serve.core.stages import MaskFound
-from raymask.serve.gallery_replicas import GalleryName
+from raymask.serve.on_ray.gallery_replicas import GalleryName
 
 _PING = 2.0
 """Seconds in which a stage has to say that it is there."""

@@ -14,11 +14,11 @@ from raymask.errors import ConfigError
 from raymask.serve.core.config import Policy, ServiceConfig, from_mapping
 from raymask.serve.core.plan import Plan
 from raymask.serve.core.service import Service
-from raymask.serve.gallery_replicas import GalleryName
-from raymask.serve.handles import RayGallery, RayStages
 from raymask.serve.http.app import create_app
 from raymask.serve.http.keys import KeyFile
 from raymask.serve.http.middleware import Guard
+from raymask.serve.on_ray.gallery_replicas import GalleryName
+from raymask.serve.on_ray.handles import RayGallery, RayStages
 
 
 class ApiReplica:

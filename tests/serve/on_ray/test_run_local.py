@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from raymask.errors import UnavailableError
-from raymask.serve.running import post_photo, ready
+from raymask.serve.on_ray.run_local import post_photo, ready
 
 
 class Answers(BaseHTTPRequestHandler):

@@ -13,12 +13,12 @@ from ray.serve import Application
 from raymask.faces.detection.names import absolute_detector
 from raymask.gallery.table import check_space
 from raymask.models.spec import SHIPPED_NAMES, Spec
-from raymask.serve.api_replica import ApiReplica
 from raymask.serve.core.config import MOST_IN_FLIGHT, ServiceConfig, Stage, StageConfig, from_mapping
 from raymask.serve.core.plan import ModelsConfig, Network, Plan
 from raymask.serve.core.stages import Detector, Embedder, Inpainter, Segmenter
-from raymask.serve.gallery_replicas import GallerySearchReplica, GalleryWriterReplica
-from raymask.serve.stage_replica import StageReplica
+from raymask.serve.on_ray.api_replica import ApiReplica
+from raymask.serve.on_ray.gallery_replicas import GallerySearchReplica, GalleryWriterReplica
+from raymask.serve.on_ray.stage_replica import StageReplica
 from raymask.storage import Folder, absolute
 
 CPUS = {

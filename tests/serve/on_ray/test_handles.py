@@ -8,8 +8,8 @@ import ray
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 
 from raymask.errors import BusyError, ChangingError, NoFaceError, UnavailableError
-from raymask.serve.gallery_replicas import GalleryName
-from raymask.serve.handles import RayGallery, RayStages, asked
+from raymask.serve.on_ray.gallery_replicas import GalleryName
+from raymask.serve.on_ray.handles import RayGallery, RayStages, asked
 
 
 class GrpcError(grpc.RpcError):

@@ -24,9 +24,9 @@ from raymask.gallery.reader import GalleryReader
 from raymask.gallery.table import Space, write_space
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.recognisers.fused_bundle import write_fused
-from raymask.serve import running
 from raymask.serve.core.config import Policy, from_mapping
 from raymask.serve.core.plan import ModelsConfig, Plan
+from raymask.serve.on_ray import run_local
 from raymask.storage import Folder
 
 APPLICATION = "raymask-tested"
@@ -60,7 +60,7 @@ def config(fused_bundle, disk) -> dict:
 
 
 def deploy(config: dict) -> None:
-    running.deploy({"applications": [config]})
+    run_local.deploy({"applications": [config]})
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_a_large_photo_is_kept(client, faces_of):
 
 
 def test_what_ray_serves_already_is_left_alone(url):
-    with pytest.raises(UnavailableError, match="serves something here already"), running.running({}, port=1):
+    with pytest.raises(UnavailableError, match="serves something here already"), run_local.running({}, port=1):
         pass
     assert httpx.get(f"{url}/readyz").status_code == 200
 
@@ -220,7 +220,7 @@ def test_prometheus_hears_of_every_stage_and_the_dashboard_asks_for_what_there_i
 
     (node,) = ray.nodes()
     exported = f"http://127.0.0.1:{node['MetricsExportPort']}/metrics"
-    grafana = (Path(__file__).parent.parent.parent / "serve_configs" / "grafana.json").read_text()
+    grafana = (Path(__file__).parent.parent.parent.parent / "serve_configs" / "grafana.json").read_text()
     asked = set(re.findall(r"(ray_[a-z_]+)\{", grafana)) - {"ray_raymask_stage_errors_total"}
     enrol(client, "measured", faces_of(1)[0].read_bytes())
     assert client.post("/v1/identify", files={"photo": masked_png(1, 1)}).status_code == 200
@@ -303,7 +303,7 @@ def test_a_fusion_of_one_part_is_served_without_a_replica_of_what_has_nothing_to
         "args": {"models": {"fused": str(tmp_path / "one")}, "gallery": str(tmp_path / "gallery")},
         "deployments": [{"name": name, "ray_actor_options": {"num_cpus": 0.05}} for name in (*STAGES, "Api")],
     }
-    running.deploy({"applications": [config, alone]})
+    run_local.deploy({"applications": [config, alone]})
     with httpx.Client(base_url=f"{url}/alone", timeout=60) as client:
         wait_until_ready(client)
         assert set(client.get("/readyz").json()["stages"]) == set(STAGES) - {"BareEmbedder"}
@@ -353,16 +353,16 @@ def test_another_fusion_and_its_gallery_take_over_under_load_without_a_failed_re
         "deployments": [{"name": name, "ray_actor_options": {"num_cpus": 0.05}} for name in (*STAGES, "Api")],
     }
     with Load(url, photo, clients=1, enrols=True) as enrolling, Load(url, photo, clients=1) as asking:
-        running.deploy({"applications": [config, following]})
+        run_local.deploy({"applications": [config, following]})
         with httpx.Client(base_url=f"{url}/following", timeout=60) as beside:
             wait_until_ready(beside)
         processes = pids("Detector")
-        running.deploy(
+        run_local.deploy(
             {"applications": [{**config, "route_prefix": "/before"}, {**following, "route_prefix": "/"}]},
         )
         time.sleep(3)
         assert pids("Detector") == processes, "nothing was started again"
-        running.deploy({"applications": [{**following, "route_prefix": "/"}]})
+        run_local.deploy({"applications": [{**following, "route_prefix": "/"}]})
         time.sleep(3)
     assert (enrolling.statuses, asking.statuses) == ({201}, {200})
     there: set[str] = set()
@@ -445,7 +445,7 @@ class Load:
 
 
 def test_what_a_configuration_does_not_know_is_refused_by_name(fused_bundle, tmp_path):
-    from raymask.serve.graph import build
+    from raymask.serve.on_ray.graph import build
 
     args = {"models": {"fused": str(fused_bundle)}, "gallery": str(tmp_path)}
     for wrong, named in (

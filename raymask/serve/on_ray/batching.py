@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from raymask.serve.turns import Turns
+from raymask.serve.on_ray.core_slots import Turns
 
 
 class Batches:
