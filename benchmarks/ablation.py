@@ -41,11 +41,11 @@ from raymask.models.networks.sface import load_sface
 from raymask.recognisers.face_finder import share_finder
 from raymask.recognisers.load import Recogniser, load_recogniser
 from raymask.storage import Folder
-from raymask.train.around import Surroundings
-from raymask.train.blend import mix
-from raymask.train.config import LoopConfig, TrainConfig
-from raymask.train.loop import sampler_of, train
-from raymask.train.targets import Targets
+from raymask.train.embedder.blend import mix
+from raymask.train.embedder.loop import sampler_of, train
+from raymask.train.embedder.teacher_targets import Targets
+from raymask.train.engine.config import LoopConfig, TrainConfig
+from raymask.train.engine.hooks import Surroundings
 
 ROOT = Path(__file__).parent.parent
 LFW_PEOPLE, REAL_PEOPLE = (

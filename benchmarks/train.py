@@ -28,15 +28,15 @@ from raymask.data.reading.sampler import PKSampler, SamplerConfig
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.storage import Folder
-from raymask.train.around import Surroundings
-from raymask.train.checkpoints import Checkpoints
-from raymask.train.config import DistilConfig, LossConfig, TrainConfig, WatchConfig
-from raymask.train.distributed import World, prepare_batch_norm, settle_statistics
-from raymask.train.loader import batches
-from raymask.train.loop import train
-from raymask.train.objective import Objective
-from raymask.train.step import Chunk, learn
-from raymask.train.watch import TENSORBOARD, open_watch
+from raymask.train.embedder.grad_cache import Chunk, learn
+from raymask.train.embedder.loader import batches
+from raymask.train.embedder.loop import train
+from raymask.train.embedder.objective import Objective
+from raymask.train.engine.checkpoints import Checkpoints
+from raymask.train.engine.config import DistilConfig, LossConfig, TrainConfig, WatchConfig
+from raymask.train.engine.distributed import World, prepare_batch_norm, settle_statistics
+from raymask.train.engine.hooks import Surroundings
+from raymask.train.engine.run_log import TENSORBOARD, open_watch
 
 WARM = 3
 """Steps of a run that do not count."""
@@ -60,7 +60,7 @@ def run_settings(options: argparse.Namespace, name: str) -> TrainConfig:
 
 
 def with_ray(config: TrainConfig) -> None:
-    from raymask.train.ray_train import train_on_ray
+    from raymask.train.on_ray.trainer import train_on_ray
 
     train_on_ray(config)
 
@@ -83,7 +83,7 @@ def in_memory(config: TrainConfig) -> None:
         list(batches(config.loop(), store, sampler, epoch=epoch, start=0, world=world, device=device))
         for epoch in range(config.epochs)
     ]
-    with mock.patch("raymask.train.loop.batches", lambda *_, epoch, **__: iter(ready[epoch])):
+    with mock.patch("raymask.train.embedder.loop.batches", lambda *_, epoch, **__: iter(ready[epoch])):
         without_ray(config)
 
 

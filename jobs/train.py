@@ -1,8 +1,8 @@
 """Train a MaskFaceNet on prepared faces with Ray Train; started again under the same name, it continues."""
 
 from raymask.cli import parse, run
-from raymask.train.config import TrainConfig
-from raymask.train.ray_train import train_on_ray
+from raymask.train.engine.config import TrainConfig
+from raymask.train.on_ray.trainer import train_on_ray
 
 
 def main() -> None:

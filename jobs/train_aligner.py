@@ -2,13 +2,13 @@
 continues."""
 
 from raymask.cli import parse, run
-from raymask.train.align_config import TrainAlignerConfig
+from raymask.train.staged.aligner_config import TrainAlignerConfig
 
 
 def main() -> None:
     config = parse(TrainAlignerConfig, __doc__).smoked()
 
-    from raymask.train.ray_train import train_on_ray
+    from raymask.train.on_ray.trainer import train_on_ray
 
     bundle, metrics = train_on_ray(config)
     if "away_masked" in metrics:

@@ -2,18 +2,18 @@
 continues, stage by stage. Or make one of published EdgeConnect weights with --from-edgeconnect."""
 
 from raymask.cli import parse, run
-from raymask.train.inpaint_config import TrainInpainterConfig
+from raymask.train.staged.inpainter_config import TrainInpainterConfig
 
 
 def main() -> None:
     config = parse(TrainInpainterConfig, __doc__).smoked()
     if config.from_edgeconnect is not None:
-        from raymask.train.published import bundle_published
+        from raymask.train.on_ray.import_edgeconnect import bundle_published
 
         print(f"the inpainter is in {bundle_published(config.from_edgeconnect, config.storage, config.name)}")
         return
 
-    from raymask.train.ray_train import train_on_ray
+    from raymask.train.on_ray.trainer import train_on_ray
 
     bundle, metrics = train_on_ray(config)
     if "identity" in metrics:

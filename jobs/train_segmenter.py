@@ -1,13 +1,13 @@
 """Train a segmenter, which finds the mask in a crop, on prepared faces with Ray Train; started again, it continues."""
 
 from raymask.cli import parse, run
-from raymask.train.segment_config import TrainSegmenterConfig
+from raymask.train.staged.segmenter_config import TrainSegmenterConfig
 
 
 def main() -> None:
     config = parse(TrainSegmenterConfig, __doc__).smoked()
 
-    from raymask.train.ray_train import train_on_ray
+    from raymask.train.on_ray.trainer import train_on_ray
 
     bundle, metrics = train_on_ray(config)
     if "iou" in metrics:

@@ -2,13 +2,13 @@
 network stays as fast as it was."""
 
 from raymask.cli import parse, run
-from raymask.train.whiten_config import WhitenConfig
+from raymask.train.embedder.whiten_config import WhitenConfig
 
 
 def main() -> None:
     config = parse(WhitenConfig, __doc__)
 
-    from raymask.train.whiten import whiten
+    from raymask.train.embedder.whiten import whiten
 
     made = whiten(config)
     print(f"the whitened network is in {made}; see how good it is with jobs/evaluate.py ... bundle:{made}")

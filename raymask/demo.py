@@ -24,9 +24,9 @@ from raymask.models.bundle import SHIPPED
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.spec import SHIPPED_NAMES
 from raymask.progress import Progress
-from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig
-from raymask.train.inpaint_config import StagesConfig, TrainInpainterConfig
-from raymask.train.segment_config import TrainSegmenterConfig
+from raymask.train.engine.config import LossConfig, OptimiserConfig, TrainConfig
+from raymask.train.staged.inpainter_config import StagesConfig, TrainInpainterConfig
+from raymask.train.staged.segmenter_config import TrainSegmenterConfig
 
 BASELINE = "dlib"
 """The bare-face recogniser that masks are taken off for, and that the inpainter learns from."""
@@ -85,7 +85,7 @@ def run_demo(config: DemoConfig) -> None:
     """Each step as a job would run it, with the command that runs it alone; started again, it continues."""
     from raymask.evaluate.calibrate import fuse
     from raymask.evaluate.run import evaluate
-    from raymask.train.ray_train import train_on_ray
+    from raymask.train.on_ray.trainer import train_on_ray
 
     out = Path(config.out)
     faces, prepared = str(out / "faces"), str(out / "prepared")

@@ -25,7 +25,7 @@ LANES = {
     ),
     "data and training": (
         *("data/prepare/test_prepare", "data/prepare/test_prepare_s3", "test_cluster"),
-        *("train/test_faults", "train/test_ray_courses", "train/test_ray_train"),
+        *("train/on_ray/test_faults", "train/on_ray/test_staged_on_ray", "train/on_ray/test_trainer"),
     ),
 }
 """Modules whose tests take turns on one cluster, or start their own; a lane has one cluster, which it joins alone."""

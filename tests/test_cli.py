@@ -104,7 +104,7 @@ def test_a_validation_error_passes_through():
 
 
 def test_what_is_on_or_off_may_stand_alone():
-    from raymask.train.segment_config import TrainSegmenterConfig
+    from raymask.train.staged.segmenter_config import TrainSegmenterConfig
 
     words = ["--data", "d", "--storage", "s", "--name", "n"]
     assert not parse(TrainSegmenterConfig, "x", words).smoke

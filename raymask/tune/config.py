@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from raymask.errors import ConfigError, check_choice
-from raymask.train.config import TrainConfig
+from raymask.train.engine.config import TrainConfig
 from raymask.tune.space import Dimension, parse_space
 
 Metric = Literal["val_masked", "val_bare"]

@@ -13,8 +13,8 @@ from raymask.cluster import own_error
 from raymask.errors import ConfigError, TrainingError
 from raymask.progress import Progress, duration
 from raymask.storage import Folder
-from raymask.train.checkpoints import FOLDER
-from raymask.train.ray_train import STOP
+from raymask.train.engine.checkpoints import FOLDER
+from raymask.train.on_ray.trainer import STOP
 from raymask.tune.config import TuneConfig
 from raymask.tune.results import percent, short_values
 from raymask.tune.trials import TRIALS, Trial, Trials, best_trial

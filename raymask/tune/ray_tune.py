@@ -16,8 +16,8 @@ from raymask.data.reading.joined import absolute_data, folders_of, folders_with
 from raymask.errors import DataError, RaymaskError, StoppedError
 from raymask.stopping import asked_by_sigterm
 from raymask.storage import Folder, absolute
-from raymask.train.claim import claim
-from raymask.train.ray_train import check_data
+from raymask.train.engine.resume_guard import claim
+from raymask.train.on_ray.trainer import check_data
 from raymask.tune.config import TuneConfig
 from raymask.tune.results import SearchResult, write_results
 from raymask.tune.trials import Trials

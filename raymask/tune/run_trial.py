@@ -9,9 +9,9 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from raymask.storage import Folder
-from raymask.train.checkpoints import Checkpoints
-from raymask.train.config import TrainConfig
-from raymask.train.ray_train import make_trainer, raise_failure
+from raymask.train.engine.checkpoints import Checkpoints
+from raymask.train.engine.config import TrainConfig
+from raymask.train.on_ray.trainer import make_trainer, raise_failure
 from raymask.tune.space import with_values
 from raymask.tune.trials import TRIALS, read_trial
 

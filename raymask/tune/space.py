@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from raymask.errors import ConfigError
-from raymask.train.config import LoopConfig
+from raymask.train.engine.config import LoopConfig
 
 Value = float | int | str | bool | None
 Values = Mapping[str, Value]

@@ -18,7 +18,7 @@ import pytest
 from support.ports import free_port
 
 from raymask.storage import Folder
-from raymask.train.checkpoints import Checkpoints
+from raymask.train.engine.checkpoints import Checkpoints
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent

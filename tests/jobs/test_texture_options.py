@@ -9,10 +9,10 @@ from raymask.data.prepare.run import PrepareConfig
 from raymask.errors import ConfigError
 from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig
-from raymask.train.align_config import TrainAlignerConfig
-from raymask.train.config import TrainConfig
-from raymask.train.inpaint_config import TrainInpainterConfig
-from raymask.train.segment_config import TrainSegmenterConfig
+from raymask.train.engine.config import TrainConfig
+from raymask.train.staged.aligner_config import TrainAlignerConfig
+from raymask.train.staged.inpainter_config import TrainInpainterConfig
+from raymask.train.staged.segmenter_config import TrainSegmenterConfig
 
 ROOT = Path(__file__).parent.parent.parent
 RUN = {"data": "data", "storage": "runs", "name": "one"}

@@ -9,13 +9,13 @@ import torch
 from raymask.models.bundle import save_bundle
 from raymask.models.spec import weights_digest
 from raymask.storage import Folder
-from raymask.train.around import Surroundings
-from raymask.train.checkpoints import Checkpoints
-from raymask.train.inpaint import train_inpainter
-from raymask.train.inpaint_config import InpaintConfig, StagesConfig, TrainInpainterConfig
-from raymask.train.segment import train_segmenter
-from raymask.train.segment_config import SegmentConfig, TrainSegmenterConfig
-from raymask.train.works import work_of
+from raymask.train.engine.checkpoints import Checkpoints
+from raymask.train.engine.hooks import Surroundings
+from raymask.train.on_ray.tasks import work_of
+from raymask.train.staged.inpainter import train_inpainter
+from raymask.train.staged.inpainter_config import InpaintConfig, StagesConfig, TrainInpainterConfig
+from raymask.train.staged.segmenter import train_segmenter
+from raymask.train.staged.segmenter_config import SegmentConfig, TrainSegmenterConfig
 
 CPU = torch.device("cpu")
 

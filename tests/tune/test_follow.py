@@ -9,7 +9,7 @@ from ray.exceptions import RayTaskError
 
 from raymask.errors import TrainingError
 from raymask.storage import Folder
-from raymask.train.ray_train import STOP
+from raymask.train.on_ray.trainer import STOP
 from raymask.tune.config import TuneConfig
 from raymask.tune.follow import Follow
 from raymask.tune.trials import Trials

@@ -10,7 +10,7 @@ from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import DataError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.storage import Folder
-from raymask.train.config import LossConfig, OptimiserConfig, TrainConfig
+from raymask.train.engine.config import LossConfig, OptimiserConfig, TrainConfig
 from raymask.tune.config import TuneConfig
 from raymask.tune.ray_tune import concurrent_trials, tune_on_ray
 from raymask.tune.trials import Trials

@@ -7,7 +7,7 @@ import pytest
 from raymask.cli import parse
 from raymask.errors import TrainingError
 from raymask.storage import Folder
-from raymask.train.config import TrainConfig
+from raymask.train.engine.config import TrainConfig
 from raymask.tune.config import TuneConfig
 from raymask.tune.results import best_yaml, text_table, write_results
 from raymask.tune.trials import Trial, Trials, best_trial, ranked, read_trial

@@ -4,7 +4,7 @@ import pytest
 
 from raymask.cli import parse
 from raymask.errors import ConfigError
-from raymask.train.config import LoopConfig
+from raymask.train.engine.config import LoopConfig
 from raymask.tune.config import TuneConfig
 from raymask.tune.space import Choice, Range, parse_space, with_values
 

@@ -25,7 +25,7 @@ from raymask.models.spec import check_movable, weights_digest
 from raymask.models.teacher import load_teacher
 from raymask.recognisers.embedding_space import embedding_digest, embedding_size
 from raymask.recognisers.fused_bundle import collect, moved
-from raymask.train.starts import begin_with
+from raymask.train.embedder.init_weights import begin_with
 
 
 @pytest.fixture(scope="module")

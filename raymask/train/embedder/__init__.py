@@ -1,0 +1,1 @@
+"""The training of MaskFaceNet, and what is done to it afterwards."""

@@ -1,0 +1,1 @@
+"""Ray Train around the trainings: all of Ray that training sees."""

@@ -1,0 +1,1 @@
+"""The trainings in stages: segmenter, aligner, inpainter."""
