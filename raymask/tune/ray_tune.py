@@ -23,8 +23,8 @@ from raymask.tune.results import SearchResult, write_results
 from raymask.tune.trials import Trials
 
 if TYPE_CHECKING:
-    from raymask.tune.follow import Follow
-    from raymask.tune.optuna_sampler import Sampler
+    from raymask.tune.sampler import Sampler
+    from raymask.tune.trial_callback import Follow
 
 SETTINGS = "search.json"
 """File of a search: what its trials have in common, so that another search cannot go on under its name."""
@@ -59,8 +59,8 @@ def tune_on_ray(config: TuneConfig) -> SearchResult:
 def _run(config: TuneConfig, search: Folder, trials: Trials) -> None:
     """Run the trials that are left."""
     os.environ.setdefault("RAY_LOG_TO_DRIVER", "0")  # the workers of several trials would talk across each other
-    from raymask.tune.follow import Follow, SearchProgress
-    from raymask.tune.optuna_sampler import Sampler
+    from raymask.tune.sampler import Sampler
+    from raymask.tune.trial_callback import Follow, SearchProgress
 
     follow, sampler = Follow(config, search, trials), Sampler(config, trials)
     search.delete_folder(SCRATCH)
@@ -83,8 +83,8 @@ def _run(config: TuneConfig, search: Folder, trials: Trials) -> None:
 def _tuner(config: TuneConfig, search: Folder, trials: Trials, sampler: Sampler, follow: Follow) -> Any:
     from ray import tune
 
-    from raymask.tune.optuna_sampler import asha
     from raymask.tune.run_trial import run_trial
+    from raymask.tune.sampler import asha
 
     textures = config.textures and absolute(config.textures)
     training = config.training(data=absolute_data(config.data), storage=absolute(config.storage), textures=textures)

@@ -8,7 +8,7 @@ from ray.tune.search import Searcher
 
 from raymask.storage import Folder
 from raymask.tune.config import TuneConfig
-from raymask.tune.optuna_sampler import Sampler, asha
+from raymask.tune.sampler import Sampler, asha
 from raymask.tune.trials import Trials
 
 SEARCH = ("loss.margin=0.05..1", "batch.people=4..40", "optimiser.learning_rate=1e-4..0.1:log", "flip=true|false")

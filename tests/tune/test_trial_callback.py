@@ -11,7 +11,7 @@ from raymask.errors import TrainingError
 from raymask.storage import Folder
 from raymask.train.on_ray.trainer import STOP
 from raymask.tune.config import TuneConfig
-from raymask.tune.follow import Follow
+from raymask.tune.trial_callback import Follow
 from raymask.tune.trials import Trials
 
 
