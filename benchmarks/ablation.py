@@ -37,7 +37,7 @@ from raymask.evaluate.report.table import as_json, differences, sample
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import load_bundle, save_bundle
 from raymask.models.networks.maskfacenet import MaskFaceNet
-from raymask.models.networks.sface import load_sface
+from raymask.models.networks.sface_weights import load_sface
 from raymask.recognisers.face_finder import share_finder
 from raymask.recognisers.load import Recogniser, load_recogniser
 from raymask.storage import Folder

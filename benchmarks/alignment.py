@@ -33,9 +33,10 @@ from raymask.faces import Face
 from raymask.faces.alignment import align
 from raymask.faces.detection.names import DEFAULT_DETECTOR
 from raymask.models.bundle import load_bundle
-from raymask.models.networks.aligner import FaceAligner, PointFinder, shipped_point_finder
+from raymask.models.networks.aligner import FaceAligner
 from raymask.models.networks.maskfacenet import MaskFaceNet
-from raymask.models.networks.sface import load_sface
+from raymask.models.networks.sface_weights import load_sface
+from raymask.models.point_finder import PointFinder, shipped_point_finder
 from raymask.recognisers.face_finder import share_finder
 from raymask.recognisers.torch_networks import TorchRecogniser
 

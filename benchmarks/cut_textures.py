@@ -24,7 +24,7 @@ from raymask.faces.crop import CROP_SIZE, Square
 from raymask.faces.detection.detector import detect
 from raymask.faces.face import subject
 from raymask.faces.images import decode_photo
-from raymask.models.bundle import SHIPPED
+from raymask.models.shipped import SHIPPED
 from raymask.models.unmasker import MaskFinder
 from raymask.progress import Progress
 

@@ -26,7 +26,7 @@ from raymask.evaluate.people import people_of_split
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
 from raymask.faces.masks.looks import TEST_LOOKS
-from raymask.models.bundle import SHIPPED
+from raymask.models.shipped import SHIPPED
 from raymask.progress import Progress
 from raymask.serve.core.config import Policy
 from raymask.serve.core.enrolment import ENROLLED_LOOKS, enrolment_of, subject_of

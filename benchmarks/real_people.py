@@ -42,10 +42,11 @@ from raymask.evaluate.report.table import as_json, blocks, differences, figure_t
 from raymask.faces import Face
 from raymask.faces.alignment import align
 from raymask.faces.masks.looks import parse_look
-from raymask.models.bundle import SHIPPED, load_bundle
+from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
-from raymask.models.networks.aligner import shipped_point_finder
-from raymask.models.networks.sface import load_sface
+from raymask.models.networks.sface_weights import load_sface
+from raymask.models.point_finder import shipped_point_finder
+from raymask.models.shipped import SHIPPED
 from raymask.models.spec import resolved
 from raymask.recognisers.face_finder import face_finder, shared_finder
 from raymask.recognisers.fused_bundle import moved

@@ -31,7 +31,7 @@ from raymask.cli import parse, run
 from raymask.demo_faces import write_demo_faces
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo, encode_jpeg
-from raymask.models.bundle import SHIPPED
+from raymask.models.shipped import SHIPPED
 from raymask.progress import Progress
 from raymask.serve.core.plan import ModelsConfig, Plan
 from raymask.serve.on_ray.run_local import ready, running

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from raymask.cli import parse, run
 from raymask.data.prepare.run import PrepareConfig, prepare, preview
 from raymask.errors import ConfigError
-from raymask.models.spec import UnmaskerParts
+from raymask.models.unmasker_parts import UnmaskerParts
 from raymask.storage import absolute
 
 

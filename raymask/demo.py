@@ -20,8 +20,8 @@ from raymask.demo_faces import write_demo_faces
 from raymask.errors import ConfigError, NoFaceError
 from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig, ProtocolName
-from raymask.models.bundle import SHIPPED
 from raymask.models.config import MaskFaceNetConfig
+from raymask.models.shipped import SHIPPED
 from raymask.models.spec import SHIPPED_NAMES
 from raymask.progress import Progress
 from raymask.train.engine.config import LossConfig, OptimiserConfig, TrainConfig

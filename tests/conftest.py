@@ -145,10 +145,11 @@ def fused_bundle(tmp_path_factory) -> Path:
     """A fusion of a small MaskFaceNet, which has learned nothing, and MRII of what comes with raymask, and dlib's."""
     import torch
 
-    from raymask.models.bundle import SHIPPED, save_bundle
+    from raymask.models.bundle import save_bundle
     from raymask.models.config import MaskFaceNetConfig
     from raymask.models.fusion import Fusion, FusionConfig
     from raymask.models.networks.maskfacenet import MaskFaceNet
+    from raymask.models.shipped import SHIPPED
     from raymask.recognisers.fused_bundle import write_fused
 
     folder = tmp_path_factory.mktemp("fused")

@@ -3,7 +3,7 @@
 import json
 
 from raymask.demo import identify_one
-from raymask.models.bundle import SHIPPED
+from raymask.models.shipped import SHIPPED
 
 
 def test_a_masked_person_is_identified_over_http(prepared, demo_faces, ray_cluster, tmp_path, capsys):

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = 1
-SHIPPED = Path(__file__).parent.parent / "bundles"
-"""The bundles that come with raymask, by name: maskfacenet, aligner, segmenter, inpainter, fused."""
 
 
 def _embedder(arguments: dict[str, Any]) -> nn.Module:
@@ -259,17 +257,6 @@ def bundle_config(path: str | os.PathLike[str], kind: str | None = None) -> dict
     if kind is not None and config.get("model") != kind:
         raise ModelError(f"{folder} holds {config.get('model')}, not {kind}; make one with {_made_by(kind)}")
     return config
-
-
-def aligner_of(bundle: str | os.PathLike[str] = "") -> Path:
-    """The folder of the aligner that a network's faces are aligned by.
-
-    Args:
-        bundle: of the network; one with an aligner beside it, as in a copy of the bundles that came with another
-            raymask, keeps that aligner. Others, and networks that are no bundle, have raymask's own.
-    """
-    beside = Path(bundle).parent / "aligner"
-    return beside if str(bundle) and (beside / "config.json").is_file() else SHIPPED / "aligner"
 
 
 def _no_bundle(folder: Path, name: str, kind: str | None, error: OSError) -> ModelError:

@@ -5,17 +5,12 @@ No torch here, so that names are checked at once.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from raymask.errors import ConfigError, ModelError
-from raymask.models.bundle import SHIPPED, bundle_config
-from raymask.models.networks.facenet import PUBLISHED, facenet_digest
-
-if TYPE_CHECKING:
-    import numpy as np
+from raymask.errors import ConfigError
+from raymask.models.networks.facenet import PUBLISHED
+from raymask.models.shipped import SHIPPED
 
 SHIPPED_NAMES = ("maskfacenet", "mrii", "fused")
 """Recognisers that come with raymask."""
@@ -100,40 +95,6 @@ def _fits(form: str, kind: str, rest: str) -> bool:
     return bool(rest) if ":" in needs else not rest or ":" in may_have
 
 
-def weights_digest(name: str) -> str:
-    """SHA-256 of the weights of one network.
-
-    Args:
-        name: sface, dlib, facenet, onnx or bundle, as `FORMS` has them.
-
-    Raises:
-        ConfigError: a name of another form.
-        ModelError: a file is missing or damaged.
-    """
-    kind, rest = Spec.of(name)
-    if kind == "bundle":
-        return str(bundle_config(rest)["sha256"])
-    if kind == "facenet":
-        return facenet_digest(rest or "vggface2")
-    if kind == "sface":
-        from raymask.faces.zoo_models import zoo_model
-
-        return _file_digest(zoo_model("sface", rest))
-    if kind == "dlib":
-        from raymask.faces.landmarks.dlib_models import DLIB_FILE, dlib_model
-
-        return _file_digest(dlib_model(DLIB_FILE))
-    if kind != "onnx":
-        raise ConfigError(f"{name!r} names no single file of weights; name sface, dlib, facenet, onnx: or bundle:")
-    if not Path(rest).is_file():
-        raise ModelError(f"onnx:{rest}: there is no such file")
-    return _file_digest(Path(rest))
-
-
-def _file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 class MriiParts(NamedTuple):
     """What `mrii:SEGMENTER,INPAINTER,EMBEDDER` names, or `mrii` alone: two bundles and a recogniser."""
 
@@ -177,26 +138,6 @@ class RoutedParts(NamedTuple):
 
     def __str__(self) -> str:
         return f"routed:{','.join(self)}"
-
-
-class UnmaskerParts(NamedTuple):
-    """Two bundles that take masks off."""
-
-    segmenter: str
-    inpainter: str
-
-    @property
-    def digests(self) -> list[str]:
-        """Of their weights. Raises ModelError for what is no such bundle."""
-        kinds = ("MaskSegmenter", "Inpainter")
-        return [bundle_config(bundle, kind)["sha256"] for bundle, kind in zip(self, kinds, strict=True)]
-
-    def load(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """A photo, (H, W, 3) uint8 RGB, and the box of a face in it, (4,), to the photo without that face's mask."""
-        from raymask.models.unmasker import Unmasker
-
-        unmasker = Unmasker.load(*self)
-        return lambda photo, box: unmasker.unmask(photo, box).photo
 
 
 _PAINTED = "paintedfacenet"

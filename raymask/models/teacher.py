@@ -31,7 +31,7 @@ from raymask.faces.alignment import (
 from raymask.models.bundle import load_bundle
 from raymask.models.networks.dlib_network import DlibNetwork
 from raymask.models.networks.maskfacenet import IMAGE_MEAN, IMAGE_STD, MaskFaceNet
-from raymask.models.networks.sface import load_sface
+from raymask.models.networks.sface_weights import load_sface
 from raymask.models.spec import Spec
 
 _SMALLEST_MAP = 7

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from raymask.errors import ConfigError, ModelError
-from raymask.models.bundle import SHIPPED, aligner_of, bundle_config
+from raymask.models.bundle import bundle_config
 from raymask.models.config import SFACE
-from raymask.models.spec import MriiParts, RoutedParts, Spec, UnmaskerParts, weights_digest
+from raymask.models.digest import weights_digest
+from raymask.models.shipped import SHIPPED, aligner_of
+from raymask.models.spec import MriiParts, RoutedParts, Spec
+from raymask.models.unmasker_parts import UnmaskerParts
 from raymask.recognisers.fused_bundle import moved
 from raymask.recognisers.onnx import OnnxRecogniser
 

@@ -51,7 +51,7 @@ def load_recogniser(spec: str) -> Recogniser:
 
 
 def _sface(file: str) -> Recogniser:
-    from raymask.models.networks.sface import load_sface
+    from raymask.models.networks.sface_weights import load_sface
     from raymask.recognisers.torch_networks import NetworkRecogniser
 
     return NetworkRecogniser(load_sface(file))

@@ -12,7 +12,7 @@ import numpy as np
 
 from raymask.errors import ConfigError
 from raymask.faces.crop import Square
-from raymask.models.bundle import SHIPPED
+from raymask.models.shipped import SHIPPED
 from raymask.models.spec import RoutedParts
 from raymask.models.unmasker import MaskFinder, is_mask
 from raymask.recognisers.base import SubjectRecogniser

@@ -10,7 +10,7 @@ import numpy as np
 
 from raymask.faces import Face
 from raymask.faces.crop import Square
-from raymask.faces.landmarks.engines import dlib_square
+from raymask.faces.landmarks.dlib_models import dlib_square
 from raymask.recognisers.base import SubjectRecogniser
 from raymask.recognisers.remote_bundles import fetched
 
@@ -69,8 +69,8 @@ class NetworkRecogniser(TorchRecogniser):
         damaged."""
         import torch
 
-        from raymask.models.bundle import aligner_of
-        from raymask.models.networks.aligner import point_finder
+        from raymask.models.point_finder import point_finder
+        from raymask.models.shipped import aligner_of
 
         self.network = network.to(memory_format=torch.channels_last)  # a third faster on CPUs
         self.size = network.config.embedding_size

@@ -11,7 +11,8 @@ from raymask.faces import detect, draw_mask, subject
 from raymask.faces.crop import Square
 from raymask.faces.images import decode_photo
 from raymask.faces.masks.looks import TEST_LOOKS
-from raymask.models.bundle import SHIPPED, load_bundle
+from raymask.models.bundle import load_bundle
+from raymask.models.shipped import SHIPPED
 from raymask.models.unmasker import Unmasker
 
 

@@ -11,9 +11,11 @@ import pytest
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate import load_recogniser
 from raymask.evaluate.report.table import short_names
-from raymask.models.bundle import SHIPPED, aligner_of, bundle_config, save_bundle
+from raymask.models.bundle import bundle_config, save_bundle
+from raymask.models.digest import weights_digest
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.models.spec import FORMS, MriiParts, Spec, check_movable, resolved, weights_digest
+from raymask.models.shipped import SHIPPED, aligner_of
+from raymask.models.spec import FORMS, MriiParts, Spec, check_movable, resolved
 from raymask.recognisers.embedding_space import NAMED, calibration_digest, check_named, embedding_digest
 from raymask.recognisers.fused_bundle import collect, moved, write_fused
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from raymask.models.bundle import save_bundle
-from raymask.models.spec import weights_digest
+from raymask.models.digest import weights_digest
 from raymask.storage import Folder
 from raymask.train.engine.checkpoints import Checkpoints
 from raymask.train.engine.hooks import Surroundings

@@ -20,7 +20,8 @@ from raymask.evaluate.protocols.unmask_measures import MEASURES, PictureJudge
 from raymask.evaluate.report.table import as_json, blocks, short_names
 from raymask.evaluate.report.versions import versions
 from raymask.faces.crop import Square
-from raymask.models.spec import MriiParts, weights_digest
+from raymask.models.digest import weights_digest
+from raymask.models.spec import MriiParts
 from raymask.models.teacher import load_teacher
 from raymask.progress import Progress
 from raymask.recognisers.face_finder import shared_finder

@@ -7,13 +7,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from raymask.errors import check_choice
-from raymask.faces.landmarks.dlib_models import dlib_model
-
-# dlib's predictor was trained on the squares of dlib's own detector. Over 199 LFW photos where both detectors fire,
-# the median such square is 0.95 times the mean side of MTCNN's box, its centre 0.07 of the box's height lower.
-SQUARE_SIDE = 0.95
-SQUARE_SHIFT = 0.07
-
+from raymask.faces.landmarks.dlib_models import dlib_model, dlib_square
 
 Landmarks = Literal["dlib68", "mean-head"]
 """dlib68: dlib's model of 68 points. mean-head: without it, of freely licensed models; less exact along the jaw."""
@@ -57,13 +51,3 @@ class Dlib68Landmarks:
         """As `LandmarkEngine`; it needs no points."""
         shape = self._predictor(photo, dlib_square(box))
         return np.array([(point.x, point.y) for point in shape.parts()], dtype=np.float32)
-
-
-def dlib_square(box: np.ndarray):  # type: ignore[no-untyped-def]  # dlib ships no types
-    """The `dlib.rectangle` that dlib's own detector would have given for MTCNN's `box`."""
-    import dlib
-
-    left, top, right, bottom = (float(value) for value in box)
-    half = SQUARE_SIDE * ((right - left) + (bottom - top)) / 4
-    x, y = (left + right) / 2, (top + bottom) / 2 + SQUARE_SHIFT * (bottom - top)
-    return dlib.rectangle(round(x - half), round(y - half), round(x + half), round(y + half))

@@ -10,8 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from raymask.faces.landmarks.dlib_models import dlib_model
-from raymask.faces.landmarks.engines import dlib_square
+from raymask.faces.landmarks.dlib_models import dlib_model, dlib_square
 from raymask.faces.masks.fit import WeightedPoints, pose
 from raymask.faces.masks.surface import MEAN_FACE
 

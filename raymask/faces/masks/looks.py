@@ -6,17 +6,14 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from raymask.errors import ConfigError
+from raymask.faces.masks.own import Picture, Rgb, Textures
 from raymask.faces.masks.pick import pick
 
-if TYPE_CHECKING:
-    from raymask.faces.masks.own import Picture, Textures
-
-Rgb = tuple[int, int, int]
 Palette = tuple[Rgb, Rgb, Rgb]  # ground, first and second pattern colour, as seen on a normally exposed photo
 
 

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raymask.errors import ConfigError
-from raymask.faces.masks.looks import Rgb
 from raymask.faces.masks.pick import pick
+
+Rgb = tuple[int, int, int]
+"""A colour."""
 
 _FINEST = 200
 """Pixels for half a face that a picture is kept in: enough for faces of up to 570 pixels across."""

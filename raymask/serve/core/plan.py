@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.gallery.table import Space
-from raymask.models.bundle import SHIPPED, bundle_config
+from raymask.models.bundle import bundle_config
+from raymask.models.shipped import SHIPPED
 from raymask.models.spec import MriiParts, RoutedParts, Spec
 from raymask.recognisers.embedding_space import check_named, embedding_digest, embedding_size
 from raymask.recognisers.fused_bundle import moved

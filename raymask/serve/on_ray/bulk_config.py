@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raymask.errors import ConfigError
-from raymask.models.bundle import SHIPPED
+from raymask.models.shipped import SHIPPED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ import torch
 
 from raymask.errors import ModelError
 from raymask.models.bundle import check_replaceable, load_bundle, save_bundle
+from raymask.models.digest import weights_digest
 from raymask.models.networks.maskfacenet import MaskFaceNet
-from raymask.models.spec import weights_digest
 from raymask.train.embedder.blend_config import BlendConfig
 from raymask.train.embedder.init_weights import begin_with
 

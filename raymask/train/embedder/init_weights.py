@@ -8,7 +8,7 @@ from torch import nn
 from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import load_bundle
 from raymask.models.networks.maskfacenet import MaskFaceNet
-from raymask.models.networks.sface import give_sface
+from raymask.models.networks.sface_weights import give_sface
 from raymask.models.spec import Spec
 
 

@@ -11,7 +11,8 @@ from raymask.data.reading.joined import absolute_data
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.models.bundle import bundle_config
-from raymask.models.spec import Spec, weights_digest
+from raymask.models.digest import weights_digest
+from raymask.models.spec import Spec
 from raymask.storage import absolute
 from raymask.train.engine.checkpoints import State
 from raymask.train.engine.config import RunConfig, TrainConfig, loop_config

@@ -31,10 +31,10 @@ from raymask.losses.identity import identity_loss
 from raymask.losses.image_gradient import image_gradient_loss
 from raymask.losses.perceptual import perceptual_loss, style_loss
 from raymask.models.bundle import bundle_config
+from raymask.models.digest import weights_digest
 from raymask.models.networks.edgeconnect import Discriminator
 from raymask.models.networks.inpainter import Inpainter
 from raymask.models.networks.perceptual import Vgg19, load_perceptual
-from raymask.models.spec import weights_digest
 from raymask.models.teacher import load_teacher
 from raymask.storage import absolute
 from raymask.train.embedder.validate import validation_store

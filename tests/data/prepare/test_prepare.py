@@ -28,8 +28,8 @@ from raymask.errors import ConfigError, DataError, NoFaceError
 from raymask.faces.images import encode_png
 from raymask.faces.masks import draw_mask
 from raymask.faces.masks.looks import TRAIN_LOOKS
-from raymask.models.bundle import SHIPPED
-from raymask.models.spec import UnmaskerParts
+from raymask.models.shipped import SHIPPED
+from raymask.models.unmasker_parts import UnmaskerParts
 from raymask.storage import Folder
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

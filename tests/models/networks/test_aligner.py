@@ -9,7 +9,8 @@ from raymask.faces.images import decode_photo
 from raymask.faces.masks.looks import TEST_LOOKS
 from raymask.models import load_bundle, save_bundle
 from raymask.models.config import AlignerConfig
-from raymask.models.networks.aligner import FaceAligner, PointFinder, shipped_point_finder
+from raymask.models.networks.aligner import FaceAligner
+from raymask.models.point_finder import PointFinder, shipped_point_finder
 
 SMALL = AlignerConfig(channels=8, input_size=48)
 

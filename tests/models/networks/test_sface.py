@@ -19,9 +19,10 @@ from raymask.faces.alignment import ARCFACE_POINTS
 from raymask.faces.zoo_models import zoo_model
 from raymask.models.bundle import load_bundle, save_bundle
 from raymask.models.config import SFACE, MaskFaceNetConfig
+from raymask.models.digest import weights_digest
 from raymask.models.networks.maskfacenet import MaskFaceNet
-from raymask.models.networks.sface import give_sface, load_sface
-from raymask.models.spec import check_movable, weights_digest
+from raymask.models.networks.sface_weights import give_sface, load_sface
+from raymask.models.spec import check_movable
 from raymask.models.teacher import load_teacher
 from raymask.recognisers.embedding_space import embedding_digest, embedding_size
 from raymask.recognisers.fused_bundle import collect, moved

@@ -8,8 +8,8 @@ import pytest
 from raymask.errors import ConfigError
 from raymask.evaluate import load_recogniser
 from raymask.faces.images import decode_photo, encode_png
-from raymask.models.bundle import SHIPPED
 from raymask.models.fusion import Fusion, FusionConfig
+from raymask.models.shipped import SHIPPED
 from raymask.recognisers.fused_bundle import write_fused
 from raymask.serve.core.config import Policy
 from raymask.serve.core.in_process import LocalGallery, LocalStages

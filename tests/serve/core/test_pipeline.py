@@ -12,10 +12,11 @@ from raymask.errors import ConfigError, ModelError, NoFaceError
 from raymask.evaluate import load_recogniser
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
-from raymask.models.bundle import SHIPPED, save_bundle
+from raymask.models.bundle import save_bundle
 from raymask.models.config import MaskFaceNetConfig, SegmenterConfig
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.segmenter import MaskSegmenter
+from raymask.models.shipped import SHIPPED
 from raymask.serve.core.enrolment import subject_of
 from raymask.serve.core.in_process import LocalStages
 from raymask.serve.core.pipeline import Pipeline, side_by_side

@@ -320,7 +320,7 @@ def test_a_fusion_of_one_part_is_served_without_a_replica_of_what_has_nothing_to
 
 # The last two that ask the graph: they leave other models there, this one in `config` too.
 def test_a_model_changes_under_load_without_a_failed_request(client, url, config, faces_of, masked_png, tmp_path):
-    from raymask.models.bundle import SHIPPED
+    from raymask.models.shipped import SHIPPED
 
     wait_until_ready(client)
     other = tmp_path / "inpainter"

@@ -7,7 +7,7 @@ from raymask.errors import ConfigError
 from raymask.models.bundle import bundle_config, load_bundle, save_bundle
 from raymask.models.config import SFACE
 from raymask.models.networks.maskfacenet import MaskFaceNet
-from raymask.models.networks.sface import load_sface
+from raymask.models.networks.sface_weights import load_sface
 from raymask.train.embedder.blend import blend
 from raymask.train.embedder.blend_config import BlendConfig
 

@@ -7,8 +7,8 @@ import pytest
 from raymask.cli import parse
 from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import ConfigError, ModelError
-from raymask.models.bundle import SHIPPED
 from raymask.models.config import SFACE
+from raymask.models.shipped import SHIPPED
 from raymask.train.embedder.whiten_config import WhitenConfig
 from raymask.train.engine.config import LoopConfig, LossConfig, OptimiserConfig, TrainConfig, loop_config
 from raymask.train.on_ray.tasks import work_of

@@ -6,7 +6,7 @@ import torch
 from raymask.errors import ConfigError
 from raymask.models.config import SFACE, MaskFaceNetConfig
 from raymask.models.networks.maskfacenet import MaskFaceNet
-from raymask.models.networks.sface import load_sface
+from raymask.models.networks.sface_weights import load_sface
 from raymask.train.engine.config import OptimiserConfig
 from raymask.train.engine.optimiser import Hold, make_optimiser, move_average
 

@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from raymask.errors import ConfigError, DataError, ModelError
 from raymask.models import load_bundle
-from raymask.models.spec import weights_digest
+from raymask.models.digest import weights_digest
 from raymask.train.engine.run_log import TENSORBOARD, WatchConfig
 from raymask.train.on_ray.trainer import train_on_ray
 from raymask.train.staged.inpainter_config import TrainInpainterConfig

@@ -10,10 +10,10 @@ from raymask.errors import ConfigError, DataError
 from raymask.faces.images import encode_png
 from raymask.models.bundle import bundle_config, save_bundle
 from raymask.models.config import InpainterConfig, MaskFaceNetConfig, SegmenterConfig
+from raymask.models.digest import weights_digest
 from raymask.models.networks.inpainter import Inpainter
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.segmenter import MaskSegmenter
-from raymask.models.spec import weights_digest
 from raymask.storage import Folder
 from raymask.train.engine.config import OptimiserConfig, TrainConfig
 from raymask.train.engine.resume_guard import claim

@@ -20,11 +20,12 @@ from raymask.data.reading.crops import CropStore
 from raymask.data.reading.joined import open_crops
 from raymask.errors import DataError, ModelError, TrainingError
 from raymask.faces.images import encode_png
-from raymask.models.bundle import SHIPPED, bundle_config, save_bundle
+from raymask.models.bundle import bundle_config, save_bundle
 from raymask.models.config import InpainterConfig, SegmenterConfig
+from raymask.models.digest import weights_digest
 from raymask.models.networks.inpainter import Inpainter
 from raymask.models.networks.segmenter import MaskSegmenter
-from raymask.models.spec import weights_digest
+from raymask.models.shipped import SHIPPED
 from raymask.storage import Folder
 from raymask.train.engine.checkpoints import Checkpoints
 from raymask.train.engine.distributed import World
