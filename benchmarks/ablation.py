@@ -38,8 +38,9 @@ from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.bundle import load_bundle, save_bundle
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.sface_weights import load_sface
+from raymask.recognisers.base import Recogniser
 from raymask.recognisers.face_finder import share_finder
-from raymask.recognisers.load import Recogniser, load_recogniser
+from raymask.recognisers.load import load_recogniser
 from raymask.storage import Folder
 from raymask.train.embedder.blend import mix
 from raymask.train.embedder.loop import sampler_of, train

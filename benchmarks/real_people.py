@@ -48,9 +48,10 @@ from raymask.models.networks.sface_weights import load_sface
 from raymask.models.point_finder import shipped_point_finder
 from raymask.models.shipped import SHIPPED
 from raymask.models.spec import resolved
+from raymask.recognisers.base import Recogniser
 from raymask.recognisers.face_finder import face_finder, shared_finder
 from raymask.recognisers.fused_bundle import moved
-from raymask.recognisers.load import Recogniser, load_recogniser
+from raymask.recognisers.load import load_recogniser
 from raymask.recognisers.onnx import OnnxRecogniser
 from raymask.recognisers.torch_networks import NetworkRecogniser
 from raymask.storage import Folder

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raymask.evaluate.run import evaluate as evaluate
-    from raymask.recognisers.load import Recogniser as Recogniser
+    from raymask.recognisers.base import Recogniser as Recogniser
     from raymask.recognisers.load import load_recogniser as load_recogniser
 
 _HOMES = {
-    "Recogniser": "raymask.recognisers.load",
+    "Recogniser": "raymask.recognisers.base",
     "load_recogniser": "raymask.recognisers.load",
     "evaluate": "raymask.evaluate.run",
 }

@@ -13,8 +13,8 @@ from raymask.data.prepare.photos import Photo
 from raymask.errors import DataError, ImageError, ModelError
 from raymask.evaluate.probes import Probe, Probes, Source
 from raymask.progress import Progress
+from raymask.recognisers.base import Recogniser
 from raymask.recognisers.face_finder import shared_finder
-from raymask.recognisers.load import Recogniser
 from raymask.recognisers.photo_cache import spared_seconds
 from raymask.storage import UnreadableError
 

@@ -1,14 +1,32 @@
-"""What every recogniser of ours does alike: find the subjects, embed those, leave rows of zeros for the others."""
+"""What a recogniser is, and what every one of ours does alike: find the subjects, embed those, leave rows of zeros for
+the others."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from raymask.faces import Face
 from raymask.recognisers.face_finder import shared_finder
+
+
+@runtime_checkable
+class Recogniser(Protocol):
+    """Anything that finds, aligns and embeds the subject of whole photos."""
+
+    def embed(self, photos: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Embed photos.
+
+        Args:
+            photos: N arrays (H, W, 3) uint8 RGB, of any and differing sizes.
+
+        Returns:
+            Embeddings (N, D) float32, each row of length 1, and found (N,) bool. Where no face was found, the row is 0.
+        """
+        ...
 
 
 class SubjectRecogniser(ABC):

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
-
-import numpy as np
+from collections.abc import Callable
 
 from raymask.errors import ConfigError
 from raymask.models.spec import Spec
-
-
-@runtime_checkable
-class Recogniser(Protocol):
-    """Anything that finds, aligns and embeds the subject of whole photos."""
-
-    def embed(self, photos: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Embed photos.
-
-        Args:
-            photos: N arrays (H, W, 3) uint8 RGB, of any and differing sizes.
-
-        Returns:
-            Embeddings (N, D) float32, each row of length 1, and found (N,) bool. Where no face was found, the row is 0.
-        """
-        ...
+from raymask.recognisers.base import Recogniser
 
 
 def load_recogniser(spec: str) -> Recogniser:

@@ -11,8 +11,9 @@ import numpy as np
 from raymask.models.bundle import bundle_config
 from raymask.models.spec import MriiParts
 from raymask.models.unmasker import Unmasked, Unmasker
+from raymask.recognisers.base import Recogniser
 from raymask.recognisers.face_finder import shared_finder
-from raymask.recognisers.load import Recogniser, load_recogniser
+from raymask.recognisers.load import load_recogniser
 from raymask.recognisers.photo_cache import PhotoMemory, shared_memory
 from raymask.recognisers.remote_bundles import fetched
 

@@ -11,8 +11,8 @@ from raymask.errors import TrainingError
 from raymask.progress import duration
 from raymask.storage import Folder
 from raymask.tune.config import TuneConfig
-from raymask.tune.space import Value, with_values
-from raymask.tune.trials import Trial, Trials, best_trial, ranked
+from raymask.tune.space import with_values
+from raymask.tune.trials import Trial, Trials, best_trial, percent, ranked, short
 
 TABLE, BEST, SURFACE = "table.json", "best.yaml", "surface.png"
 
@@ -39,23 +39,6 @@ def write_results(config: TuneConfig, search: Folder, trials: Trials) -> SearchR
     search.write(BEST, best_yaml(config, best).encode())
     search.write(SURFACE, draw_surface(config.space(), list(trials), config.metric))
     return SearchResult(best, text_table(config, list(trials)), search.uri)
-
-
-def short(value: Value) -> str:
-    """A value as a person reads it: four digits, and words as YAML has them."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
-
-
-def short_values(trial: Trial) -> str:
-    """All values of a trial in a line."""
-    return ", ".join(f"{name} {short(value)}" for name, value in trial.values.items())
-
-
-def percent(score: float | None) -> str:
-    """A score between 0 and 1 in percent; a dash where there is none."""
-    return "-" if score is None else f"{100 * score:.1f}%"
 
 
 def text_table(config: TuneConfig, trials: list[Trial]) -> str:

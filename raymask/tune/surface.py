@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raymask.evaluate.report.charts import INK, frame
-from raymask.tune.results import percent, short, short_values
 from raymask.tune.smooth import smooth
 from raymask.tune.space import Choice, Dimension, Range, Value
-from raymask.tune.trials import Trial, best_trial
+from raymask.tune.trials import Trial, best_trial, percent, short, short_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

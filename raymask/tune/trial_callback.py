@@ -16,8 +16,7 @@ from raymask.storage import Folder
 from raymask.train.engine.checkpoints import FOLDER
 from raymask.train.on_ray.trainer import STOP
 from raymask.tune.config import TuneConfig
-from raymask.tune.results import percent, short_values
-from raymask.tune.trials import TRIALS, Trial, Trials, best_trial
+from raymask.tune.trials import TRIALS, Trial, Trials, best_trial, percent, short_values
 
 
 class Follow(Callback):

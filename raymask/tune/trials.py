@@ -114,3 +114,20 @@ def best_trial(trials: Sequence[Trial], metric: str) -> Trial | None:
     """The first of the ranked that has a score and did not fail."""
     scored = [trial for trial in trials if trial.status != "failed" and trial.score(metric) is not None]
     return ranked(scored, metric)[0] if scored else None
+
+
+def short(value: Value) -> str:
+    """A value as a person reads it: four digits, and words as YAML has them."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def short_values(trial: Trial) -> str:
+    """All values of a trial in a line."""
+    return ", ".join(f"{name} {short(value)}" for name, value in trial.values.items())
+
+
+def percent(score: float | None) -> str:
+    """A score between 0 and 1 in percent; a dash where there is none."""
+    return "-" if score is None else f"{100 * score:.1f}%"

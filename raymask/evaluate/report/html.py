@@ -22,7 +22,7 @@ from raymask.recognisers.face_finder import shared_finder
 from raymask.storage import Folder
 
 if TYPE_CHECKING:
-    from raymask.evaluate.run import Evaluation
+    from raymask.evaluate.evaluation import Evaluation
 
 TILE = 128
 """Pixels on each side of a picture."""

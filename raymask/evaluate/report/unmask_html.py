@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from raymask.evaluate.protocols.unmask_fillers import FILLERS
+from raymask.evaluate.protocols.unmask_result import HIGHER_IS_BETTER, TITLES, Example, UnmaskEvaluation, shown
 from raymask.evaluate.report.charts import data_uri
 from raymask.evaluate.report.pages import render_page, said_settings
 from raymask.faces.images import encode_jpeg
 from raymask.storage import Folder
-
-if TYPE_CHECKING:
-    from raymask.evaluate.protocols.unmask import Example, UnmaskEvaluation
 
 TILE, GAP, HEAD = 150, 4, 22
 """Pixels of the grid: a picture's side, between pictures, and of the heading."""
@@ -31,8 +29,6 @@ class Cell(NamedTuple):
 
 def write_unmask_report(done: UnmaskEvaluation, out: Folder) -> None:
     """Write `report.html` and `grid.png`. Raises DataError if they cannot be written."""
-    from raymask.evaluate.protocols.unmask import HIGHER_IS_BETTER, TITLES, shown
-
     names = done.names()
     rows = [_cells(example, names) for example in done.examples]
     page = render_page(
@@ -59,8 +55,6 @@ def write_unmask_report(done: UnmaskEvaluation, out: Folder) -> None:
 
 def _best(done: UnmaskEvaluation) -> dict[str, str]:
     """By measure, the method with the best value."""
-    from raymask.evaluate.protocols.unmask import HIGHER_IS_BETTER
-
     best = {}
     for key, better in HIGHER_IS_BETTER.items():
         values = {method: figures[key].value for method, figures in done.figures.items()}

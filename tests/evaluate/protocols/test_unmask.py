@@ -15,9 +15,9 @@ from raymask.evaluate import evaluate, load_recogniser
 from raymask.evaluate.calibrate import Scores, fit_weights, fuse, threshold_of
 from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig
-from raymask.evaluate.protocols.unmask import TITLES
 from raymask.evaluate.protocols.unmask_fillers import FILLERS
 from raymask.evaluate.protocols.unmask_measures import PictureJudge
+from raymask.evaluate.protocols.unmask_result import TITLES
 from raymask.faces import detect, draw_mask, subject
 from raymask.faces.images import decode_photo
 from raymask.models import load_bundle, save_bundle
