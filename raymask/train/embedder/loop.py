@@ -176,16 +176,7 @@ class _Loop:
         self.tally, self.metrics, self.health = Tally(), Metrics(), Health(config.loss.margin, config.optimiser)
         self.epoch = self.step = 0
         if resume is not None:
-            check_resumed(asdict(config), resume["config"], free=("data", "init", "textures", *config.free))
-            check_steps(resume, config, photos, self.sampler)
-            if resume["model"].keys() != self.network.state_dict().keys():
-                raise DataError(
-                    "the run of this name has the network of another version of raymask; choose another --name"
-                )
-            self.network.load_state_dict(resume["model"])
-            self.objective.load_state_dict(resume["objective"])
-            self.tally, self.metrics = Tally(**resume["tally"]), dict(resume["metrics"])
-            self.epoch, self.step = resume["epoch"], resume["step"]
+            self._restore(resume, photos)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         prepare_batch_norm(self.network, chunked=config.chunk is not None)
         self.average = copy.deepcopy(self.network) if config.optimiser.average else None
@@ -203,6 +194,17 @@ class _Loop:
         self.hold = Hold(self.optimiser, config.optimiser.hold, None if resume is None else resume.get("held"))
         workers = "1 worker" if self.world.size == 1 else f"{self.world.size} workers"
         self._say(f"{config.model.backbone} is ready on {workers}")
+
+    def _restore(self, resume: State, photos: Crops) -> None:
+        """Be where a checkpoint was written. Raises DataError for one of a run with other settings."""
+        check_resumed(asdict(self.config), resume["config"], free=("data", "init", "textures", *self.config.free))
+        check_steps(resume, self.config, photos, self.sampler)
+        if resume["model"].keys() != self.network.state_dict().keys():
+            raise DataError("the run of this name has the network of another version of raymask; choose another --name")
+        self.network.load_state_dict(resume["model"])
+        self.objective.load_state_dict(resume["objective"])
+        self.tally, self.metrics = Tally(**resume["tally"]), dict(resume["metrics"])
+        self.epoch, self.step = resume["epoch"], resume["step"]
 
     def run(self) -> Trained:
         """All epochs that are left; before, the teachers are asked."""

@@ -10,19 +10,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from raymask.data.augment.embedder_views import Dressing, FreshFaces
-from raymask.data.reading.crops import Crops
-from raymask.data.reading.joined import Data, folders_with, open_crops
+from raymask.data.reading.joined import Data
 from raymask.data.reading.sampler import Shot
+from raymask.data.reading.validation import validation_store
 from raymask.faces.alignment import Alignment
 from raymask.progress import Progress
 from raymask.train.engine.config import LoopConfig
 from raymask.train.engine.distributed import World, gather
-
-
-@functools.cache
-def validation_store(data: Data) -> Crops | None:
-    """The validation split of all folders that have one; small sets may have nobody in it."""
-    return open_crops(data, "val") if folders_with(data, "val") else None
 
 
 @functools.cache

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from raymask.data.augment.redraw import Redraw
 from raymask.data.reading.crops import Crops, CropStore
+from raymask.data.reading.validation import validation_store
 from raymask.faces.alignment import places
 from raymask.losses.points import disagreement, distances
 from raymask.models.networks.aligner import TEMPLATE, FaceAligner
-from raymask.train.embedder.validate import validation_store
 from raymask.train.engine.checkpoints import State
 from raymask.train.engine.distributed import World, all_sum
 from raymask.train.engine.hooks import Metrics, Surroundings

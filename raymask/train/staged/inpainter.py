@@ -25,6 +25,7 @@ from torchvision.transforms.functional import gaussian_blur
 from raymask.data.augment.redraw import Drawn, Redraw
 from raymask.data.prepare.textures import load_textures
 from raymask.data.reading.crops import Crops
+from raymask.data.reading.validation import validation_store
 from raymask.faces.edges import draw_edges, grey
 from raymask.losses.adversarial import adversarial_loss, discriminator_loss, feature_matching_loss
 from raymask.losses.identity import identity_loss
@@ -37,7 +38,6 @@ from raymask.models.networks.inpainter import Inpainter
 from raymask.models.networks.perceptual import Vgg19, load_perceptual
 from raymask.models.teacher import load_teacher
 from raymask.storage import absolute
-from raymask.train.embedder.validate import validation_store
 from raymask.train.engine.checkpoints import State
 from raymask.train.engine.distributed import World, all_sum, on_all_ranks, sum_gradients
 from raymask.train.engine.hooks import Metrics, Surroundings

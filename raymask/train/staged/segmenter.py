@@ -10,10 +10,10 @@ from torch import Tensor
 
 from raymask.data.augment.redraw import Redraw
 from raymask.data.reading.crops import Crops
+from raymask.data.reading.validation import validation_store
 from raymask.faces.crop import CROP_SIZE
 from raymask.losses.segmentation import segmentation_loss
 from raymask.models.networks.segmenter import MaskSegmenter
-from raymask.train.embedder.validate import validation_store
 from raymask.train.engine.checkpoints import State
 from raymask.train.engine.distributed import World, all_sum
 from raymask.train.engine.hooks import Metrics, Surroundings
