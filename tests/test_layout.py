@@ -1,12 +1,15 @@
-"""The rules that keep the house in order: what may import what, and how soon help answers."""
+"""The rules that keep the house in order: what may import what, how much stands in one place, and how soon help answers."""
 
 import ast
+import importlib
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 USES: dict[str, set[str]] = {
@@ -25,15 +28,73 @@ USES: dict[str, set[str]] = {
 """Folders of `raymask/` with the others that they may import, all of which stand before them."""
 
 
-def imported_modules(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text())
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "raymask":
-            names |= {f"raymask.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-    return names
+RAY = ("cluster", "data.prepare.run", "train.on_ray", "serve.on_ray", "tune")
+"""All that imports Ray."""
+MOST_MODULES, MOST_LINES = 14, 60
+"""Side by side in a folder, and of a function."""
+CIRCLE = {f"raymask.recognisers.{name}" for name in ("load", "fused", "mrii", "routed")}
+"""The one circle of imports: a recogniser that is made of others loads them by name."""
+PROMISED = (
+    *("raymask.evaluate:Recogniser", "raymask.evaluate:evaluate", "raymask.evaluate:load_recogniser"),
+    *("raymask.faces:Face", "raymask.faces:detect", "raymask.faces:draw_mask", "raymask.faces:subject"),
+    *("raymask.faces.images:decode_photo", "raymask.losses.quintuplet:quintuplet_loss"),
+    *("raymask.models:load_bundle", "raymask.models:save_bundle", "raymask.models.unmasker:Unmasker"),
+    *("raymask.data.prepare:prepare", "raymask.data.prepare:PrepareConfig", "raymask.gallery.store:GalleryStore"),
+    *("raymask.evaluate.run:evaluate", "raymask.train.loop:train", "raymask.train.inpaint:train_inpainter"),
+    *("raymask.serve.graph:build", "raymask.serve.pipeline:Pipeline", "raymask.errors:RaymaskError"),
+)
+"""Names that people's own code and files hold, since the README or a Serve configuration has named them."""
+
+
+@cache
+def modules() -> dict[str, Path]:
+    files = (ROOT / "raymask").rglob("*.py")
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
+
+
+@cache
+def imported_modules(path: Path) -> frozenset[str]:
+    """Every module of which a file imports something: anywhere in it, in functions and for type checking too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, path
+            assert not node.level, path
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= inner & modules().keys()
+            if inner - modules().keys():
+                names.add(node.module)
+    return frozenset(names)
+
+
+def runs(name: str) -> set[str]:
+    """What of raymask a module's imports run: what they name, and the packages in which that lies.
+
+    Not the packages in which the module itself lies, which run before it.
+    """
+    found = set()
+    for module in imported_modules(modules()[name]) & modules().keys():
+        parts = module.split(".")
+        above = {".".join(parts[:length]) for length in range(1, len(parts))}
+        found |= {module, *(package for package in above if not name.startswith(f"{package}."))}
+    return found - {name}
+
+
+def circles() -> list[set[str]]:
+    """Modules that import each other, directly or by others."""
+    reached = {name: runs(name) for name in modules()}
+    for middle in modules():  # Warshall's closure
+        for name in modules():
+            if middle in reached[name]:
+                reached[name] = reached[name] | reached[middle]
+    found: list[set[str]] = []
+    for name in modules():
+        circle = {other for other in reached[name] if name in reached[other]}
+        if circle and circle not in found:
+            found.append(circle)
+    return found
 
 
 @pytest.mark.parametrize("folder", USES)
@@ -41,24 +102,61 @@ def test_imports_run_only_upwards(folder):
     before = list(USES)[: list(USES).index(folder)]
     assert set(before) >= USES[folder]
     for path in (ROOT / "raymask" / folder).rglob("*.py"):
-        modules = imported_modules(path)
-        others = {module.split(".")[1] for module in modules if module.startswith("raymask.")} & USES.keys()
+        named = imported_modules(path)
+        others = {module.split(".")[1] for module in named if module.startswith("raymask.")} & USES.keys()
         assert others <= USES[folder] | {folder}, path
-        assert folder not in ("faces", "losses", "models") or not any(name.split(".")[0] == "ray" for name in modules)
 
 
 def test_every_folder_has_its_place():
     assert {path.parent.name for path in (ROOT / "raymask").glob("*/__init__.py")} == USES.keys()
 
 
-@pytest.mark.parametrize("package", ["faces", "models", "losses"])
+def test_the_only_circle_of_imports_is_the_named_one():
+    assert circles() == [CIRCLE]
+
+
+def test_no_folder_holds_too_many_modules():
+    folders = {path.parent for path in modules().values()}
+    sizes = {folder: sum(path.name != "__init__.py" for path in folder.glob("*.py")) for folder in folders}
+    assert {folder: size for folder, size in sizes.items() if size > MOST_MODULES} == {}
+
+
+def test_no_function_is_too_long():
+    for path in modules().values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno - node.lineno < MOST_LINES, f"{path}: {node.name}"
+
+
+def test_ray_is_imported_only_where_it_is_expected():
+    places = tuple(f"raymask.{place}" for place in RAY)
+    for name, path in modules().items():
+        uses_ray = any(module.split(".")[0] == "ray" for module in imported_modules(path))
+        assert not uses_ray or any(name == place or name.startswith(f"{place}.") for place in places), path
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_names_that_people_hold_stay_importable(name):
+    module, _, attribute = name.partition(":")
+    assert callable(getattr(importlib.import_module(module), attribute))
+
+
+def test_serve_configurations_name_the_graph_as_peoples_own_do():
+    for path in (ROOT / "serve_configs").glob("*.yaml"):
+        applications = yaml.safe_load(path.read_text())["applications"]
+        assert {application["import_path"] for application in applications} == {"raymask.serve.graph:build"}
+
+
+def test_tests_lie_as_what_they_test_does():
+    folders = {path.parent.relative_to(ROOT / "raymask") for path in modules().values()}
+    own = {Path("jobs"), Path("support")}
+    assert {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("*.py")} <= folders | own
+
+
+@pytest.mark.parametrize("package", ["faces", "models", "losses", "recognisers"])
 def test_no_ray_is_loaded_by(package):
-    modules = [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for path in (ROOT / "raymask" / package).rglob("*.py")
-        if path.name != "__init__.py"
-    ]
-    script = f"import {', '.join(modules)}, sys; sys.exit('ray' in sys.modules)"
+    names = [name for name in modules() if name.startswith(f"raymask.{package}.")]
+    script = f"import {', '.join(names)}, sys; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=False).returncode == 0
 
 
