@@ -46,7 +46,7 @@ from raymask.train.embedder.blend import mix
 from raymask.train.embedder.loop import sampler_of, train
 from raymask.train.embedder.teacher_targets import Targets
 from raymask.train.engine.config import LoopConfig, TrainConfig
-from raymask.train.engine.hooks import Surroundings
+from raymask.train.engine.hooks import LoopHooks
 
 ROOT = Path(__file__).parent.parent
 LFW_PEOPLE, REAL_PEOPLE = (
@@ -143,7 +143,7 @@ def trained(config: AblationConfig, name: str, seed: int) -> dict[str, Any]:
     epochs = max(1, round(config.photos / sampler.photos(0)))
     begun = time.perf_counter()
     try:
-        network = train(replace(chosen, epochs=epochs), Surroundings(), targets=targets).network
+        network = train(replace(chosen, epochs=epochs), LoopHooks(), targets=targets).network
     except TrainingError as error:  # which is a result, too
         return {"failed": str(error)}
     save_bundle(_bundle(config, name, seed), network, preprocessing={})

@@ -32,7 +32,7 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.people import choose_photos
 from raymask.evaluate.probes import Probe, Probes
-from raymask.evaluate.protocols.base import Trial
+from raymask.evaluate.protocols.base import ProtocolTrial
 from raymask.evaluate.protocols.batch import BatchTrial
 from raymask.evaluate.protocols.gallery import GalleryTrial
 from raymask.evaluate.protocols.gallery_maths import gallery_scores, ranks
@@ -238,7 +238,7 @@ def with_fusions(answers: dict[str, Embedded], fusions: Mapping[str, Fused]) -> 
     return answers | made
 
 
-def scored(trial: Trial, answers: Answers) -> dict[str, Any]:
+def scored(trial: ProtocolTrial, answers: Answers) -> dict[str, Any]:
     """A protocol's figures with intervals, and what each recogniser has over those before it."""
     by_name = {name: trial.score(answer) for name, answer in answers.items()}
     samples = sample(by_name, draw_weights(len(trial.people), 2000, 0))
@@ -266,7 +266,7 @@ def masked_by(answers: Answers, others: Answers) -> dict[str, Embedded]:
     }
 
 
-def rows_of(part: Trial, trial: Trial, answers: Answers) -> dict[str, Embedded]:
+def rows_of(part: ProtocolTrial, trial: ProtocolTrial, answers: Answers) -> dict[str, Embedded]:
     """The answers about the probes of a trial that asks about some of them."""
     place = {probe: row for row, probe in enumerate(trial.probes)}
     rows = [place[probe] for probe in part.probes]

@@ -35,7 +35,7 @@ from raymask.train.embedder.objective import Objective
 from raymask.train.engine.checkpoints import Checkpoints
 from raymask.train.engine.config import DistilConfig, LossConfig, TrainConfig, WatchConfig
 from raymask.train.engine.distributed import World, prepare_batch_norm, settle_statistics
-from raymask.train.engine.hooks import Surroundings
+from raymask.train.engine.hooks import LoopHooks
 from raymask.train.engine.run_log import TENSORBOARD, open_watch
 
 WARM = 3
@@ -71,7 +71,7 @@ def without_ray(config: TrainConfig) -> None:
     run = Folder(f"{config.storage}/{config.name}")
     device = torch.device("cuda" if config.gpu else "cpu")
     with open_watch(config.watch, run, settings=asdict(config.loop()), resume=None) as watch, _to_stderr():
-        train(config.loop(), Surroundings(save=Checkpoints(run).save, watch=watch), device=device)
+        train(config.loop(), LoopHooks(save=Checkpoints(run).save, watch=watch), device=device)
 
 
 def in_memory(config: TrainConfig) -> None:

@@ -1,4 +1,4 @@
-"""The rules that keep the house in order: what may import what, how much stands in one place, and how soon help answers."""
+"""What keeps the house in order: what may import what, how much stands together, how soon help answers."""
 
 import ast
 import importlib

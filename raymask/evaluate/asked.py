@@ -9,7 +9,7 @@ from raymask.data.prepare.photos import Photo, list_photos
 from raymask.errors import DataError
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.people import choose_crowd, choose_masked, choose_photos, people_of_split, without_bare
-from raymask.evaluate.protocols.base import Trial
+from raymask.evaluate.protocols.base import ProtocolTrial
 from raymask.evaluate.protocols.batch import BatchTrial
 from raymask.evaluate.protocols.gallery import GalleryTrial
 from raymask.evaluate.protocols.pairs import PairsTrial
@@ -25,7 +25,7 @@ NAMED = 10
 class Asked:
     """A protocol on its photos."""
 
-    trial: Trial
+    trial: ProtocolTrial
     people_left_out: int = 0
     """People of the split with too few photos for the protocol."""
     without_bare: Sequence[str] = ()
@@ -60,7 +60,7 @@ def ask(config: EvaluateConfig) -> Asked:
     return Asked(trial=trial, people_left_out=left_out, without_bare=lost)
 
 
-def _gallery(config: EvaluateConfig, photos: list[Photo], masked: list[Photo] | None) -> tuple[Trial, int]:
+def _gallery(config: EvaluateConfig, photos: list[Photo], masked: list[Photo] | None) -> tuple[ProtocolTrial, int]:
     chosen, left_out = choose_photos(photos, config, least=2, masked=masked or ())
     elsewhere = config.crowd_images is not None
     crowd = choose_crowd(list_photos(Folder(config.crowd_images))[0] if config.crowd_images else photos, config)
@@ -76,7 +76,7 @@ def _gallery(config: EvaluateConfig, photos: list[Photo], masked: list[Photo] | 
     return trial, left_out
 
 
-def _pairs(config: EvaluateConfig, photos: list[Photo], masked: list[Photo] | None) -> tuple[Trial, int]:
+def _pairs(config: EvaluateConfig, photos: list[Photo], masked: list[Photo] | None) -> tuple[ProtocolTrial, int]:
     assert config.pairs is not None  # the configuration refuses protocol pairs without
     if config.pairs_drawn is not None:
         chosen, left_out = choose_photos(photos, config, least=2, masked=masked or ())

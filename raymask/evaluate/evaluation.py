@@ -12,7 +12,7 @@ from raymask.evaluate.bootstrap import Figure
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded
 from raymask.evaluate.measures import Measure, Scored
-from raymask.evaluate.protocols.base import Trial
+from raymask.evaluate.protocols.base import ProtocolTrial
 from raymask.evaluate.report.table import Difference, short_names, text_differences, text_table
 from raymask.evaluate.report.versions import versions
 from raymask.progress import duration
@@ -32,7 +32,7 @@ class Evaluation:
     """Time spent finding faces, shared by the recognisers that use raymask's finder."""
 
     @property
-    def trial(self) -> Trial:
+    def trial(self) -> ProtocolTrial:
         """The protocol on its photos."""
         return self.asked.trial
 

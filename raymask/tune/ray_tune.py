@@ -24,7 +24,7 @@ from raymask.tune.trials import Trials
 
 if TYPE_CHECKING:
     from raymask.tune.sampler import Sampler
-    from raymask.tune.trial_callback import Follow
+    from raymask.tune.trial_callback import TrialCallback
 
 SETTINGS = "search.json"
 """File of a search: what its trials have in common, so that another search cannot go on under its name."""
@@ -60,9 +60,9 @@ def _run(config: TuneConfig, search: Folder, trials: Trials) -> None:
     """Run the trials that are left."""
     os.environ.setdefault("RAY_LOG_TO_DRIVER", "0")  # the workers of several trials would talk across each other
     from raymask.tune.sampler import Sampler
-    from raymask.tune.trial_callback import Follow, SearchProgress
+    from raymask.tune.trial_callback import SearchProgress, TrialCallback
 
-    follow, sampler = Follow(config, search, trials), Sampler(config, trials)
+    follow, sampler = TrialCallback(config, search, trials), Sampler(config, trials)
     search.delete_folder(SCRATCH)
     with SearchProgress(follow):
         connect()
@@ -80,7 +80,7 @@ def _run(config: TuneConfig, search: Folder, trials: Trials) -> None:
     search.delete_folder(SCRATCH)
 
 
-def _tuner(config: TuneConfig, search: Folder, trials: Trials, sampler: Sampler, follow: Follow) -> Any:
+def _tuner(config: TuneConfig, search: Folder, trials: Trials, sampler: Sampler, follow: TrialCallback) -> Any:
     from ray import tune
 
     from raymask.tune.run_trial import run_trial
@@ -136,7 +136,7 @@ def _quiet_tune() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _ask_to_stop(follow: Follow, sampler: Sampler) -> bool:
+def _ask_to_stop(follow: TrialCallback, sampler: Sampler) -> bool:
     """Let no trial start and ask those that run for a checkpoint, if any does."""
     if not follow.running:
         return False

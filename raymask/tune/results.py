@@ -29,7 +29,7 @@ class SearchResult(NamedTuple):
 
 def write_results(config: TuneConfig, search: Folder, trials: Trials) -> SearchResult:
     """Write all files. Raises TrainingError if no trial has a score."""
-    from raymask.tune.surface import draw_surface
+    from raymask.tune.picture import draw_surface
 
     search.write(TABLE, _table_json(config, trials))
     best = best_trial(list(trials), config.metric)

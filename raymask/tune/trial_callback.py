@@ -19,7 +19,7 @@ from raymask.tune.config import TuneConfig
 from raymask.tune.trials import TRIALS, Trial, Trials, best_trial, percent, short_values
 
 
-class Follow(Callback):
+class TrialCallback(Callback):
     """What Tune calls on the driver: every change of a trial is kept at once, so that a kill loses nothing."""
 
     def __init__(self, config: TuneConfig, search: Folder, trials: Trials) -> None:
@@ -126,7 +126,7 @@ class Follow(Callback):
 class SearchProgress(Progress):
     """The search's own line every few seconds."""
 
-    def __init__(self, follow: Follow) -> None:
+    def __init__(self, follow: TrialCallback) -> None:
         super().__init__("tune", total=0, unit="epochs", closing=False)
         self._follow = follow
 

@@ -11,7 +11,7 @@ from raymask.errors import TrainingError
 from raymask.storage import Folder
 from raymask.train.on_ray.trainer import STOP
 from raymask.tune.config import TuneConfig
-from raymask.tune.trial_callback import Follow
+from raymask.tune.trial_callback import TrialCallback
 from raymask.tune.trials import Trials
 
 
@@ -31,7 +31,7 @@ def trials(search):
 @pytest.fixture
 def follow(search, trials):
     config = TuneConfig(data="faces", storage="runs", name="search", epochs=2, trials=4, search=("loss.margin=0.1..1",))
-    return Follow(config, search, trials)
+    return TrialCallback(config, search, trials)
 
 
 def tunes(number: int, **attributes) -> SimpleNamespace:
@@ -39,12 +39,12 @@ def tunes(number: int, **attributes) -> SimpleNamespace:
     return SimpleNamespace(config={"number": number}, **attributes)
 
 
-def report(follow: Follow, number: int, epoch: int, score: float) -> None:
+def report(follow: TrialCallback, number: int, epoch: int, score: float) -> None:
     result = {"epoch": float(epoch), "loss": 0.1, "val_masked": score, "pid": 7}
     follow.on_trial_result(0, [], tunes(number), result)
 
 
-def fail(follow: Follow, number: int, error: Exception, folder) -> None:
+def fail(follow: TrialCallback, number: int, error: Exception, folder) -> None:
     file = folder / f"error-{number}.txt"
     file.write_text(f"Failure # 1 (occurred at 2026-11-24_07-00-00)\n{error}\n")
     follow.on_trial_error(0, [], tunes(number, error_file=str(file)))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from raymask.demo_faces.arrays import Array, Image
-from raymask.demo_faces.head.surface import smooth_curve
+from raymask.demo_faces.head.form import smooth_curve
 
 HALF_WIDTH, ABOVE, BELOW = 90.0, 126.0, 146.0
 """What a canvas covers, in millimetres beside, above and below the point between the eyes."""

@@ -3,8 +3,8 @@
 import numpy as np
 
 from raymask.demo_faces.arrays import Array
+from raymask.demo_faces.head.form import normals_of
 from raymask.demo_faces.head.skin import skin_colour
-from raymask.demo_faces.head.surface import normals_of
 from raymask.demo_faces.person import Person
 
 _GRID = (60, 40)  # rows and columns of points on one ear

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from raymask.demo_faces.arrays import Array
+from raymask.demo_faces.head.form import EDGE_DEGREES, Head, grid_angles, grid_heights, normals_of, smooth_curve
 from raymask.demo_faces.head.layout import TOP
 from raymask.demo_faces.head.skin import hair_colour, noise
-from raymask.demo_faces.head.surface import EDGE_DEGREES, Head, grid_angles, grid_heights, normals_of, smooth_curve
 from raymask.demo_faces.person import Person
 
 _FRINGE_DROP = 20.0  # mm by which a fringe hangs below the hairline

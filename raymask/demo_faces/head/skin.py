@@ -7,7 +7,7 @@ import numpy as np
 
 from raymask.demo_faces.arrays import Array
 from raymask.demo_faces.head.canvas import ABOVE, BELOW, HALF_WIDTH, Canvas, ellipse, spline
-from raymask.demo_faces.head.surface import smooth_curve
+from raymask.demo_faces.head.form import smooth_curve
 from raymask.demo_faces.person import Person
 
 _TONES = np.array(  # reflectance in linear light from little melanin to much

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from raymask.demo_faces.arrays import Array, Image
 from raymask.demo_faces.head.ears import ear
 from raymask.demo_faces.head.features import paint_features
+from raymask.demo_faces.head.form import Head, build_head, landmark_points, normals_of
 from raymask.demo_faces.head.hair import covers_ears, hair_texture, hanging_hair, raise_hair
 from raymask.demo_faces.head.layout import Layout, lay_out
 from raymask.demo_faces.head.skin import bare_skin, skin_colour
-from raymask.demo_faces.head.surface import Head, build_head, landmark_points, normals_of
 from raymask.demo_faces.person import Person
 from raymask.demo_faces.photo import DemoPhoto
 from raymask.demo_faces.shot import Shot

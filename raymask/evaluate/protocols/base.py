@@ -1,6 +1,6 @@
 """A protocol applied to photos: which probes it takes, and what becomes of their embeddings.
 
-The protocols themselves are pure functions of arrays (`protocol_*.py`); in the trials they meet people and photos.
+The protocols themselves are pure functions of arrays (`*_maths.py`); in the trials they meet people and photos.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from raymask.evaluate.probes import Probe
 
 @dataclass(frozen=True)
 class Query:
-    """A probe to show in the report, and the probes it was compared with; numbers of `Trial.probes`."""
+    """A probe to show in the report, and the probes it was compared with; numbers of `ProtocolTrial.probes`."""
 
     probe: int
     candidates: np.ndarray
@@ -31,14 +31,14 @@ class Match:
     """A candidate as a recogniser sees it."""
 
     probe: int
-    """Its number in `Trial.probes`."""
+    """Its number in `ProtocolTrial.probes`."""
     score: float
     """Cosine similarity."""
     right: bool
     """Whether it is the person sought; with pairs, whether the pair is judged rightly."""
 
 
-class Trial(ABC):
+class ProtocolTrial(ABC):
     """A protocol on given photos."""
 
     probes: list[Probe]
@@ -73,7 +73,7 @@ class Trial(ABC):
         """A recogniser's eye: the candidates nearest to a probe, best first; none if no face was found in it."""
 
 
-class PhotosTrial(Trial):
+class PhotosTrial(ProtocolTrial):
     """All photos, bare (rows 0 to N - 1) and masked (from row N on): drawn on the same, or others in real masks."""
 
     def __init__(self, photos: Sequence[Photo], in_real_masks: Sequence[Photo] | None = None) -> None:

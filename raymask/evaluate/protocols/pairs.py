@@ -14,7 +14,7 @@ from raymask.evaluate.measures import Line, Measure, Scored
 from raymask.evaluate.people import clean_photos
 from raymask.evaluate.probes import Probe
 from raymask.evaluate.protocols import pairs_maths
-from raymask.evaluate.protocols.base import Match, Query, Trial
+from raymask.evaluate.protocols.base import Match, ProtocolTrial, Query
 from raymask.evaluate.protocols.pairs_file import Pair
 
 WORN: dict[PairMask, tuple[bool, bool]] = {"none": (False, False), "one": (False, True), "both": (True, True)}
@@ -30,7 +30,7 @@ def _probes(pair: Pair, drawn: tuple[bool, bool]) -> tuple[Probe, Probe]:
     return first, second
 
 
-class PairsTrial(Trial):
+class PairsTrial(ProtocolTrial):
     """Same or different."""
 
     headline = "tar_1e-2"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raymask.evaluate.embedding import Embedded
-from raymask.evaluate.protocols.base import Match, Query, Trial
+from raymask.evaluate.protocols.base import Match, ProtocolTrial, Query
 
 SHOWN = {"they disagree": 4, "all wrong": 3, "all right": 2}
 """How many probes of each sort are shown, if there are so many."""
@@ -22,7 +22,7 @@ class Example(NamedTuple):
     matches: dict[str, list[Match]]
 
 
-def choose_examples(trial: Trial, answers: Mapping[str, Embedded], *, seed: int) -> list[Example]:
+def choose_examples(trial: ProtocolTrial, answers: Mapping[str, Embedded], *, seed: int) -> list[Example]:
     """Probes on which the recognisers disagree, all fail, or all succeed, of as many people as possible."""
     examples = []
     matchers = {name: trial.matcher(answer) for name, answer in answers.items()}
@@ -40,7 +40,7 @@ def choose_examples(trial: Trial, answers: Mapping[str, Embedded], *, seed: int)
     ]
 
 
-def _of_many_people(trial: Trial, examples: list[Example]) -> list[Example]:
+def _of_many_people(trial: ProtocolTrial, examples: list[Example]) -> list[Example]:
     """The first example of every person, then the second, and so on."""
     seen: dict[str, int] = {}
     turns = []

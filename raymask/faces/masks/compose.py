@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raymask.faces.masks.fit import Fit
-from raymask.faces.masks.light import Light
+from raymask.faces.masks.light import FaceLight
 from raymask.faces.masks.looks import Wear
 from raymask.faces.masks.render import FROM_ABOVE
 
@@ -22,14 +22,14 @@ _TILE = 256
 _WIDEST = 8.0  # blur of a shrunk window that leaves nothing to see
 
 
-def as_photographed(layer: Image, light: Light) -> Image:
+def as_photographed(layer: Image, light: FaceLight) -> Image:
     """The layer (h, w, 4), blurred as the face around it is."""
     extra = math.sqrt(max((0.85 * light.blur) ** 2 - _DRAWN_BLUR**2, 0.0))
     return _blurred(layer, extra) if extra > 0.25 else layer
 
 
 def compose(
-    photo: NDArray[np.uint8], layer: Image, fit: Fit, wear: Wear, light: Light
+    photo: NDArray[np.uint8], layer: Image, fit: Fit, wear: Wear, light: FaceLight
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Lays the layer (h, w, 4) and its shadow over the window (h, w, 3) of the photo.
 
@@ -53,7 +53,7 @@ def compose(
     return cv2.merge(planes), seen.astype(np.uint8) * np.uint8(255), opaque
 
 
-def _shadow(cover: Image, fit: Fit, light: Light) -> Image:
+def _shadow(cover: Image, fit: Fit, light: FaceLight) -> Image:
     """The mask's shadow (h, w), 0..1: a narrow rim away from the light, below the mask if there is no gradient."""
     away = -(light.gradient + fit.rotation[:2, :2] @ FROM_ABOVE)
     x, y = away / max(float(np.linalg.norm(away)), 0.4) * 0.012 * fit.scale

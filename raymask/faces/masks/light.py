@@ -23,7 +23,7 @@ _FEW = 12  # samples of skin below which a photo says nothing about its light
 
 
 @dataclass(frozen=True)
-class Light:
+class FaceLight:
     """The light on a face and the camera's traces.
 
     gain: factor (3,) on a fabric's light in red, green and blue; skin: (3,) the face's own; gradient: (2,) relative
@@ -39,20 +39,20 @@ class Light:
     grain: float
 
 
-def estimate(photo: NDArray[np.uint8], fit: Fit, landmarks: Floats) -> Light:
+def estimate(photo: NDArray[np.uint8], fit: Fit, landmarks: Floats) -> FaceLight:
     """The light on the face that `fit` places in `photo`, (H, W, 3) uint8 RGB, with `landmarks` (68, 2) in pixels."""
     skin, normals = _skin(photo, fit)
     chroma = _chroma(photo, landmarks)
     blur, grain = _sharpness(photo, fit, landmarks)
     if len(skin) < _FEW:
-        return Light(np.full(3, 0.8), _SKIN * _SKIN_LUMINANCE, np.zeros(2), chroma, blur, grain)
+        return FaceLight(np.full(3, 0.8), _SKIN * _SKIN_LUMINANCE, np.zeros(2), chroma, blur, grain)
     luminance = skin @ LUMA
     level, gradient = _gradient(luminance, normals)
     # Skin may be dark by itself: fabric follows the face's brightness by less than its full ratio.
     brightness = np.clip((level / _SKIN_LUMINANCE) ** 0.7, 0.04, 1.15)
     colour = np.median(skin / np.maximum(luminance, 1e-4)[:, None], axis=0)
     cast = _cast(colour, chroma)
-    return Light(brightness * cast, level * colour, gradient, chroma, blur, grain)
+    return FaceLight(brightness * cast, level * colour, gradient, chroma, blur, grain)
 
 
 def _cast(colour: Floats, chroma: float) -> Floats:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from raymask.faces.masks import raster, shapes, textures
 from raymask.faces.masks.fit import Fit
-from raymask.faces.masks.light import LUMA, Light
+from raymask.faces.masks.light import LUMA, FaceLight
 from raymask.faces.masks.looks import Wear
 from raymask.faces.masks.place import COLUMNS, ROWS, Placed, grid
 
@@ -23,7 +23,7 @@ _METAL = 0.63
 _BRIGHTEST = 0.975  # fabric does not clip
 
 
-def render(placed: Placed, fit: Fit, wear: Wear, light: Light) -> Image:
+def render(placed: Placed, fit: Fit, wear: Wear, light: FaceLight) -> Image:
     """The mask and its straps over the window: (h, w, 4) float32, colour (0..1, times cover) and cover (0..1)."""
     x0, y0, x1, y1 = placed.window
     fine = 2 if fit.scale < _FINE else 1
@@ -41,7 +41,7 @@ def render(placed: Placed, fit: Fit, wear: Wear, light: Light) -> Image:
     return layer
 
 
-def _lit_pattern(placed: Placed, fit: Fit, wear: Wear, light: Light, ppu: int) -> Image:
+def _lit_pattern(placed: Placed, fit: Fit, wear: Wear, light: FaceLight, ppu: int) -> Image:
     """The flat pattern in its colours and in the face's light: (h, w, 4) float32, colour times cover, and cover."""
     drawn = shapes.pattern(wear.kind, wear.creases, ppu)
     shade = _shade(placed, fit, wear, light, drawn)
@@ -60,7 +60,7 @@ def _lit_pattern(placed: Placed, fit: Fit, wear: Wear, light: Light, ppu: int) -
     return cv2.merge([*planes, drawn.alpha])
 
 
-def _painted(wear: Wear, light: Light, strength: Floats, ppu: int, shade: Image) -> list[Image]:
+def _painted(wear: Wear, light: FaceLight, strength: Floats, ppu: int, shade: Image) -> list[Image]:
     """A painted fabric's red, green and blue in a light of `strength` (3,), three (h, w); its threads go to `shade`."""
     first, second, threads = textures.paint(wear.texture, wear.variant, ppu)
     if wear.flip_texture:
@@ -74,7 +74,7 @@ def _painted(wear: Wear, light: Light, strength: Floats, ppu: int, shade: Image)
     return planes
 
 
-def _own(wear: Wear, light: Light, strength: Floats, ppu: int) -> Sequence[Image]:
+def _own(wear: Wear, light: FaceLight, strength: Floats, ppu: int) -> Sequence[Image]:
     """The same of a user's own picture."""
     assert wear.picture is not None
     tile = wear.picture.tile(ppu)
@@ -83,7 +83,7 @@ def _own(wear: Wear, light: Light, strength: Floats, ppu: int) -> Sequence[Image
     return cv2.split(cv2.transform(tile.astype(np.float32), _toned(light) * strength[:, None] / 255))
 
 
-def _shade(placed: Placed, fit: Fit, wear: Wear, light: Light, drawn: shapes.Pattern) -> Image:
+def _shade(placed: Placed, fit: Fit, wear: Wear, light: FaceLight, drawn: shapes.Pattern) -> Image:
     """Factor on the fabric's light, (h, w) float32: the mask's round shape, then its folds and creases."""
     normals = placed.normals
     shape = (1.0 + normals[:, :2] @ light.gradient) * (0.68 + 0.32 * np.clip(normals[:, 2], 0, 1))
@@ -101,7 +101,7 @@ def _shade(placed: Placed, fit: Fit, wear: Wear, light: Light, drawn: shapes.Pat
     return relief
 
 
-def dyed(wear: Wear, light: Light) -> Floats:
+def dyed(wear: Wear, light: FaceLight) -> Floats:
     """The three colours (3, 3) of the fabric with as much chroma as the photo has, 0..1, before its light; of a hand
     those of the face."""
     if wear.kind == "hand":
@@ -110,13 +110,13 @@ def dyed(wear: Wear, light: Light) -> Floats:
     return colours @ _toned(light).T
 
 
-def _toned(light: Light) -> Floats:
+def _toned(light: FaceLight) -> Floats:
     """(3, 3): takes a colour to one with as much chroma as the photo has."""
     chroma = 0.9 * light.chroma
     return (1 - chroma) * np.tile(LUMA, (3, 1)) + chroma * np.eye(3)
 
 
-def _over_straps(layer: Image, placed: Placed, wear: Wear, light: Light, fine: int) -> Image:
+def _over_straps(layer: Image, placed: Placed, wear: Wear, light: FaceLight, fine: int) -> Image:
     """Lays `layer` over the straps: round bands, darker at their edges, drawn at `fine` times the photo's size."""
     x0, y0 = placed.window[:2]
     cover, core = np.zeros(layer.shape[:2], np.uint8), np.zeros(layer.shape[:2], np.uint8)

@@ -15,7 +15,7 @@ C = TypeVar("C")
 MOST_FACES = 50
 """Their maps go from stage to stage in one message, of 4 MiB at most."""
 MOST_IN_FLIGHT = 500
-Stage = Literal["Detector", "Segmenter", "Inpainter", "MaskedEmbedder", "BareEmbedder"]
+StageName = Literal["Detector", "Segmenter", "Inpainter", "MaskedEmbedder", "BareEmbedder"]
 """Deployments that hold networks."""
 Rate = Literal["1e-2", "1e-3"]
 """False-accept rates, per comparison with a stranger, that a fusion's thresholds are calibrated for."""
@@ -49,7 +49,7 @@ class ServiceConfig:
     """Folder (or URI) of the gallery; made if it is not there."""
     keys: str | None = None
     """File with the hashes of API keys, which jobs/keys.py writes; null: no keys, and answers on this machine only."""
-    stages: Mapping[Stage, StageConfig] = field(default_factory=dict)
+    stages: Mapping[StageName, StageConfig] = field(default_factory=dict)
     """By deployment, such as Inpainter: {device: cuda}; others have the defaults."""
 
 

@@ -25,31 +25,31 @@ from raymask.faces import Face
 from raymask.serve.core.plan import Plan
 from raymask.serve.core.stages import Fuser, MaskFound, same_face
 
-Photo = Any
+PhotoOrRef = Any
 """Whatever the stages take for a photo: an array, or a reference to one that lies elsewhere."""
-Embed = Callable[[Photo, Sequence[Face]], Coroutine[Any, Any, list[np.ndarray]]]
+Embed = Callable[[PhotoOrRef, Sequence[Face]], Coroutine[Any, Any, list[np.ndarray]]]
 """A stage that embeds faces."""
 
 
 class Stages(Protocol):
     """What the pipeline asks; each returns when the stage has answered."""
 
-    async def put(self, photo: np.ndarray) -> Photo:
+    async def put(self, photo: np.ndarray) -> PhotoOrRef:
         """The photo as stages take it."""
 
-    async def detect(self, photo: Photo) -> list[Face]:
+    async def detect(self, photo: PhotoOrRef) -> list[Face]:
         """All faces of a photo."""
 
-    async def segment(self, photo: Photo, boxes: np.ndarray) -> list[MaskFound]:
+    async def segment(self, photo: PhotoOrRef, boxes: np.ndarray) -> list[MaskFound]:
         """The mask on each of (F, 4) boxes."""
 
-    async def inpaint(self, photo: Photo, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> Photo:
+    async def inpaint(self, photo: PhotoOrRef, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> PhotoOrRef:
         """The photo without these masks, or a reference to what it will be."""
 
-    async def embed_masked(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
+    async def embed_masked(self, photo: PhotoOrRef, faces: Sequence[Face]) -> list[np.ndarray]:
         """(F, D) of each network for faces as they come."""
 
-    async def embed_bare(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
+    async def embed_bare(self, photo: PhotoOrRef, faces: Sequence[Face]) -> list[np.ndarray]:
         """(F, D) of each network for faces without masks."""
 
 
@@ -59,7 +59,7 @@ class Seen:
 
     faces: list[Face]
     masks: list[MaskFound]
-    unmasked: Photo | None = None
+    unmasked: PhotoOrRef | None = None
     """The photo without masks; None if nobody wears one."""
     embeddings: np.ndarray | None = None
     """(F, D) float32, fused."""
@@ -85,22 +85,22 @@ class Pipeline:
         await self.embed(photo, seen)
         return seen
 
-    async def put(self, pixels: np.ndarray) -> Photo:
+    async def put(self, pixels: np.ndarray) -> PhotoOrRef:
         """The photo, (H, W, 3) uint8 RGB, as all else here takes it."""
         return await self._stages.put(pixels)
 
-    async def see_face(self, photo: Photo, face: Face) -> Seen:
+    async def see_face(self, photo: PhotoOrRef, face: Face) -> Seen:
         """One face of a photo, embedded, and no other."""
         seen = Seen(faces=[face], masks=[])
         await self.embed(photo, seen)
         return seen
 
-    async def see_again(self, photo: Photo, box: np.ndarray) -> Seen | None:
+    async def see_again(self, photo: PhotoOrRef, box: np.ndarray) -> Seen | None:
         """The face in a photo that is in `box`, (4,); None if there is none now."""
         face = same_face(box, await self._stages.detect(photo))
         return None if face is None else await self.see_face(photo, face)
 
-    async def find(self, photo: Photo, most: int) -> Seen:
+    async def find(self, photo: PhotoOrRef, most: int) -> Seen:
         """Faces, the largest first.
 
         Args:
@@ -116,19 +116,19 @@ class Pipeline:
         seen.faces = sorted(found, key=lambda face: face.area, reverse=True)[:most]
         return seen
 
-    async def faces(self, photo: Photo) -> list[Face]:
+    async def faces(self, photo: PhotoOrRef) -> list[Face]:
         """All faces of a photo, surest first. Raises NoFaceError if there is none."""
         found = await self._stages.detect(photo)
         if not found:
             raise NoFaceError("no face was found; use a larger, sharper or more frontal photo")
         return found
 
-    async def segment(self, photo: Photo, seen: Seen) -> None:
+    async def segment(self, photo: PhotoOrRef, seen: Seen) -> None:
         """Adds the masks."""
         with timed(seen.seconds, "segmenter"):
             seen.masks = await self._stages.segment(photo, seen.boxes)
 
-    async def unmask(self, photo: Photo, seen: Seen) -> None:
+    async def unmask(self, photo: PhotoOrRef, seen: Seen) -> None:
         """Adds the photo without the masks, if somebody wears one."""
         masked = [place for place, mask in enumerate(seen.masks) if mask.masked]
         if masked:
@@ -136,7 +136,7 @@ class Pipeline:
             with timed(seen.seconds, "inpainter"):
                 seen.unmasked = await self._stages.inpaint(photo, seen.boxes[masked], maps)
 
-    async def embed(self, photo: Photo, seen: Seen) -> np.ndarray:
+    async def embed(self, photo: PhotoOrRef, seen: Seen) -> np.ndarray:
         """Adds masks, the photo without them where a part needs it, and embeddings (F, D)."""
         if self._plan.routed:
             seen.embeddings = self._fuse(await self._routed(photo, seen))
@@ -149,7 +149,7 @@ class Pipeline:
         seen.embeddings = self._fuse([parts[place] for place in sorted(parts)])
         return seen.embeddings
 
-    async def _routed(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
+    async def _routed(self, photo: PhotoOrRef, seen: Seen) -> list[np.ndarray]:
         """The one part, (F, D): masked faces by the one network, bare ones by the other."""
         await self.segment(photo, seen)
 
@@ -167,13 +167,13 @@ class Pipeline:
                 asked.append((places, embed(stage, ask, places)))
         return await _in_order(asked)
 
-    async def _masked_parts(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
+    async def _masked_parts(self, photo: PhotoOrRef, seen: Seen) -> list[np.ndarray]:
         if not self._plan.masked_parts:
             return []
         with timed(seen.seconds, "masked_embedder"):
             return await self._stages.embed_masked(photo, seen.faces)
 
-    async def _bare_parts(self, photo: Photo, seen: Seen) -> list[np.ndarray]:
+    async def _bare_parts(self, photo: PhotoOrRef, seen: Seen) -> list[np.ndarray]:
         await self.segment(photo, seen)
         if not self._plan.bare_parts:
             return []
@@ -188,7 +188,7 @@ class Pipeline:
         with timed(seen.seconds, "bare_embedder"):
             return await self._embed_bare(photo, seen, again)
 
-    async def _embed_bare(self, photo: Photo, seen: Seen, again: Mapping[int, Face]) -> list[np.ndarray]:
+    async def _embed_bare(self, photo: PhotoOrRef, seen: Seen, again: Mapping[int, Face]) -> list[np.ndarray]:
         """Faces found again from the photo without masks, all others from the photo as it came."""
         others = [place for place in range(len(seen.faces)) if place not in again]
         asked = []

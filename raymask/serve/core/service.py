@@ -18,7 +18,7 @@ from raymask.gallery.rows import Enrolment, check_identity, photo_key
 from raymask.serve.core import schemas
 from raymask.serve.core.config import Policy, ThresholdPair
 from raymask.serve.core.enrolment import enrolment_of, subject_of
-from raymask.serve.core.pipeline import Photo, Pipeline, Seen, Stages, side_by_side, timed
+from raymask.serve.core.pipeline import PhotoOrRef, Pipeline, Seen, Stages, side_by_side, timed
 from raymask.serve.core.plan import Plan
 
 _LOOKS_AGAIN = 8
@@ -47,7 +47,7 @@ class GalleryClient(Protocol):
 class PhotoStages(Stages, Protocol):
     """Stages, and the way of a photo to them."""
 
-    async def get(self, photo: Photo) -> np.ndarray:
+    async def get(self, photo: PhotoOrRef) -> np.ndarray:
         """The photo behind it."""
 
     async def states(self) -> dict[str, str]:

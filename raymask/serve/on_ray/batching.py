@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from raymask.serve.on_ray.core_slots import Turns
+from raymask.serve.on_ray.core_slots import CoreSlots
 
 
 class Batches:
@@ -17,7 +17,9 @@ class Batches:
     has come until then goes into one, and the batches grow with the load by themselves.
     """
 
-    def __init__(self, work: Callable[[list[Any]], list[Any]], turns: Turns | None, *, most: int, wait: float) -> None:
+    def __init__(
+        self, work: Callable[[list[Any]], list[Any]], turns: CoreSlots | None, *, most: int, wait: float
+    ) -> None:
         """
         Args:
             work: makes an answer of each question, in a thread; what it raises is raised for all of the batch.

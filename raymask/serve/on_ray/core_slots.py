@@ -23,7 +23,7 @@ _AGAIN = 0.002
 """Seconds after which a process that waits looks again: far less than a turn, and no work to speak of."""
 
 
-class Turns:
+class CoreSlots:
     """Shares the cores with all other processes of this user that hold one; who is killed holds none any more.
 
     One turn at a time of each object.

@@ -17,7 +17,7 @@ from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
 from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space, first_line, read_space
-from raymask.serve.on_ray.metrics import Measured
+from raymask.serve.on_ray.metrics import ReplicaMetrics
 from raymask.storage import Folder
 
 FRESH = 0.25
@@ -49,17 +49,17 @@ class GalleryWriterReplica:
         self._store = _patiently(lambda: GalleryStore(uri, space))
         self._committer = GroupCommitter(self._store)
         self._name = GalleryName(uri, space.digest)
-        self._measured = Measured()
+        self._metrics = ReplicaMetrics()
 
     async def enrol(self, gallery: GalleryName, enrolment: Enrolment) -> bool:
         """As `GalleryClient.enrol`; here and below, ChangingError if `gallery` is another."""
-        with self._measured():
+        with self._metrics():
             self._name.check(gallery)
             return await asyncio.wrap_future(self._committer.enrol(enrolment))
 
     async def erase(self, gallery: GalleryName, identity: str) -> int | None:
         """As `GalleryClient.erase`."""
-        with self._measured():
+        with self._metrics():
             self._name.check(gallery)
             return await asyncio.wrap_future(self._committer.erase(identity))
 
@@ -87,7 +87,7 @@ class GallerySearchReplica:
         self._reader = _patiently(lambda: _reader(uri, space))
         self._name = GalleryName(uri, space.digest)
         self._log = logging.getLogger("ray.serve")
-        self._measured = Measured()
+        self._metrics = ReplicaMetrics()
         self._read_at = time.monotonic()
         self._following = threading.Thread(target=self._follow, name="gallery-follow", daemon=True)
         self._following.start()
@@ -103,7 +103,7 @@ class GallerySearchReplica:
 
     async def search(self, gallery: GalleryName, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
         """As `GalleryClient.search`; here and below, ChangingError if `gallery` is another."""
-        with self._measured():
+        with self._metrics():
             self._name.check(gallery)
             return await asyncio.to_thread(lambda: [self._reader.search(row, people) for row in embeddings])
 

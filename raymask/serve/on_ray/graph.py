@@ -13,7 +13,7 @@ from ray.serve import Application
 from raymask.faces.detection.names import absolute_detector
 from raymask.gallery.table import check_space
 from raymask.models.spec import SHIPPED_NAMES, Spec
-from raymask.serve.core.config import MOST_IN_FLIGHT, ServiceConfig, Stage, StageConfig, from_mapping
+from raymask.serve.core.config import MOST_IN_FLIGHT, ServiceConfig, StageConfig, StageName, from_mapping
 from raymask.serve.core.plan import ModelsConfig, Network, Plan
 from raymask.serve.core.stages import Detector, Embedder, Inpainter, Segmenter
 from raymask.serve.on_ray.api_replica import ApiReplica
@@ -54,7 +54,7 @@ def build(args: Mapping[str, Any]) -> Application:
     config = _absolute(from_mapping(ServiceConfig, args, "args"))
     plan = Plan.of(config.models)
     check_space(Folder(config.gallery), plan.space)  # before anything of what runs is replaced
-    stages: dict[Stage, tuple[Callable[..., Any], tuple[Network, ...]]] = {
+    stages: dict[StageName, tuple[Callable[..., Any], tuple[Network, ...]]] = {
         "Detector": (partial(Detector, plan.detector), ()),
         "Segmenter": (partial(Segmenter, plan.segmenter), (plan.segmenter,)),
         "Inpainter": (partial(Inpainter, plan.inpainter), (plan.inpainter,)),

@@ -18,7 +18,7 @@ from raymask.errors import BusyError, RaymaskError, UnavailableError
 from raymask.faces import Face
 from raymask.gallery.reader import Candidate, EnrolledPhoto
 from raymask.gallery.rows import Enrolment
-from raymask.serve.core.pipeline import Photo
+from raymask.serve.core.pipeline import PhotoOrRef
 from raymask.serve.core.plan import Network, Plan
 from raymask.serve.core.stages import MaskFound
 from raymask.serve.on_ray.gallery_replicas import GalleryName
@@ -43,43 +43,43 @@ class RayStages:
         self._asking: asyncio.Task[dict[str, str]] | None = None
         self._asked_at = 0.0
 
-    async def put(self, photo: np.ndarray) -> Photo:
+    async def put(self, photo: np.ndarray) -> PhotoOrRef:
         """As `PhotoStages.put`."""
         return photo if photo.nbytes <= _IN_MESSAGE else await asyncio.to_thread(ray.put, photo)
 
-    async def get(self, photo: Photo) -> np.ndarray:
+    async def get(self, photo: PhotoOrRef) -> np.ndarray:
         """As `PhotoStages.get`."""
         return photo if isinstance(photo, np.ndarray) else await asked(photo)
 
-    async def detect(self, photo: Photo) -> list[Face]:
+    async def detect(self, photo: PhotoOrRef) -> list[Face]:
         """As `Stages.detect`."""
         return await asked(self._ask("Detector", photo))
 
-    async def segment(self, photo: Photo, boxes: np.ndarray) -> list[MaskFound]:
+    async def segment(self, photo: PhotoOrRef, boxes: np.ndarray) -> list[MaskFound]:
         """As `Stages.segment`."""
         return await asked(self._ask("Segmenter", photo, boxes))
 
-    async def inpaint(self, photo: Photo, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> Photo:
+    async def inpaint(self, photo: PhotoOrRef, boxes: np.ndarray, mask_maps: Sequence[np.ndarray]) -> PhotoOrRef:
         """As `Stages.inpaint`."""
         response = self._ask("Inpainter", photo, boxes, mask_maps)
         return await asked(response) if isinstance(photo, np.ndarray) else response
 
-    async def embed_masked(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
+    async def embed_masked(self, photo: PhotoOrRef, faces: Sequence[Face]) -> list[np.ndarray]:
         """As `Stages.embed_masked`."""
         return await self._embed("MaskedEmbedder", self._plan.masked_networks, photo, faces)
 
-    async def embed_bare(self, photo: Photo, faces: Sequence[Face]) -> list[np.ndarray]:
+    async def embed_bare(self, photo: PhotoOrRef, faces: Sequence[Face]) -> list[np.ndarray]:
         """As `Stages.embed_bare`."""
         return await self._embed("BareEmbedder", self._plan.bare_networks, photo, faces)
 
     async def _embed(
-        self, stage: str, networks: Sequence[Network], photo: Photo, faces: Sequence[Face]
+        self, stage: str, networks: Sequence[Network], photo: PhotoOrRef, faces: Sequence[Face]
     ) -> list[np.ndarray]:
         """Of these networks alone: embeddings of others must not meet those of the gallery."""
         digests = tuple(network.digest for network in networks)
         return await asked(self._ask(stage, photo, faces, networks=digests))
 
-    def _ask(self, stage: str, photo: Photo, *more: Any, **options: Any) -> Any:
+    def _ask(self, stage: str, photo: PhotoOrRef, *more: Any, **options: Any) -> Any:
         handles = self._by_message if isinstance(photo, np.ndarray) else self._handles
         return handles[stage].remote(photo, *more, **options)
 

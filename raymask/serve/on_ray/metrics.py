@@ -12,7 +12,7 @@ SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]
 """Bounds of the histograms of time."""
 
 
-class Measured:
+class ReplicaMetrics:
     """Around each request of a replica: how many it has, how long they take, how they fail; Serve adds its name."""
 
     def __init__(self) -> None:

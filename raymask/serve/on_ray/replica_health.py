@@ -16,7 +16,7 @@ PATIENCE = 120.0
 """Seconds of one batch after which a network is given up: far more than it takes for all faces of all its photos."""
 
 
-class Health:
+class ReplicaHealth:
     """Hears of each batch, and tells when something is wrong for good."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

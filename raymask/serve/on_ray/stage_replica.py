@@ -14,9 +14,9 @@ from raymask.errors import ChangingError, ConfigError
 from raymask.serve.core.config import StageConfig, from_mapping
 from raymask.serve.core.plan import STRICT
 from raymask.serve.on_ray.batching import Batches
-from raymask.serve.on_ray.core_slots import Turns
-from raymask.serve.on_ray.metrics import SECONDS, Measured
-from raymask.serve.on_ray.replica_health import Health
+from raymask.serve.on_ray.core_slots import CoreSlots
+from raymask.serve.on_ray.metrics import SECONDS, ReplicaMetrics
+from raymask.serve.on_ray.replica_health import ReplicaHealth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +49,10 @@ class StageReplica:
 
         torch.set_num_threads(stage.threads)
         self._work, self._networks = make(), networks
-        self._health = Health()
-        turns = Turns(stage.threads) if stage.device == "cpu" else None
+        self._health = ReplicaHealth()
+        turns = CoreSlots(stage.threads) if stage.device == "cpu" else None
         self._batches = Batches(self._answers, turns, most=BatchConfig.batch, wait=BatchConfig.wait)
-        self._measured = Measured()
+        self._metrics = ReplicaMetrics()
         self._work_seconds = metrics.Histogram(
             "raymask_stage_work_seconds", description="Time that a network works on a batch.", boundaries=SECONDS
         )
@@ -75,7 +75,7 @@ class StageReplica:
         Raises:
             ChangingError: there are others here.
         """
-        with self._measured():
+        with self._metrics():
             if networks is not None and tuple(networks) != self._networks:
                 raise ChangingError("the service is changing to another network; ask again in a few seconds")
             answer = await self._batches.ask(asked)

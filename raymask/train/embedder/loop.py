@@ -46,7 +46,7 @@ from raymask.train.engine.distributed import (
     sum_gradients,
 )
 from raymask.train.engine.divergence import Health
-from raymask.train.engine.hooks import Metrics, Surroundings
+from raymask.train.engine.hooks import LoopHooks, Metrics
 from raymask.train.engine.optimiser import Hold, make_optimiser, move_average
 from raymask.train.engine.resume_guard import check_resumed
 
@@ -111,7 +111,7 @@ class Tally:
 
 def train(
     config: LoopConfig,
-    around: Surroundings | None = None,
+    hooks: LoopHooks | None = None,
     *,
     resume: State | None = None,
     device: torch.device | None = None,
@@ -124,7 +124,7 @@ def train(
 
     Args:
         config: what to compute.
-        around: what to report to.
+        hooks: what to report to.
         resume: the state of a checkpoint of these settings, equal on all ranks.
         device: where to compute; the CPU if not said.
         targets: what the teachers make of the photos, if they were asked already.
@@ -136,7 +136,7 @@ def train(
         TrainingError: loss or weights are no longer numbers, or the embeddings have collapsed.
         UnsavedError: a checkpoint cannot be kept.
     """
-    return _Loop(config, around or Surroundings(), device or torch.device("cpu"), resume, targets).run()
+    return _Loop(config, hooks or LoopHooks(), device or torch.device("cpu"), resume, targets).run()
 
 
 class _Loop:
@@ -145,12 +145,12 @@ class _Loop:
     def __init__(
         self,
         config: LoopConfig,
-        around: Surroundings,
+        hooks: LoopHooks,
         device: torch.device,
         resume: State | None,
         targets: Told | None,
     ) -> None:
-        self.config, self.around, self.device = config, around, device
+        self.config, self.hooks, self.device = config, hooks, device
         self.world = World.current()
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else None
         photos, quiet = open_crops(config.data, "train"), self.world.rank > 0
@@ -265,7 +265,7 @@ class _Loop:
                 self.tally.seconds = time.monotonic() - begun
                 self._watch(result)
                 progress.add(batch.photos, self.tally.sentence(self.config, result.loss))
-                if self.step < self.sampler.steps and self.step % self.around.save_every == 0:
+                if self.step < self.sampler.steps and self.step % self.hooks.save_every == 0:
                     self._save()
                 if self._stops():
                     return self.step == self.sampler.steps
@@ -319,7 +319,7 @@ class _Loop:
 
     def _watch(self, result: StepResult) -> None:
         """Show the step just done."""
-        watch, overall = self.around.watch, self.epoch * self.sampler.steps + self.step - 1
+        watch, overall = self.hooks.watch, self.epoch * self.sampler.steps + self.step - 1
         if watch is not None:
             watch.step(
                 overall,
@@ -352,10 +352,10 @@ class _Loop:
             **validation_accuracy(self.config, self.result, self.world, self.device),
         }
         self.epoch, self.step, self.tally = self.epoch + 1, 0, Tally()
-        if self.around.watch is not None:  # before the checkpoint, which takes back what was shown after it
-            self.around.watch.epoch(self.epoch * self.sampler.steps, self.metrics)
+        if self.hooks.watch is not None:  # before the checkpoint, which takes back what was shown after it
+            self.hooks.watch.epoch(self.epoch * self.sampler.steps, self.metrics)
         self._save()
-        self.around.report(self.metrics)
+        self.hooks.report(self.metrics)
 
     def _save(self) -> None:
         """Keep a checkpoint, but never one of collapsed or broken weights; if it cannot be kept, all ranks end."""
@@ -364,7 +364,7 @@ class _Loop:
         broken = not all(bool(value.isfinite().all()) for value in self.network.state_dict().values())
         if self._any(broken):  # after the step, whose loss was still a number
             raise self.health.runaway(f"the weights are no numbers any more at {self._where()}")
-        save_on_first_rank(self.around.save, self._state, self.device)
+        save_on_first_rank(self.hooks.save, self._state, self.device)
 
     def _state(self) -> State:
         return {
@@ -385,7 +385,7 @@ class _Loop:
         return f"epoch {self.epoch + 1}, step {self.step + 1}"
 
     def _stops(self) -> bool:
-        return self._any(self.world.rank == 0 and self.around.stop())
+        return self._any(self.world.rank == 0 and self.hooks.stop())
 
     def _any(self, mine: bool) -> bool:
         """Whether it is so on any rank."""

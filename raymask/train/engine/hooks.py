@@ -15,7 +15,7 @@ Metrics = dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class LoopHooks:
     """What a loop reports to; everything is off by default."""
 
     report: Callable[[Metrics], None] = lambda metrics: None

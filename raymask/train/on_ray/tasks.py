@@ -16,7 +16,7 @@ from raymask.models.spec import Spec
 from raymask.storage import absolute
 from raymask.train.engine.checkpoints import State
 from raymask.train.engine.config import RunConfig, TrainConfig, loop_config
-from raymask.train.engine.hooks import Metrics, Surroundings
+from raymask.train.engine.hooks import LoopHooks, Metrics
 from raymask.train.staged.aligner_config import TrainAlignerConfig, align_config, without_idle
 from raymask.train.staged.config import CourseConfig
 from raymask.train.staged.inpainter_config import TrainInpainterConfig, inpaint_config
@@ -33,7 +33,7 @@ class Work:
 
     settings: dict[str, Any]
     """The loop's settings as plain values, with the data's address as workers in other folders need it."""
-    loop: Callable[[dict[str, Any], Surroundings, State | None, torch.device], bool]
+    loop: Callable[[dict[str, Any], LoopHooks, State | None, torch.device], bool]
     """Trains by `settings` to the end, or until it is asked to stop; says which. Runs in each worker."""
     ended: Callable[[State], bool]
     """Whether a checkpoint is the last."""
@@ -109,10 +109,10 @@ def _placed(name: str) -> str:
     return str(named.at(absolute(named.file)))
 
 
-def _train_embedder(settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device) -> bool:
+def _train_embedder(settings: dict[str, Any], hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
     from raymask.train.embedder.loop import train
 
-    return train(loop_config(settings), around, resume=resume, device=device).finished
+    return train(loop_config(settings), hooks, resume=resume, device=device).finished
 
 
 def _epoch_sentence(metrics: Metrics) -> str:
@@ -148,10 +148,10 @@ def _aligner(config: TrainAlignerConfig) -> Work:
     )
 
 
-def _train_aligner(settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device) -> bool:
+def _train_aligner(settings: dict[str, Any], hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
     from raymask.train.staged.aligner import train_aligner
 
-    return train_aligner(align_config(settings), around, resume=resume, device=device)
+    return train_aligner(align_config(settings), hooks, resume=resume, device=device)
 
 
 def _segmenter(config: TrainSegmenterConfig) -> Work:
@@ -204,12 +204,10 @@ def _drawn_with(folder: str | None) -> dict[str, Any]:
     return {} if textures is None else {"textures_sha256": textures.digest}
 
 
-def _train_segmenter(
-    settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device
-) -> bool:
+def _train_segmenter(settings: dict[str, Any], hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
     from raymask.train.staged.segmenter import train_segmenter
 
-    return train_segmenter(segment_config(settings), around, resume=resume, device=device)
+    return train_segmenter(segment_config(settings), hooks, resume=resume, device=device)
 
 
 def _inpainter(config: TrainInpainterConfig) -> Work:
@@ -237,12 +235,10 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
     )
 
 
-def _train_inpainter(
-    settings: dict[str, Any], around: Surroundings, resume: State | None, device: torch.device
-) -> bool:
+def _train_inpainter(settings: dict[str, Any], hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
     from raymask.train.staged.inpainter import train_inpainter
 
-    return train_inpainter(inpaint_config(settings), around, resume=resume, device=device)
+    return train_inpainter(inpaint_config(settings), hooks, resume=resume, device=device)
 
 
 def _stage_sentence(metrics: Metrics) -> str:

@@ -24,7 +24,7 @@ from raymask.storage import Folder, absolute
 from raymask.train.engine.checkpoints import FOLDER, Checkpoints, State
 from raymask.train.engine.config import RunConfig, WatchConfig
 from raymask.train.engine.export import leave_bundle
-from raymask.train.engine.hooks import Metrics, Surroundings
+from raymask.train.engine.hooks import LoopHooks, Metrics
 from raymask.train.engine.resume_guard import claim
 from raymask.train.on_ray.tasks import Work, work_of
 
@@ -188,10 +188,8 @@ def _worker(task: dict[str, Any]) -> dict[str, Any]:
                 if watch is not None:
                     watch.publish()
 
-            around = Surroundings(
-                report=report, save=save, save_every=task["save_every"], stop=_Asked(run), watch=watch
-            )
-            return {"finished": task["loop"](task["settings"], around, resume, device)}
+            hooks = LoopHooks(report=report, save=save, save_every=task["save_every"], stop=_Asked(run), watch=watch)
+            return {"finished": task["loop"](task["settings"], hooks, resume, device)}
     except (ConfigError, ModelError, TrainingError, UnsavedError) as error:  # all ranks alike; no new try would help
         return {"failed": str(error), "unsaved": isinstance(error, UnsavedError)}
 

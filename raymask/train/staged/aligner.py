@@ -17,7 +17,7 @@ from raymask.losses.points import disagreement, distances
 from raymask.models.networks.aligner import TEMPLATE, FaceAligner
 from raymask.train.engine.checkpoints import State
 from raymask.train.engine.distributed import World, all_sum
-from raymask.train.engine.hooks import Metrics, Surroundings
+from raymask.train.engine.hooks import LoopHooks, Metrics
 from raymask.train.engine.resume_guard import contents
 from raymask.train.staged.aligner_config import AlignConfig, without_idle
 from raymask.train.staged.drawn_batches import DrawnBatch, DrawnFaces, FreshlyDrawn
@@ -33,7 +33,7 @@ _CHUNK = 50
 
 
 def train_aligner(
-    config: AlignConfig, around: Surroundings | None = None, *, resume: State | None = None, device: torch.device
+    config: AlignConfig, hooks: LoopHooks | None = None, *, resume: State | None = None, device: torch.device
 ) -> bool:
     """Train an aligner, or train it further from a checkpoint's state; returns whether it was done to its end.
 
@@ -45,7 +45,7 @@ def train_aligner(
         TrainingError: loss or weights are no longer numbers.
         UnsavedError: a checkpoint cannot be kept.
     """
-    return run_course(AlignerCourse(config, device), around or Surroundings(), resume=resume)
+    return run_course(AlignerCourse(config, device), hooks or LoopHooks(), resume=resume)
 
 
 class AlignerCourse(SingleStage):

@@ -40,7 +40,7 @@ from raymask.models.teacher import load_teacher
 from raymask.storage import absolute
 from raymask.train.engine.checkpoints import State
 from raymask.train.engine.distributed import World, all_sum, on_all_ranks, sum_gradients
-from raymask.train.engine.hooks import Metrics, Surroundings
+from raymask.train.engine.hooks import LoopHooks, Metrics
 from raymask.train.staged.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.staged.inpainter_config import InpaintConfig
 from raymask.train.staged.loop import Course, Stage, run_course, settings_of, started
@@ -57,7 +57,7 @@ _LEAST_RATE = 0.01
 
 
 def train_inpainter(
-    config: InpaintConfig, around: Surroundings | None = None, *, resume: State | None = None, device: torch.device
+    config: InpaintConfig, hooks: LoopHooks | None = None, *, resume: State | None = None, device: torch.device
 ) -> bool:
     """Train an inpainter, or train it further from a checkpoint's state; returns whether it was done to its end.
 
@@ -69,7 +69,7 @@ def train_inpainter(
         TrainingError: loss or weights are no longer numbers.
         UnsavedError: a checkpoint cannot be kept.
     """
-    return run_course(InpainterCourse(config, device), around or Surroundings(), resume=resume)
+    return run_course(InpainterCourse(config, device), hooks or LoopHooks(), resume=resume)
 
 
 class Inputs(NamedTuple):

@@ -25,7 +25,7 @@ from raymask.progress import Progress
 from raymask.train.engine.checkpoints import State
 from raymask.train.engine.distributed import World, all_sum, on_any_rank, save_on_first_rank
 from raymask.train.engine.divergence import runaway
-from raymask.train.engine.hooks import Metrics, Surroundings
+from raymask.train.engine.hooks import LoopHooks, Metrics
 from raymask.train.engine.resume_guard import check_resumed
 from raymask.train.staged.config import CourseConfig
 from raymask.train.staged.drawn_batches import DrawnBatch, DrawnFaces
@@ -109,7 +109,7 @@ def settings_of(config: CourseConfig, textures: Textures | None) -> dict[str, An
     return settings | {"masks": list(config.masks), "start": start, "textures": own}
 
 
-def run_course(course: Course, around: Surroundings, *, resume: State | None) -> bool:
+def run_course(course: Course, hooks: LoopHooks, *, resume: State | None) -> bool:
     """Teach all that is left of a course, or go on from a checkpoint's state.
 
     Returns:
@@ -120,14 +120,14 @@ def run_course(course: Course, around: Surroundings, *, resume: State | None) ->
         TrainingError: a loss or a weight is no number any more.
         UnsavedError: a checkpoint cannot be kept.
     """
-    return _Run(course, around, resume).run()
+    return _Run(course, hooks, resume).run()
 
 
 class _Run:
     """A course in its course."""
 
-    def __init__(self, course: Course, around: Surroundings, resume: State | None) -> None:
-        self.course, self.around = course, around
+    def __init__(self, course: Course, hooks: LoopHooks, resume: State | None) -> None:
+        self.course, self.hooks = course, hooks
         self.world = World.current()
         self.faces = course.faces(open_crops(course.config.data, "train"), quiet=self.world.rank > 0)
         if self.world.rank == 0:
@@ -149,7 +149,7 @@ class _Run:
             self._measure()
             self.stage, self.step, self.optimisers = self.stage + 1, 0, {}
             self._save()
-            self.around.report(self.metrics)
+            self.hooks.report(self.metrics)
         return True
 
     def _stage(self) -> bool:
@@ -169,15 +169,15 @@ class _Run:
                 overall = before + self.step
                 self.step += 1
                 progress.add(self.course.batch, ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
-                if self.around.watch is not None:
+                if self.hooks.watch is not None:
                     rate = self.course.batch / max(time.monotonic() - begun, 1e-9)
-                    self.around.watch.losses(overall, stage.name, losses, photos_per_second=rate)
+                    self.hooks.watch.losses(overall, stage.name, losses, photos_per_second=rate)
                 if self.step < stage.steps:
                     if self.step % self.course.measure_every == 0:
                         self._measure()
-                    if self.step % self.around.save_every == 0:
+                    if self.step % self.hooks.save_every == 0:
                         self._save()
-                    if self._any(self.world.rank == 0 and self.around.stop()):
+                    if self._any(self.world.rank == 0 and self.hooks.stop()):
                         return False
                 begun = time.monotonic()  # before the next batch is drawn: its time counts, what was measured does not
         return True
@@ -200,19 +200,19 @@ class _Run:
         if self.world.rank == 0 and measured:
             figures = ", ".join(f"{name} {value:.4g}" for name, value in measured.items())
             print(f"{self.course.stages[self.stage].name}, step {self.step:,}: {figures}", flush=True)
-        if self.around.watch is not None:
-            self.around.watch.measured(done, measured)
-            if self.around.watch.wants_pictures:
+        if self.hooks.watch is not None:
+            self.hooks.watch.measured(done, measured)
+            if self.hooks.watch.wants_pictures:
                 pictures = self.course.pictures(self.stage)
                 if pictures is not None:
-                    self.around.watch.pictures(done, self.course.stages[self.stage].name, pictures)
+                    self.hooks.watch.pictures(done, self.course.stages[self.stage].name, pictures)
 
     def _save(self) -> None:
         """Keep a checkpoint, but never one of broken weights; if it cannot be kept, all ranks end."""
         weights = (value for network in self.course.networks.values() for value in network.state_dict().values())
         if self._any(not all(bool(value.isfinite().all()) for value in weights)):
             raise runaway(f"the weights are no numbers any more at {self._where()}", _ADVICE)
-        save_on_first_rank(self.around.save, self._state, self._device)
+        save_on_first_rank(self.hooks.save, self._state, self._device)
 
     def _state(self) -> State:
         """Stages are to a checkpoint's name what epochs are."""

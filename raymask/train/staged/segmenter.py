@@ -16,7 +16,7 @@ from raymask.losses.segmentation import segmentation_loss
 from raymask.models.networks.segmenter import MaskSegmenter
 from raymask.train.engine.checkpoints import State
 from raymask.train.engine.distributed import World, all_sum
-from raymask.train.engine.hooks import Metrics, Surroundings
+from raymask.train.engine.hooks import LoopHooks, Metrics
 from raymask.train.staged.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.staged.loop import run_course
 from raymask.train.staged.picture_grid import picture_grid
@@ -30,7 +30,7 @@ _CHUNK = 20
 
 
 def train_segmenter(
-    config: SegmentConfig, around: Surroundings | None = None, *, resume: State | None = None, device: torch.device
+    config: SegmentConfig, hooks: LoopHooks | None = None, *, resume: State | None = None, device: torch.device
 ) -> bool:
     """Train a segmenter, or train it further from a checkpoint's state; returns whether it was done to its end.
 
@@ -42,7 +42,7 @@ def train_segmenter(
         TrainingError: loss or weights are no longer numbers.
         UnsavedError: a checkpoint cannot be kept.
     """
-    return run_course(SegmenterCourse(config, device), around or Surroundings(), resume=resume)
+    return run_course(SegmenterCourse(config, device), hooks or LoopHooks(), resume=resume)
 
 
 class SegmenterCourse(SingleStage):

@@ -12,7 +12,7 @@ import pytest
 from raymask.errors import ConfigError
 from raymask.serve.on_ray import core_slots
 from raymask.serve.on_ray.batching import Batches
-from raymask.serve.on_ray.core_slots import Turns
+from raymask.serve.on_ray.core_slots import CoreSlots
 
 
 class Network:
@@ -83,7 +83,7 @@ def test_no_more_turns_at_a_time_than_cores(tmp_path):
     at_work: list[int] = []
 
     async def work(threads: int) -> None:
-        turns = Turns(threads, cores=2, folder=tmp_path)
+        turns = CoreSlots(threads, cores=2, folder=tmp_path)
         async with turns.turn():
             at_work.append(sum(at_work[-1:]) + threads)
             await asyncio.sleep(0.01)
@@ -101,15 +101,15 @@ def test_no_more_turns_at_a_time_than_cores(tmp_path):
 
 def test_who_is_killed_holds_no_core_any_more(tmp_path):
     code = (
-        "import asyncio\nfrom pathlib import Path\nfrom raymask.serve.on_ray.core_slots import Turns\n"
+        "import asyncio\nfrom pathlib import Path\nfrom raymask.serve.on_ray.core_slots import CoreSlots\n"
         "async def hold():\n"
-        f"    async with Turns(2, cores=2, folder=Path({str(tmp_path)!r})).turn():\n"
+        f"    async with CoreSlots(2, cores=2, folder=Path({str(tmp_path)!r})).turn():\n"
         "        print('holds', flush=True)\n        await asyncio.sleep(60)\n"
         "asyncio.run(hold())"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "holds\n"
-        turns = Turns(1, cores=2, folder=tmp_path)
+        turns = CoreSlots(1, cores=2, folder=tmp_path)
 
         async def wait_for_a_turn() -> float:
             waiting = asyncio.create_task(turns.turn().__aenter__())
@@ -127,7 +127,7 @@ def test_who_is_killed_holds_no_core_any_more(tmp_path):
 def test_locks_that_another_user_holds_are_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(core_slots.os, "getuid", lambda: 12345)
     with pytest.raises(ConfigError, match="another user's"):
-        Turns(1, folder=tmp_path)
+        CoreSlots(1, folder=tmp_path)
 
 
 @pytest.mark.parametrize(("limit", "cores"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 64), ("", 64)])
@@ -135,4 +135,4 @@ def test_a_container_has_the_cores_that_it_is_given(tmp_path, monkeypatch, limit
     (tmp_path / "cpu.max").write_text(limit)
     monkeypatch.setattr(core_slots, "_CPU_MAX", tmp_path / "cpu.max")
     monkeypatch.setattr(core_slots.os, "sched_getaffinity", lambda _: range(64))
-    assert len(Turns(1, folder=tmp_path)._locks) == cores
+    assert len(CoreSlots(1, folder=tmp_path)._locks) == cores

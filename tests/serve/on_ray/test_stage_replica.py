@@ -6,7 +6,7 @@ import pytest
 
 from raymask.errors import ChangingError, NoFaceError
 from raymask.serve.core.config import StageConfig
-from raymask.serve.on_ray.replica_health import FAILURES, PATIENCE, Health
+from raymask.serve.on_ray.replica_health import FAILURES, PATIENCE, ReplicaHealth
 from raymask.serve.on_ray.stage_replica import StageReplica
 
 
@@ -68,7 +68,7 @@ def test_a_network_that_fails_for_whatever_comes_is_given_up(replica, network):
 
 def test_a_network_that_does_not_come_back_is_given_up():
     now = 0.0
-    health = Health(lambda: now)
+    health = ReplicaHealth(lambda: now)
     with health.at_work():
         now = PATIENCE
         health.check()

@@ -24,7 +24,7 @@ from raymask.train.embedder.loop import train
 from raymask.train.embedder.objective import Objective
 from raymask.train.embedder.teacher_targets import Targets, _School
 from raymask.train.engine.config import DistilConfig, LoopConfig, LossConfig, OptimiserConfig, SoftmaxConfig
-from raymask.train.engine.hooks import Surroundings
+from raymask.train.engine.hooks import LoopHooks
 
 CPU = torch.device("cpu")
 
@@ -99,7 +99,7 @@ def test_a_copy_learns_from_painted_morphs_too(config, store, monkeypatch):
 
     monkeypatch.setattr(_School, "taught", noted)
     copied = replace(config, epochs=1, remask=False, morphs=6, distil=DistilConfig(as_prepared=True))
-    train(copied, Surroundings(report=metrics.append))
+    train(copied, LoopHooks(report=metrics.append))
     assert shown == {(row, masked) for row in range(len(store) + 6) for masked in (False, True)}
     assert 0 < metrics[0]["pull"] < 2
 
@@ -122,8 +122,8 @@ def test_each_face_is_shown_to_the_teacher_once_and_before_the_training(store, m
 def test_who_asks_the_teachers_can_be_stopped(config, monkeypatch):
     monkeypatch.setattr("raymask.train.embedder.teacher_targets._TOGETHER", 8)
     asked, saved = [], []
-    around = Surroundings(stop=lambda: asked.append(1) or len(asked) == 2, save=saved.append)
-    assert not train(config, around).finished
+    hooks = LoopHooks(stop=lambda: asked.append(1) or len(asked) == 2, save=saved.append)
+    assert not train(config, hooks).finished
     assert len(asked) == 2
     assert saved == []
 
@@ -155,14 +155,14 @@ def test_a_last_layer_begins_with_what_the_teacher_says_but_not_a_known_one(conf
     pulls = []
     for network in (begun, begin_with(MaskFaceNet(config.model), "dlib")):
         bundle = save_bundle(tmp_path / "start", network, preprocessing={})
-        report = Surroundings(report=lambda metrics: pulls.append(metrics["pull"]))
+        report = LoopHooks(report=lambda metrics: pulls.append(metrics["pull"]))
         train(replace(still, init=f"bundle:{bundle}"), report)
     assert pulls[0] < 0.8 * pulls[1]
 
 
 def test_a_run_of_an_earlier_network_does_not_go_on(config):
     states = []
-    train(replace(config, epochs=1), Surroundings(save=states.append))
+    train(replace(config, epochs=1), LoopHooks(save=states.append))
     earlier = {name.replace("norm.weight", "scale"): value for name, value in states[-1]["model"].items()}
     with pytest.raises(DataError, match="has the network of another version of raymask; choose another --name"):
         train(replace(config, epochs=1), resume={**states[-1], "model": earlier})
@@ -170,7 +170,7 @@ def test_a_run_of_an_earlier_network_does_not_go_on(config):
 
 def test_the_network_comes_nearer_to_its_teacher(config):
     metrics = []
-    train(config, Surroundings(report=metrics.append))
+    train(config, LoopHooks(report=metrics.append))
     assert [one["epoch"] for one in metrics] == [1, 2, 3]
     assert metrics[-1]["pull"] < 0.8 * metrics[0]["pull"]
     assert metrics[-1]["contrast"] > 0
@@ -179,7 +179,7 @@ def test_the_network_comes_nearer_to_its_teacher(config):
 
 def test_quintuplets_count_beside_the_teachers(config):
     metrics = []
-    train(replace(config, epochs=1, loss=LossConfig(mining="all", weight=0.5)), Surroundings(report=metrics.append))
+    train(replace(config, epochs=1, loss=LossConfig(mining="all", weight=0.5)), LoopHooks(report=metrics.append))
     assert metrics[0]["active"] > 0
     assert metrics[0]["pull"] > 0
 
@@ -190,7 +190,7 @@ def test_a_run_that_goes_on_ends_as_the_undisturbed_one(config):
     states = []
     averaged = replace(config.optimiser, average=0.5)
     short = replace(config, epochs=2, morphs=6, optimiser=averaged, softmax=SoftmaxConfig(weight=0.1))
-    whole = train(short, Surroundings(save=lambda state: states.append(_copy(state)), save_every=1))
+    whole = train(short, LoopHooks(save=lambda state: states.append(_copy(state)), save_every=1))
     middle = next(state for state in states if (state["epoch"], state["step"]) == (1, 0))
     rest = train(short, resume=middle)
     assert middle["objective"]["people"].shape == (4 + 6, 128)

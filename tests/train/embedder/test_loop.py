@@ -15,7 +15,7 @@ from raymask.errors import ConfigError, DataError, TrainingError
 from raymask.models.config import MaskFaceNetConfig
 from raymask.train.embedder.loop import Trained, check_steps, opening, sampler_of, train
 from raymask.train.engine.config import LoopConfig, LossConfig, OptimiserConfig, SoftmaxConfig
-from raymask.train.engine.hooks import Surroundings
+from raymask.train.engine.hooks import LoopHooks
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,14 @@ def history(config):
 def _train(config, *, resume=None, save_every=200, stop=lambda: False, watch=None):
     """Metrics of each epoch, every state kept, and what came of the training."""
     metrics, states = [], []
-    around = Surroundings(
+    hooks = LoopHooks(
         report=metrics.append,
         save=lambda state: states.append(_copy(state)),
         save_every=save_every,
         stop=stop,
         watch=watch,
     )
-    return History(metrics, states, train(config, around, resume=resume))
+    return History(metrics, states, train(config, hooks, resume=resume))
 
 
 class History(NamedTuple):
@@ -138,7 +138,7 @@ def test_weights_that_break_in_the_last_step_of_an_epoch_are_never_kept(config):
     one_step = replace(config, epochs=1, batch=SamplerConfig(people=6), validation_photos=0)
     huge = replace(one_step, optimiser=OptimiserConfig(learning_rate=1e38, weight_decay=1e30, drop_every=0))
     with pytest.raises(TrainingError, match=r"the weights are no numbers any more .*lower --optimiser"):
-        train(huge, Surroundings(save=kept.append))
+        train(huge, LoopHooks(save=kept.append))
     assert not kept
 
 
@@ -148,7 +148,7 @@ def test_collapsed_embeddings_end_the_training_and_are_never_kept(config, histor
     dead["model"] = {**dead["model"], "head.4.weight": torch.full((64,), 1e-4), "head.4.bias": torch.ones(64)}
     kept = []
     with pytest.raises(TrainingError, match=r"have collapsed by epoch \d+, step \d+: .* loss sits at the margin"):
-        train(replace(config, optimiser=FROZEN, epochs=40), Surroundings(save=kept.append), resume=dead)
+        train(replace(config, optimiser=FROZEN, epochs=40), LoopHooks(save=kept.append), resume=dead)
     assert not kept
 
 
@@ -160,7 +160,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_training(config):
         raise DataError("no space left")
 
     with pytest.raises(DataError, match="no space left"):
-        train(config, Surroundings(save=save))
+        train(config, LoopHooks(save=save))
 
 
 def test_the_watch_sees_every_step_and_epoch(config):

@@ -22,7 +22,7 @@ from raymask.storage import Folder
 from raymask.train.embedder.loop import train
 from raymask.train.engine.checkpoints import Checkpoints
 from raymask.train.engine.config import LossConfig, OptimiserConfig, TrainConfig, WatchConfig
-from raymask.train.engine.hooks import Surroundings
+from raymask.train.engine.hooks import LoopHooks
 from raymask.train.engine.run_log import TENSORBOARD, open_watch
 from raymask.train.on_ray.trainer import STARTED, train_on_ray
 
@@ -64,7 +64,7 @@ def undisturbed(config) -> list[tuple[int, float]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as Ray's workers have
     with open_watch(config.watch, run, settings=asdict(config.loop()), resume=None) as watch:
-        train(config.loop(), Surroundings(watch=watch))
+        train(config.loop(), LoopHooks(watch=watch))
     torch.set_num_threads(threads)
     curve = loss_curve(run)
     assert [step for step, _ in curve] == list(range(STEPS * config.epochs))

@@ -29,7 +29,7 @@ from raymask.models.shipped import SHIPPED
 from raymask.storage import Folder
 from raymask.train.engine.checkpoints import Checkpoints
 from raymask.train.engine.distributed import World
-from raymask.train.engine.hooks import Surroundings
+from raymask.train.engine.hooks import LoopHooks
 from raymask.train.engine.resume_guard import check_resumed
 from raymask.train.staged.aligner import AlignerCourse, train_aligner
 from raymask.train.staged.aligner_config import AlignConfig
@@ -92,7 +92,7 @@ def inpaint(prepared):
 def segmented(segment):
     torch.set_num_threads(1)
     seen, states = Seen(), []
-    assert train_segmenter(segment, Surroundings(watch=seen, save=states.append, save_every=10), device=CPU)
+    assert train_segmenter(segment, LoopHooks(watch=seen, save=states.append, save_every=10), device=CPU)
     return seen, states
 
 
@@ -100,8 +100,8 @@ def segmented(segment):
 def inpainted(inpaint):
     torch.set_num_threads(1)
     seen, states = Seen(), []
-    around = Surroundings(watch=seen, save=lambda state: states.append(_copied(state)), save_every=1)
-    assert train_inpainter(inpaint, around, device=CPU)
+    hooks = LoopHooks(watch=seen, save=lambda state: states.append(_copied(state)), save_every=1)
+    assert train_inpainter(inpaint, hooks, device=CPU)
     return seen, states
 
 
@@ -128,7 +128,7 @@ def test_the_aligner_learns_where_the_points_are(prepared):
         data=str(prepared), steps=130, batch=16, learning_rate=4e-4, validation_photos=20, measure_every=130
     )
     seen = Seen()
-    assert train_aligner(config, Surroundings(watch=seen), device=CPU)
+    assert train_aligner(config, LoopHooks(watch=seen), device=CPU)
     losses = [losses["away"] for _, (_, losses) in sorted(seen.curve.items())]
     assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:5])
     figures = seen.figures[130]
@@ -140,7 +140,7 @@ def test_a_course_learns_from_two_folders_and_is_measured_by_the_one_that_can(pr
     other = shutil.copytree(prepared, tmp_path / "other", ignore=shutil.ignore_patterns("split=val"))
     config = AlignConfig(data=f"{other},{prepared}", steps=2, batch=4, validation_photos=6, measure_every=2)
     seen = Seen()
-    assert train_aligner(config, Surroundings(watch=seen), device=CPU)
+    assert train_aligner(config, LoopHooks(watch=seen), device=CPU)
     assert "on 64 photos" in capsys.readouterr().out
     assert seen.figures[2]["away_masked"] > 0
     course, store = AlignerCourse(config, CPU), open_crops(config.data, "train")
@@ -191,15 +191,15 @@ def worn(prepared):
 
 def test_an_aligner_learns_from_two_views_of_real_masks(worn, capsys):
     seen, states = Seen(), []
-    around = Surroundings(watch=seen, save=lambda state: states.append(_copied(state)), save_every=2)
-    assert train_aligner(worn, around, device=CPU)
+    hooks = LoopHooks(watch=seen, save=lambda state: states.append(_copied(state)), save_every=2)
+    assert train_aligner(worn, hooks, device=CPU)
     assert "two views each of 28 photos in real masks" in capsys.readouterr().out
     figures = seen.figures[4]
     assert {"away_bare", "away_masked", "away_worn"} < set(figures)
     assert 0.01 < figures["away_worn"] < 0.3
     assert seen.grids[4].shape == (6 * 96, 4 * 96, 3)
     again = Seen()
-    assert train_aligner(worn, Surroundings(watch=again), resume=states[0], device=CPU)
+    assert train_aligner(worn, LoopHooks(watch=again), resume=states[0], device=CPU)
     assert sorted(again.curve) == [2, 3]
     assert again.curve[3][1]["away"] == pytest.approx(seen.curve[3][1]["away"], rel=1e-3)
 
@@ -270,7 +270,7 @@ def test_going_on_anywhere_comes_to_the_same(inpaint, inpainted, place):
     seen, states = inpainted
     resume = states[place]
     again = Seen()
-    assert train_inpainter(inpaint, Surroundings(watch=again), resume=resume, device=CPU)
+    assert train_inpainter(inpaint, LoopHooks(watch=again), resume=resume, device=CPU)
     done = sum((2, 2, 2, 2)[: resume["epoch"]]) + resume["step"]
     assert sorted(again.curve) == list(range(done, 8))
     for step, (stage, losses) in again.curve.items():
@@ -280,12 +280,12 @@ def test_going_on_anywhere_comes_to_the_same(inpaint, inpainted, place):
 
 def test_a_training_told_to_stop_leaves_a_checkpoint_it_goes_on_from(segment, segmented, tmp_path):
     checkpoints, asked = Checkpoints(Folder(tmp_path)), iter([False] * 4 + [True])
-    around = Surroundings(save=checkpoints.save, stop=lambda: next(asked))
-    assert not train_segmenter(segment, around, device=CPU)
+    hooks = LoopHooks(save=checkpoints.save, stop=lambda: next(asked))
+    assert not train_segmenter(segment, hooks, device=CPU)
     _, state = checkpoints.newest()
     assert (state["epoch"], state["step"]) == (0, 5)
     again = Seen()
-    assert train_segmenter(segment, Surroundings(watch=again), resume=state, device=CPU)
+    assert train_segmenter(segment, LoopHooks(watch=again), resume=state, device=CPU)
     for step in range(5, 24):
         assert again.curve[step][1]["loss"] == pytest.approx(segmented[0].curve[step][1]["loss"], rel=1e-3)
 
@@ -315,7 +315,7 @@ def test_numbers_that_run_away_end_the_training(segment, monkeypatch, what):
         match = "the weights are no numbers any more at stage 1, step 2"
     states = []
     with pytest.raises(TrainingError, match=match):
-        train_segmenter(segment, Surroundings(save=states.append, save_every=1), device=CPU)
+        train_segmenter(segment, LoopHooks(save=states.append, save_every=1), device=CPU)
     assert states == []
 
 
@@ -437,7 +437,7 @@ def test_bfloat16_teaches_nearly_the_same(kind, segment, inpaint):
 KILLED = """
 import sys, torch
 from raymask.storage import Folder
-from raymask.train.engine.hooks import Surroundings
+from raymask.train.engine.hooks import LoopHooks
 from raymask.train.engine.checkpoints import Checkpoints
 from raymask.train.staged.inpainter import train_inpainter
 from raymask.train.staged.inpainter_config import InpaintConfig, StagesConfig
@@ -451,8 +451,8 @@ config = InpaintConfig(
     data=data, stages=StagesConfig(edges=2, image=2, drawn=2, joint=2), batch=3, validation_photos=4, measure_every=100,
     learning_rate=1e-3,
 )
-around = Surroundings(save=checkpoints.save, save_every=1)
-train_inpainter(config, around, resume=newest and newest[1], device=torch.device("cpu"))
+hooks = LoopHooks(save=checkpoints.save, save_every=1)
+train_inpainter(config, hooks, resume=newest and newest[1], device=torch.device("cpu"))
 """
 
 
@@ -480,7 +480,7 @@ def test_losses_that_are_off_are_left_out(inpaint):
     off = InpaintLossConfig(adversarial=0, edge_adversarial=0, feature_matching=0)
     quiet = replace(inpaint, loss=off, stages=StagesConfig(edges=0, image=0, drawn=0, joint=1))
     seen = Seen()
-    assert train_inpainter(quiet, Surroundings(watch=seen), device=CPU)
+    assert train_inpainter(quiet, LoopHooks(watch=seen), device=CPU)
     assert set(seen.curve[0][1]) == {"edge_entropy", "l1", "image_gradient", "identity", "perceptual", "style"}
 
 
@@ -490,6 +490,6 @@ def test_people_without_a_validation_split_are_trained_without_measuring(segment
     shutil.copytree(prepared, tmp_path / "p", ignore=shutil.ignore_patterns("split=val"))
     seen = Seen()
     short = replace(segment, data=str(tmp_path / "p"), steps=2)
-    assert train_segmenter(short, Surroundings(watch=seen), device=CPU)
+    assert train_segmenter(short, LoopHooks(watch=seen), device=CPU)
     assert list(seen.figures.values()) == [{}]
     assert seen.grids == {}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from raymask.tune.picture import draw_surface
 from raymask.tune.smooth import smooth
 from raymask.tune.space import Choice, Range
-from raymask.tune.surface import draw_surface
 from raymask.tune.trials import Trial
 
 MARGIN = Range(name="loss.margin", low=0.05, high=1.0, log=False)
