@@ -12,7 +12,7 @@ import numpy as np
 
 from raymask.data.augment.redraw import Redraw
 from raymask.data.reading.crops import Crops
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.faces.alignment import Alignment, align
 from raymask.faces.crop import CROP_SIZE, resize_crop
 from raymask.faces.masks import Textures, draw_mask, pick_look
@@ -56,7 +56,7 @@ class FreshFaces:
         self._landmarks = store.landmarks(quiet=quiet)
         self._points = store.points(quiet=quiet)
 
-    def pixels(self, shots: Sequence[Shot], size: int, draws: np.ndarray) -> np.ndarray:
+    def pixels(self, shots: Sequence[BatchPhoto], size: int, draws: np.ndarray) -> np.ndarray:
         """As `Crops.pixels`, each face dressed as its draw says.
 
         Args:
@@ -65,7 +65,7 @@ class FreshFaces:
             draws: (B,) whole numbers of at least 0, of which each decides a face.
         """
         fresh = self._dressing.looks is not None
-        read = [Shot(shot.row, shot.masked and not fresh) for shot in shots]
+        read = [BatchPhoto(shot.row, shot.masked and not fresh) for shot in shots]
         crops = self._store.pixels(read, CROP_SIZE).transpose(0, 2, 3, 1)
         faces = np.empty((len(shots), size, size, 3), dtype=np.uint8)
         for place, (shot, draw) in enumerate(zip(shots, draws.tolist(), strict=True)):
@@ -75,7 +75,7 @@ class FreshFaces:
                 faces[place] = self._drawn(crops[place], shot, size, draw)
         return faces.transpose(0, 3, 1, 2)
 
-    def _drawn(self, crop: np.ndarray, shot: Shot, size: int, draw: int) -> np.ndarray:
+    def _drawn(self, crop: np.ndarray, shot: BatchPhoto, size: int, draw: int) -> np.ndarray:
         if shot.masked and self._dressing.looks is not None:
             look, landmarks = pick_look(self._dressing.looks, draw), self._landmarks[shot.row].astype(np.float64)
             crop, _ = draw_mask(crop, landmarks, look, draw, textures=self._dressing.textures)
@@ -83,7 +83,7 @@ class FreshFaces:
             return resize_crop(crop, size)
         return align(crop, self._points[shot.row].astype(np.float64), self._dressing.alignment, size)
 
-    def _altered(self, crop: np.ndarray, shot: Shot, size: int, draw: int) -> np.ndarray:
+    def _altered(self, crop: np.ndarray, shot: BatchPhoto, size: int, draw: int) -> np.ndarray:
         redraw = Redraw(
             side=size,
             looks=self._dressing.looks or (),

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from raymask.data.reading.crops import Crops
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.errors import ConfigError
 from raymask.faces.alignment import similarity
 from raymask.faces.crop import CROP_SIZE, resize_crop
@@ -58,7 +58,7 @@ class MorphedStore:
         """As `Crops.points`; nothing is read any more."""
         return self._with_morphs(self._points)
 
-    def pixels(self, shots: Sequence[Shot], size: int) -> np.ndarray:
+    def pixels(self, shots: Sequence[BatchPhoto], size: int) -> np.ndarray:
         """As `Crops.pixels`; a masked morph is blended of what its two people's masked crops were prepared as."""
         rows = np.array([shot.row for shot in shots])
         is_morph = rows >= len(self._store)
@@ -75,11 +75,11 @@ class MorphedStore:
         share = self._shares[:, None, None]
         return np.concatenate([points, ((1 - share) * first + share * second).astype(points.dtype)])
 
-    def _morphs(self, shots: Sequence[Shot], size: int) -> np.ndarray:
+    def _morphs(self, shots: Sequence[BatchPhoto], size: int) -> np.ndarray:
         """M morphs as (M, 3, size, size) uint8 RGB."""
         numbers = np.array([shot.row for shot in shots]) - len(self._store)
         pairs = self._pairs[numbers]
-        both = [Shot(int(row), shot.masked) for shot, rows in zip(shots, pairs, strict=True) for row in rows]
+        both = [BatchPhoto(int(row), shot.masked) for shot, rows in zip(shots, pairs, strict=True) for row in rows]
         parents = self._store.pixels(both, CROP_SIZE)
         made = np.empty((len(shots), size, size, 3), dtype=np.uint8)
         for place, (number, rows) in enumerate(zip(numbers, pairs, strict=True)):

@@ -13,7 +13,7 @@ import numpy as np
 from raymask.data.format.crop_index import CropIndex
 from raymask.data.format.splits import Split
 from raymask.data.reading.face_points import read_points
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.errors import DataError
 from raymask.faces.crop import resize_crop
 from raymask.storage import Folder, RangeReader
@@ -48,7 +48,7 @@ class Crops(Protocol):
         """(N, 5, 2) float16, the detector's points on the bare faces, in pixels of the crops."""
         ...
 
-    def pixels(self, shots: Sequence[Shot], size: int) -> np.ndarray:
+    def pixels(self, shots: Sequence[BatchPhoto], size: int) -> np.ndarray:
         """The crops as (B, 3, size, size) uint8 RGB. Raises DataError if one cannot be read or is no picture."""
         ...
 
@@ -87,7 +87,7 @@ class CropStore:
         """(N, 5, 2) float16, the detector's points on the bare faces, in pixels of the crops; as `landmarks`."""
         return read_points(self._folder, self._index, "points", 5, quiet=quiet)
 
-    def jpeg(self, shot: Shot) -> bytes:
+    def jpeg(self, shot: BatchPhoto) -> bytes:
         """A crop as it was written. Raises DataError if its file cannot be read."""
         code, start, size = self._index.place(shot.row, masked=shot.masked)
         name = self._index.files[code]
@@ -99,14 +99,14 @@ class CropStore:
             raise DataError(f"{self._folder / name} is cut short; prepare again into another --out")
         return data
 
-    def pixels(self, shots: Sequence[Shot], size: int) -> np.ndarray:
+    def pixels(self, shots: Sequence[BatchPhoto], size: int) -> np.ndarray:
         """The crops as (B, 3, size, size) uint8 RGB. Raises DataError if one cannot be read or is no picture."""
         crops = np.empty((len(shots), size, size, 3), dtype=np.uint8)
         for place, (shot, data) in enumerate(zip(shots, self._jpegs(shots), strict=True)):
             crops[place] = self._decoded(shot, data, size)
         return crops.transpose(0, 3, 1, 2)
 
-    def _decoded(self, shot: Shot, data: bytes, size: int) -> np.ndarray:
+    def _decoded(self, shot: BatchPhoto, data: bytes, size: int) -> np.ndarray:
         try:
             return decode_crop(data, size)
         except ValueError:
@@ -116,7 +116,7 @@ class CropStore:
                 f"another --out"
             ) from None
 
-    def _jpegs(self, shots: Sequence[Shot]) -> list[bytes]:
+    def _jpegs(self, shots: Sequence[BatchPhoto]) -> list[bytes]:
         if self._folder.is_local or len(shots) < 2:
             return [self.jpeg(shot) for shot in shots]
         with ThreadPoolExecutor(max_workers=min(_READS_IN_FLIGHT, len(shots))) as pool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from raymask.data.format.splits import Split
 from raymask.data.reading.crops import Crops, CropStore
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.errors import ConfigError, DataError
 from raymask.storage import Folder, absolute
 
@@ -93,13 +93,13 @@ class JoinedCrops:
         """As `Crops.points`."""
         return np.concatenate([store.points(quiet=quiet) for store in self._stores])
 
-    def pixels(self, shots: Sequence[Shot], size: int) -> np.ndarray:
+    def pixels(self, shots: Sequence[BatchPhoto], size: int) -> np.ndarray:
         """As `Crops.pixels`, in the order of the shots."""
         rows = np.array([shot.row for shot in shots], dtype=np.int64)
         store_of = np.searchsorted(self._starts, rows, side="right") - 1
         crops = np.empty((len(shots), size, size, 3), dtype=np.uint8).transpose(0, 3, 1, 2)
         for number in np.unique(store_of).tolist():
             places = np.flatnonzero(store_of == number).tolist()
-            own = [Shot(int(rows[place] - self._starts[number]), shots[place].masked) for place in places]
+            own = [BatchPhoto(int(rows[place] - self._starts[number]), shots[place].masked) for place in places]
             crops[places] = self._stores[number].pixels(own, size)
         return crops

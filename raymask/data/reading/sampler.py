@@ -39,7 +39,7 @@ class SamplerConfig:
         return self.people * (self.bare + self.masked)
 
 
-class Shot(NamedTuple):
+class BatchPhoto(NamedTuple):
     """A photo in a batch."""
 
     row: int
@@ -87,7 +87,7 @@ class PKSampler:
         """Batches in an epoch; somebody with fewer than K + K photos takes a whole place, as everybody does."""
         return -(-int(np.maximum(self._counts, self._group).sum()) // self._config.photos)
 
-    def batch(self, epoch: int, step: int) -> list[Shot]:
+    def batch(self, epoch: int, step: int) -> list[BatchPhoto]:
         """The shots of a step of an epoch, both counted from 0: the same whatever was asked for before."""
         groups = self._plan(epoch).groups_of(step)
         places = [self._stream(person).group(number) + self._starts[person] for person, number in groups]
@@ -96,7 +96,7 @@ class PKSampler:
         group = np.repeat(np.arange(len(sizes)), sizes)
         rows = self._rows[np.concatenate(places)[np.lexsort((random.random(len(group)), group))]]
         masked = _within(sizes) >= self._bare_of(sizes, random)[group]
-        shots = [Shot(row, dress) for row, dress in zip(rows.tolist(), masked.tolist(), strict=True)]
+        shots = [BatchPhoto(row, dress) for row, dress in zip(rows.tolist(), masked.tolist(), strict=True)]
         return shots + self._morphs_in(epoch, step)
 
     def photos(self, epoch: int) -> int:
@@ -125,14 +125,14 @@ class PKSampler:
             for person in np.flatnonzero(plan.counts).tolist()
         )
 
-    def _morphs_in(self, epoch: int, step: int) -> list[Shot]:
+    def _morphs_in(self, epoch: int, step: int) -> list[BatchPhoto]:
         """A step's morphs, as large a share of them masked as of the photos."""
         if self._morphs is None:
             return []
         rows = len(self._rows) + self._morphs.group(epoch * self.steps + step)
         random = np.random.default_rng([self._seed, 4, epoch, step])
         masked = random.permutation(len(rows)) >= self._bare_of(np.array([len(rows)]), random)
-        return [Shot(row, dress) for row, dress in zip(rows.tolist(), masked.tolist(), strict=True)]
+        return [BatchPhoto(row, dress) for row, dress in zip(rows.tolist(), masked.tolist(), strict=True)]
 
     def _plan(self, epoch: int) -> _Plan:
         """Who takes part in an epoch and when; the epochs before it are gone through to know how far everyone is."""

@@ -11,7 +11,7 @@ import torch
 
 from raymask.data.augment.embedder_views import FreshFaces
 from raymask.data.reading.crops import Crops
-from raymask.data.reading.sampler import PKSampler, Shot, rank_slice
+from raymask.data.reading.sampler import BatchPhoto, PKSampler, rank_slice
 from raymask.train.embedder.grad_cache import Chunk
 from raymask.train.embedder.teacher_targets import Told
 from raymask.train.engine.config import LoopConfig
@@ -123,7 +123,7 @@ def _submit(
 def _fill(
     target: np.ndarray,
     store: Crops,
-    shots: list[Shot],
+    shots: list[BatchPhoto],
     mirrored: np.ndarray,
     faces: FreshFaces | None,
     draws: np.ndarray,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from raymask.data.reading.crops import Crops
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.errors import ConfigError
 from raymask.faces.alignment import mirrored
 from raymask.faces.crop import CROP_SIZE
@@ -137,7 +137,7 @@ class _School:
     def taught(self, rows: np.ndarray, *, masked: bool) -> list[Tensor]:
         """Of each teacher, the mean of what it makes of the faces and of their mirror images, each turned a little
         either way, (B, D) of length 1: no single look at a face is as sure."""
-        crops = self._store.pixels([Shot(int(row), masked) for row in rows], CROP_SIZE)
+        crops = self._store.pixels([BatchPhoto(int(row), masked) for row in rows], CROP_SIZE)
         faces = torch.from_numpy(crops).to(self._device).float() / 255
         points = self._points[rows].astype(np.float32)
         looks = [_tilted(points, degrees) for degrees in (_TILT, -_TILT)]

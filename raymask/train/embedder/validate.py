@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from raymask.data.augment.embedder_views import Dressing, FreshFaces
 from raymask.data.reading.joined import Data
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.data.reading.validation import validation_store
 from raymask.faces.alignment import Alignment
 from raymask.progress import Progress
@@ -85,7 +85,7 @@ def _embed(
     own = rows.tensor_split(world.size)[world.rank]
     parts = []
     for chunk in own.split(60):
-        shots = [Shot(int(row), masked) for row in chunk]
+        shots = [BatchPhoto(int(row), masked) for row in chunk]
         pixels = faces.pixels(shots, config.model.input_size, np.zeros(len(shots), np.int64))
         crops = torch.from_numpy(pixels).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):

@@ -22,7 +22,7 @@ from torch.nn.functional import normalize
 from raymask.data.augment.embedder_views import Dressing, FreshFaces
 from raymask.data.reading.crops import Crops
 from raymask.data.reading.joined import open_crops
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.errors import DataError, ModelError
 from raymask.models.bundle import check_replaceable, load_bundle, save_bundle
 from raymask.models.networks.maskfacenet import MaskFaceNet
@@ -74,7 +74,7 @@ def embed(network: MaskFaceNet, store: Crops, rows: np.ndarray) -> tuple[np.ndar
     with Progress("embed", total=len(rows), unit="photos") as progress:
         for some in np.array_split(rows, -(-len(rows) // _AT_ONCE)):
             for masked in (False, True):
-                shots = [Shot(int(row), masked) for row in some]
+                shots = [BatchPhoto(int(row), masked) for row in some]
                 crops = faces.pixels(shots, network.config.input_size, np.zeros(len(shots), np.int64))
                 made[masked].append(normalize(network(torch.from_numpy(crops)).double(), dim=1))
             progress.add(len(some))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from raymask.train.engine.checkpoints import State
 
 if TYPE_CHECKING:
-    from raymask.train.engine.run_log import Watch
+    from raymask.train.engine.run_log import RunLog
 
 Metrics = dict[str, float]
 
@@ -27,5 +27,5 @@ class LoopHooks:
     """Steps between checkpoints."""
     stop: Callable[[], bool] = lambda: False
     """Whether to stop after this step; rank 0 is asked, all ranks stop together."""
-    watch: Watch | None = None
+    watch: RunLog | None = None
     """Who looks on; rank 0 has one."""

@@ -86,7 +86,7 @@ class Sink(Protocol):
         """Let go of threads and files of a place that has failed."""
 
 
-class Watch:
+class RunLog:
     """Gives the loop's numbers names and passes them on to the sinks; steps count from 0 over all epochs."""
 
     def __init__(self, sinks: list[Sink], *, every: int, wants_pictures: bool = True) -> None:
@@ -195,7 +195,7 @@ class Watch:
 @contextlib.contextmanager
 def open_watch(
     watch: WatchConfig | None, run: Folder, *, settings: Mapping[str, Any], resume: State | None
-) -> Iterator[Watch | None]:
+) -> Iterator[RunLog | None]:
     """The watch of a run, closed at the end; None for ranks that have none.
 
     Args:
@@ -215,7 +215,7 @@ def open_watch(
     sinks: list[Sink] = [TensorBoard(run, settings)] if watch.tensorboard else []
     if watch.mlflow:
         sinks.append(MLflow(watch.mlflow, run, settings, resumed=resume is not None))
-    opened = Watch(sinks, every=watch.every, wants_pictures=watch.pictures)
+    opened = RunLog(sinks, every=watch.every, wants_pictures=watch.pictures)
     try:
         yield opened
     except BaseException:

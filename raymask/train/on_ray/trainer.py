@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ray.train import UserCallback
     from ray.train.torch import TorchTrainer
 
-    from raymask.train.engine.run_log import Watch
+    from raymask.train.engine.run_log import RunLog
 
 SETTINGS = "settings.json"
 """File of a run: the loop's settings, so that another run cannot go on under its name."""
@@ -197,7 +197,7 @@ def _worker(task: dict[str, Any]) -> dict[str, Any]:
 @contextlib.contextmanager
 def _watching(
     watch: WatchConfig, first: bool, run: Folder, *, settings: dict[str, Any], resume: State | None
-) -> Iterator[Watch | None]:
+) -> Iterator[RunLog | None]:
     """The first rank's watch; if it cannot be opened all ranks end, for the others would wait for ever."""
     import torch.distributed as dist
 

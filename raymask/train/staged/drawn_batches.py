@@ -13,7 +13,7 @@ from torch import Tensor
 
 from raymask.data.augment.redraw import Drawn, Redraw, row_at, stack
 from raymask.data.reading.crops import Crops
-from raymask.data.reading.sampler import Shot, rank_slice
+from raymask.data.reading.sampler import BatchPhoto, rank_slice
 from raymask.faces.crop import CROP_SIZE
 from raymask.train.engine.distributed import World
 
@@ -114,7 +114,7 @@ class FreshlyDrawn(DrawnFaces):
     def draw(self, place: int) -> tuple[Drawn, dict[str, np.ndarray]]:
         """The face at a place of the endless order, and more of it."""
         row = row_at(place, len(self._store), self._seed)
-        crop = self._store.pixels([Shot(row, False)], CROP_SIZE)[0].transpose(1, 2, 0)
+        crop = self._store.pixels([BatchPhoto(row, False)], CROP_SIZE)[0].transpose(1, 2, 0)
         rng = np.random.default_rng([self._seed, place, 1])
         drawn = self._redraw(crop, self._landmarks[row], self._points[row], rng)
         return drawn, self._more(drawn, rng)

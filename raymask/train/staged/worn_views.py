@@ -9,7 +9,7 @@ import torch
 
 from raymask.data.augment.redraw import Drawn, Redraw, row_at
 from raymask.data.reading.crops import Crops
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.faces.alignment import similarity
 from raymask.faces.crop import CROP_SIZE
 from raymask.train.staged.drawn_batches import DrawnFaces
@@ -59,7 +59,7 @@ class TwoViews(DrawnFaces):
     def draw(self, place: int) -> tuple[Drawn, dict[str, np.ndarray]]:
         """The face at a place of the endless order, and its other view."""
         row = int(self._rows[row_at(place, len(self._rows), self._seed)])
-        crop = self._store.pixels([Shot(row, False)], CROP_SIZE)[0].transpose(1, 2, 0)
+        crop = self._store.pixels([BatchPhoto(row, False)], CROP_SIZE)[0].transpose(1, 2, 0)
         rng = np.random.default_rng([self._seed, place, 2])
         first, second = (
             self._redraw(crop, self._landmarks[row], self._points[row], rng, masked=False, things=False)

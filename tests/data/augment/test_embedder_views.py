@@ -5,11 +5,11 @@ import pytest
 
 from raymask.data.augment.embedder_views import Dressing, FreshFaces
 from raymask.data.reading.crops import CropStore
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.faces.alignment import align, places
 from raymask.faces.masks import TRAIN_LOOKS, Textures
 
-BARE, MASKED = Shot(3, masked=False), Shot(3, masked=True)
+BARE, MASKED = BatchPhoto(3, masked=False), BatchPhoto(3, masked=True)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 
 from raymask.data.augment.morphs import MorphedStore, bend
 from raymask.data.reading.crops import CropStore
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.errors import ConfigError
 
 COUNT = 40
@@ -22,7 +22,7 @@ def morphed(store) -> MorphedStore:
 
 
 def shots(rows, masked=False):
-    return [Shot(row, masked) for row in rows]
+    return [BatchPhoto(row, masked) for row in rows]
 
 
 def test_photos_come_first_and_each_morph_is_a_person(store, morphed):
@@ -31,8 +31,10 @@ def test_photos_come_first_and_each_morph_is_a_person(store, morphed):
     assert np.array_equal(morphed.identities[:count], store.identities)
     assert len(set(morphed.identities[count:])) == COUNT
     assert morphed.identities.max() + 1 == len(morphed.people) == len(set(morphed.people))
-    mixed = morphed.pixels([Shot(count, masked=False), Shot(2, masked=True), Shot(1, masked=False)], 96)
-    assert np.array_equal(mixed[1:], store.pixels([Shot(2, masked=True), Shot(1, masked=False)], 96))
+    mixed = morphed.pixels(
+        [BatchPhoto(count, masked=False), BatchPhoto(2, masked=True), BatchPhoto(1, masked=False)], 96
+    )
+    assert np.array_equal(mixed[1:], store.pixels([BatchPhoto(2, masked=True), BatchPhoto(1, masked=False)], 96))
     for column in ("landmarks", "points"):
         found = getattr(morphed, column)()
         assert np.array_equal(found[:count], getattr(store, column)(quiet=True))

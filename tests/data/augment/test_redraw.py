@@ -7,7 +7,7 @@ import pytest
 from raymask.data.augment.occlusions import photographed, recoloured, with_object
 from raymask.data.augment.redraw import Redraw, row_at
 from raymask.data.reading.crops import CropStore
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.errors import DataError
 from raymask.faces.alignment import MIRRORED, align
 from raymask.faces.masks import Textures
@@ -18,7 +18,7 @@ from raymask.faces.masks.looks import TRAIN_LOOKS
 @pytest.fixture(scope="module")
 def face(prepared):
     store = CropStore(str(prepared), "train")
-    crop = np.ascontiguousarray(store.pixels([Shot(0, False)], 224)[0].transpose(1, 2, 0))
+    crop = np.ascontiguousarray(store.pixels([BatchPhoto(0, False)], 224)[0].transpose(1, 2, 0))
     return crop, store.landmarks(quiet=True)[0], store.points(quiet=True)[0]
 
 
@@ -32,7 +32,7 @@ def test_landmarks_and_points_are_those_of_the_rows(prepared):
     ]
     assert len(rows) == len(landmarks) == len(points) == 32
     for number, found in enumerate(landmarks):
-        jpeg = store.jpeg(Shot(number, False))
+        jpeg = store.jpeg(BatchPhoto(number, False))
         (row,) = (row for row in rows if row["image"] == jpeg)
         assert np.abs(found - np.array(row["landmarks"])).max() <= 1 / 8
         assert np.abs(points[number] - np.array(row["points"])).max() <= 1 / 8

@@ -19,7 +19,7 @@ from raymask.data.format.crop_index import IndexWriter, locate_crops
 from raymask.data.format.schema import parquet_file, prepared_schema
 from raymask.data.reading import crops
 from raymask.data.reading.crops import CropStore, decode_crop
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.errors import DataError
 
 PEOPLE, PHOTOS, FILE = 20, 12, 30
@@ -75,8 +75,8 @@ def remote(shared) -> str:
     memory.rm("/crops", recursive=True)
 
 
-def all_shots(store: CropStore) -> list[Shot]:
-    return [Shot(row, masked) for row in range(len(store)) for masked in (False, True)]
+def all_shots(store: CropStore) -> list[BatchPhoto]:
+    return [BatchPhoto(row, masked) for row in range(len(store)) for masked in (False, True)]
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -87,8 +87,8 @@ def test_every_crop_of_what_prepare_wrote_is_the_parquet_files_own(prepared, spl
     assert store.people == sorted(set(table["identity"].to_pylist()))
     assert [store.people[code] for code in store.identities] == table["identity"].to_pylist()
     for number in range(len(store)):
-        assert store.jpeg(Shot(number, False)) == table["image"][number].as_py()
-        assert store.jpeg(Shot(number, True)) == table["masked_image"][number].as_py()
+        assert store.jpeg(BatchPhoto(number, False)) == table["image"][number].as_py()
+        assert store.jpeg(BatchPhoto(number, True)) == table["masked_image"][number].as_py()
 
 
 def test_pictures_that_are_equal_or_hold_each_other_are_found():
@@ -102,25 +102,25 @@ def test_pictures_that_are_equal_or_hold_each_other_are_found():
 
 def test_pixels_are_the_decoded_crops_and_may_be_changed(shared):
     store = CropStore(str(shared), "train")
-    pixels = store.pixels([Shot(33, True), Shot(0, False)], 224)
+    pixels = store.pixels([BatchPhoto(33, True), BatchPhoto(0, False)], 224)
     assert (pixels.shape, pixels.dtype) == ((2, 3, 224, 224), np.uint8)
     wanted = cv2.imdecode(np.frombuffer(row(33 // PHOTOS, 33 % PHOTOS)["masked_image"], np.uint8), cv2.IMREAD_COLOR)
     assert (pixels[0].transpose(1, 2, 0) == wanted[..., ::-1]).all()
     pixels[:] = 0
-    small = store.pixels([Shot(1, False)], 48)
-    assert (small[0].transpose(1, 2, 0) == decode_crop(store.jpeg(Shot(1, False)), 48)).all()
+    small = store.pixels([BatchPhoto(1, False)], 48)
+    assert (small[0].transpose(1, 2, 0) == decode_crop(store.jpeg(BatchPhoto(1, False)), 48)).all()
 
 
 READ_AN_EPOCH = """
 import json, sys
-from raymask.data.reading.crops import CropStore, Shot
+from raymask.data.reading.crops import CropStore, BatchPhoto
 from raymask.data.reading.sampler import PKSampler, SamplerConfig
 
 def bytes_read():
     with open("/proc/self/io") as counters:
         return int(counters.readline().split()[1])
 
-CropStore(sys.argv[1], "train").pixels([Shot(0, False)], 48)  # loads the libraries
+CropStore(sys.argv[1], "train").pixels([BatchPhoto(0, False)], 48)  # loads the libraries
 before = bytes_read()
 store = CropStore(sys.argv[1], "train")
 sampler = PKSampler(store.identities, SamplerConfig(people=4), seed=0)
@@ -154,7 +154,7 @@ def test_many_threads_read_the_same_though_files_are_opened_and_closed(shared, m
     store = CropStore(str(shared), "train")
     shots = all_shots(store)
     np.random.default_rng(0).shuffle(shots)
-    shots = [Shot(int(number), bool(masked)) for number, masked in shots]
+    shots = [BatchPhoto(int(number), bool(masked)) for number, masked in shots]
     with ThreadPoolExecutor(8) as pool:
         read = list(pool.map(store.jpeg, shots))
     assert read == [row(n // PHOTOS, n % PHOTOS)["masked_image" if masked else "image"] for n, masked in shots]
@@ -190,20 +190,20 @@ def test_several_remote_reads_are_in_flight_at_once(remote, monkeypatch):
 
     patched_ranges(monkeypatch, together)
     store = CropStore(remote, "train")
-    assert store.pixels([Shot(number, False) for number in range(16)], 48).shape == (16, 3, 48, 48)
+    assert store.pixels([BatchPhoto(number, False) for number in range(16)], 48).shape == (16, 3, 48, 48)
 
 
 def test_a_file_that_vanished_or_was_cut_is_named(folder, remote):
     first = folder / "split=train" / "00000.parquet"
     first.write_bytes(first.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"split=train/00000\.parquet is cut short; prepare again into another --out"):
-        CropStore(str(folder), "train").pixels([Shot(19, True)], 48)
+        CropStore(str(folder), "train").pixels([BatchPhoto(19, True)], 48)
     first.unlink()
     with pytest.raises(DataError, match=r"split=train/00000\.parquet cannot be read"):
-        CropStore(str(folder), "train").pixels([Shot(0, False)], 48)
+        CropStore(str(folder), "train").pixels([BatchPhoto(0, False)], 48)
     fsspec.filesystem("memory").rm("/crops/split=train/00000.parquet")
     with pytest.raises(DataError, match=r"memory://crops/split=train/00000\.parquet cannot be read"):
-        CropStore(remote, "train").pixels([Shot(0, False), Shot(1, False)], 48)
+        CropStore(remote, "train").pixels([BatchPhoto(0, False), BatchPhoto(1, False)], 48)
 
 
 def test_a_crop_that_is_no_picture_is_named(folder):
@@ -211,7 +211,7 @@ def test_a_crop_that_is_no_picture_is_named(folder):
     data, wanted = first.read_bytes(), row(0, 5)["image"]
     first.write_bytes(data.replace(wanted, bytes(len(wanted))))
     with pytest.raises(DataError, match=rf"00000\.parquet holds no picture at byte {data.find(wanted):,}"):
-        CropStore(str(folder), "train").pixels([Shot(5, False)], 48)
+        CropStore(str(folder), "train").pixels([BatchPhoto(5, False)], 48)
 
 
 def test_a_folder_without_an_index_is_refused_with_the_way_out(folder):

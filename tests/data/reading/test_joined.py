@@ -8,7 +8,7 @@ import pytest
 from raymask.data.augment.morphs import MorphedStore
 from raymask.data.reading.crops import CropStore
 from raymask.data.reading.joined import JoinedCrops, absolute_data, folders_of, folders_with, open_crops
-from raymask.data.reading.sampler import Shot
+from raymask.data.reading.sampler import BatchPhoto
 from raymask.errors import ConfigError, DataError
 
 
@@ -64,12 +64,12 @@ def test_shots_keep_their_order_whichever_folder_they_lie_in(folders):
     one = {name: CropStore(folders["whole"], name) for name in ("train", "val")}
     both = JoinedCrops([one["val"], one["train"]])  # 16 and 32 photos
     rows = [40, 3, 15, 16, 47, 0, 16]
-    shots = [Shot(row, masked=place % 2 == 0) for place, row in enumerate(rows)]
+    shots = [BatchPhoto(row, masked=place % 2 == 0) for place, row in enumerate(rows)]
     pixels = both.pixels(shots, 56)
     assert pixels.shape == (7, 3, 56, 56)
     for shot, seen in zip(shots, pixels, strict=True):
         store, first = (one["val"], 0) if shot.row < 16 else (one["train"], 16)
-        assert np.array_equal(seen, store.pixels([Shot(shot.row - first, shot.masked)], 56)[0])
+        assert np.array_equal(seen, store.pixels([BatchPhoto(shot.row - first, shot.masked)], 56)[0])
     assert both.pixels([], 56).shape == (0, 3, 56, 56)
 
 
@@ -80,7 +80,7 @@ def test_morphs_are_made_across_folders(folders):
     assert len(set(morphed.identities.tolist())) == 68
     across = [(first < 32) != (second < 32) for first, second in morphed._pairs]
     assert 0 < sum(across) < 60
-    shots = [Shot(64 + across.index(True), False), Shot(50, True)]
+    shots = [BatchPhoto(64 + across.index(True), False), BatchPhoto(50, True)]
     assert morphed.pixels(shots, 48).reshape(2, -1).std(axis=1).min() > 5
     assert np.array_equal(morphed.pixels(shots, 48)[1], both.pixels(shots[1:], 48)[0])
 
@@ -108,8 +108,8 @@ def test_the_folder_at_fault_is_named(folders, tmp_path):
     for file in (broken / "split=train").iterdir():
         file.write_bytes(file.read_bytes()[:1000])
     joined = open_crops((folders["whole"], str(broken)), "train")
-    assert joined.pixels([Shot(31, True)], 48).any()
+    assert joined.pixels([BatchPhoto(31, True)], 48).any()
     with pytest.raises(DataError, match=rf"^{broken}/split=train/\S+ is cut short"):
-        joined.pixels([Shot(31, True), Shot(32, True)], 48)
+        joined.pixels([BatchPhoto(31, True), BatchPhoto(32, True)], 48)
     with pytest.raises(DataError, match=rf"^{broken}/split=train/\S+ has no landmarks"):
         joined.landmarks(quiet=True)

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from raymask.data.reading.sampler import PKSampler, SamplerConfig, Shot, rank_slice
+from raymask.data.reading.sampler import BatchPhoto, PKSampler, SamplerConfig, rank_slice
 from raymask.errors import ConfigError
 
 RAGGED = [0] * 53 + [1] * 2 + [2] * 1 + [3] * 7 + [n for n in range(4, 40) for _ in range(6)]
@@ -20,7 +20,7 @@ WILD = people_of([530, 236, 144, 71] + [30] * 10 + [9, 8, 7] * 8 + [5] * 90 + [4
 """Photos of people as the web has them."""
 
 
-def epoch_of(sampler: PKSampler, epoch: int) -> list[list[Shot]]:
+def epoch_of(sampler: PKSampler, epoch: int) -> list[list[BatchPhoto]]:
     return [sampler.batch(epoch, step) for step in range(sampler.steps)]
 
 

@@ -12,7 +12,7 @@ from support.ports import free_port
 from torch.nn.functional import normalize
 
 from raymask.data.reading.crops import CropStore
-from raymask.data.reading.sampler import SamplerConfig, Shot
+from raymask.data.reading.sampler import BatchPhoto, SamplerConfig
 from raymask.errors import ConfigError, DataError, ModelError
 from raymask.faces.alignment import mirrored
 from raymask.models import save_bundle
@@ -62,7 +62,7 @@ def _bare(count: int) -> torch.Tensor:
 def _told(store, row: int, *, masked: bool) -> torch.Tensor:
     """What dlib's network makes of a crop and its mirror image, each turned by 3 degrees either way."""
     teacher = load_teacher("dlib")
-    crop = torch.from_numpy(store.pixels([Shot(row, masked)], 224)).float() / 255
+    crop = torch.from_numpy(store.pixels([BatchPhoto(row, masked)], 224)).float() / 255
     (points,) = store.points(quiet=True)[row : row + 1].astype(np.float32)
     total = torch.zeros(1, 128)
     for degrees in (3, -3):

@@ -9,7 +9,7 @@ import torch
 
 from raymask.data.augment.embedder_views import Dressing, FreshFaces
 from raymask.data.reading.crops import CropStore
-from raymask.data.reading.sampler import PKSampler, SamplerConfig, Shot
+from raymask.data.reading.sampler import BatchPhoto, PKSampler, SamplerConfig
 from raymask.errors import ConfigError
 from raymask.faces.masks import TRAIN_LOOKS
 from raymask.models.config import MaskFaceNetConfig
@@ -59,7 +59,7 @@ def test_bare_photos_are_the_stored_ones_and_masked_ones_wear_another_mask(confi
     masked = np.array([shot.masked for shot in shots])
     (fresh,), (stored,) = load(config, store).values(), load(replace(config, remask=False), store).values()
     assert np.array_equal(fresh[~masked], stored[~masked])
-    bare = store.pixels([Shot(shot.row, masked=False) for shot in shots], 64)
+    bare = store.pixels([BatchPhoto(shot.row, masked=False) for shot in shots], 64)
     for new, old, without in zip(fresh[masked], stored[masked], bare[masked], strict=True):
         changed = np.abs(new.astype(int) - without).max(axis=0) > 20
         assert changed[32:].mean() > 0.2, "a mask is there"
@@ -77,7 +77,7 @@ def test_a_mask_is_fixed_by_epoch_and_place_on_any_number_of_workers(config, sto
 
 def test_the_same_photo_comes_in_another_mask_the_next_time(config, store):
     faces = FreshFaces(store, Dressing(looks=TRAIN_LOOKS), quiet=True)
-    shot = Shot(3, masked=True)
+    shot = BatchPhoto(3, masked=True)
     visits = faces.pixels([shot] * 4, 64, np.arange(4))
     assert len({visit.tobytes() for visit in visits}) == 4
 

@@ -16,7 +16,7 @@ from tensorboard.summary.writer import event_file_writer
 from raymask.errors import ConfigError
 from raymask.storage import Folder
 from raymask.train.engine.config import LoopConfig, LossConfig, WatchConfig
-from raymask.train.engine.run_log import MLFLOW_RUN, Watch, distances_by_kind, open_watch
+from raymask.train.engine.run_log import MLFLOW_RUN, RunLog, distances_by_kind, open_watch
 
 # What MLflow makes SQLAlchemy say is MLflow's to mend.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::(mlflow|sqlalchemy|alembic)\b")
@@ -37,7 +37,7 @@ def opened(run, watch=None, *, resume=None, config=CONFIG):
     return open_watch(watch or WatchConfig(every=5), run, settings=asdict(config), resume=resume)
 
 
-def steps(watch: Watch, places, *, loss=0.5, rule="semihard"):
+def steps(watch: RunLog, places, *, loss=0.5, rule="semihard"):
     for place in places:
         watch.step(
             place,
