@@ -36,7 +36,8 @@ from raymask.train.engine.checkpoints import Checkpoints
 from raymask.train.engine.config import DistilConfig, LossConfig, TrainConfig, WatchConfig
 from raymask.train.engine.distributed import World, prepare_batch_norm, settle_statistics
 from raymask.train.engine.hooks import LoopHooks
-from raymask.train.engine.run_log import TENSORBOARD, open_watch
+from raymask.train.engine.run_log import open_watch
+from raymask.train.engine.tensorboard import TENSORBOARD
 
 WARM = 3
 """Steps of a run that do not count."""

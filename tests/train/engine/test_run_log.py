@@ -16,7 +16,9 @@ from tensorboard.summary.writer import event_file_writer
 from raymask.errors import ConfigError
 from raymask.storage import Folder
 from raymask.train.engine.config import LoopConfig, LossConfig, WatchConfig
-from raymask.train.engine.run_log import MLFLOW_RUN, RunLog, distances_by_kind, open_watch
+from raymask.train.engine.distances import distances_by_kind
+from raymask.train.engine.mlflow import MLFLOW_RUN
+from raymask.train.engine.run_log import RunLog, open_watch
 
 # What MLflow makes SQLAlchemy say is MLflow's to mend.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::(mlflow|sqlalchemy|alembic)\b")

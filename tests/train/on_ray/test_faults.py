@@ -23,7 +23,8 @@ from raymask.train.embedder.loop import train
 from raymask.train.engine.checkpoints import Checkpoints
 from raymask.train.engine.config import LossConfig, OptimiserConfig, TrainConfig, WatchConfig
 from raymask.train.engine.hooks import LoopHooks
-from raymask.train.engine.run_log import TENSORBOARD, open_watch
+from raymask.train.engine.run_log import open_watch
+from raymask.train.engine.tensorboard import TENSORBOARD
 from raymask.train.on_ray.trainer import STARTED, train_on_ray
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

@@ -8,7 +8,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from raymask.errors import ConfigError, DataError, ModelError
 from raymask.models import load_bundle
 from raymask.models.digest import weights_digest
-from raymask.train.engine.run_log import TENSORBOARD, WatchConfig
+from raymask.train.engine.run_log import WatchConfig
+from raymask.train.engine.tensorboard import TENSORBOARD
 from raymask.train.on_ray.trainer import train_on_ray
 from raymask.train.staged.inpainter_config import TrainInpainterConfig
 from raymask.train.staged.segmenter_config import TrainSegmenterConfig
