@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class Task:
     """A training of one kind."""
 
     settings: dict[str, Any]
@@ -49,8 +49,8 @@ class Work:
     """Settings that may change when the run goes on."""
 
 
-def work_of(config: RunConfig) -> Work:
-    """The work that a run's configuration asks for."""
+def task_of(config: RunConfig) -> Task:
+    """The task that a run's configuration asks for."""
     if isinstance(config, TrainConfig):
         return _embedder(config)
     if isinstance(config, TrainAlignerConfig):
@@ -62,7 +62,7 @@ def work_of(config: RunConfig) -> Work:
     raise ConfigError(f"{type(config).__name__} is no kind of training")
 
 
-def _embedder(config: TrainConfig) -> Work:
+def _embedder(config: TrainConfig) -> Task:
     def model(state: State) -> nn.Module:
         from raymask.models.networks.maskfacenet import MaskFaceNet
 
@@ -81,7 +81,7 @@ def _embedder(config: TrainConfig) -> Work:
 
     init, teachers = config.init and _placed(config.init), tuple(map(_placed, config.teachers))
     taught = {"teachers_sha256": [weights_digest(teacher) for teacher in teachers]} if teachers else {}
-    return Work(
+    return Task(
         settings=asdict(config.loop())
         | {
             "data": absolute_data(config.data),
@@ -128,7 +128,7 @@ def _epoch_sentence(metrics: Metrics) -> str:
     return f"epoch {metrics['epoch']:.0f} done: {', '.join(words)}"
 
 
-def _aligner(config: TrainAlignerConfig) -> Work:
+def _aligner(config: TrainAlignerConfig) -> Task:
     def model(state: State) -> nn.Module:
         from raymask.models.networks.aligner import FaceAligner
 
@@ -136,7 +136,7 @@ def _aligner(config: TrainAlignerConfig) -> Work:
         network.load_state_dict(state["networks"]["aligner"])
         return network
 
-    return Work(
+    return Task(
         settings=without_idle(_reachable(config.course(), "FaceAligner") | {"worn": _address(config.worn)}),
         loop=_train_aligner,
         ended=lambda state: state["epoch"] >= 1,
@@ -154,7 +154,7 @@ def _train_aligner(settings: dict[str, Any], hooks: LoopHooks, resume: State | N
     return train_aligner(align_config(settings), hooks, resume=resume, device=device)
 
 
-def _segmenter(config: TrainSegmenterConfig) -> Work:
+def _segmenter(config: TrainSegmenterConfig) -> Task:
     def model(state: State) -> nn.Module:
         from raymask.models.networks.segmenter import MaskSegmenter
 
@@ -162,7 +162,7 @@ def _segmenter(config: TrainSegmenterConfig) -> Work:
         network.load_state_dict(state["networks"]["segmenter"])
         return network
 
-    return Work(
+    return Task(
         settings=_reachable(config.course(), "MaskSegmenter"),
         loop=_train_segmenter,
         ended=lambda state: state["epoch"] >= 1,
@@ -210,7 +210,7 @@ def _train_segmenter(settings: dict[str, Any], hooks: LoopHooks, resume: State |
     return train_segmenter(segment_config(settings), hooks, resume=resume, device=device)
 
 
-def _inpainter(config: TrainInpainterConfig) -> Work:
+def _inpainter(config: TrainInpainterConfig) -> Task:
     from raymask.train.staged.inpainter import teachers_of
 
     def model(state: State) -> nn.Module:
@@ -221,7 +221,7 @@ def _inpainter(config: TrainInpainterConfig) -> Work:
         return network
 
     teacher = _placed(config.teacher)
-    return Work(
+    return Task(
         settings=_reachable(config.course(), "Inpainter") | {"teacher": teacher},
         loop=_train_inpainter,
         ended=lambda state: state["epoch"] >= len(config.stages.chosen()),

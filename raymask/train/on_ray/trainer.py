@@ -26,7 +26,7 @@ from raymask.train.engine.config import RunConfig, WatchConfig
 from raymask.train.engine.export import leave_bundle
 from raymask.train.engine.hooks import LoopHooks, Metrics
 from raymask.train.engine.resume_guard import claim
-from raymask.train.on_ray.tasks import Work, work_of
+from raymask.train.on_ray.tasks import Task, task_of
 
 if TYPE_CHECKING:
     from ray.train import UserCallback
@@ -57,18 +57,18 @@ def train_on_ray(config: RunConfig) -> tuple[str, Metrics]:
         StoppedError: the process was told to end (SIGTERM) and did so, after a checkpoint if it had begun to learn.
     """
     run = Folder(f"{absolute(config.storage)}/{config.name}")
-    work = work_of(config)
+    task = task_of(config)
     for key in ("data", "worn"):
-        if work.settings.get(key) is not None:
-            check_data(work.settings[key])
-    _claim(run, work)
+        if task.settings.get(key) is not None:
+            check_data(task.settings[key])
+    _claim(run, task)
     newest = Checkpoints(run).newest()
-    if newest is None or not work.ended(newest[1]):
+    if newest is None or not task.ended(newest[1]):
         _run_workers(config, run)
         newest = Checkpoints(run).newest()
     if newest is None:
         raise DataError(f"the run left no checkpoint in {run.uri}; start it again")
-    return _bundle(config, work, run, newest[1]), newest[1]["metrics"]
+    return _bundle(config, task, run, newest[1]), newest[1]["metrics"]
 
 
 def _run_workers(config: RunConfig, run: Folder) -> None:
@@ -122,15 +122,15 @@ def make_trainer(config: RunConfig, *, callbacks: Sequence[UserCallback] = ()) -
     from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    storage, work = absolute(config.storage), work_of(config)
+    storage, task = absolute(config.storage), task_of(config)
     return TorchTrainer(
         _worker,
         train_loop_config={
             "run": f"{storage}/{config.name}",
             "gpu": config.gpu,
-            "settings": work.settings,
-            "loop": work.loop,
-            "sentence": work.sentence,
+            "settings": task.settings,
+            "loop": task.loop,
+            "sentence": task.sentence,
             "save_every": config.checkpoint_every,
             "watch": asdict(config.watch),
         },
@@ -255,19 +255,19 @@ def check_data(data: Data) -> None:
         )
 
 
-def _claim(run: Folder, work: Work) -> None:
+def _claim(run: Folder, task: Task) -> None:
     """Keep the settings with the run; a run of that name that has trained with others is refused before it starts."""
     has_trained = any(name.startswith(f"{FOLDER}/") for name in run.names())
-    claim(run, SETTINGS, work.settings | work.weights, kind="run", begun=has_trained, free=work.free)
+    claim(run, SETTINGS, task.settings | task.weights, kind="run", begun=has_trained, free=task.free)
 
 
-def _bundle(config: RunConfig, work: Work, run: Folder, state: State) -> str:
+def _bundle(config: RunConfig, task: Task, run: Folder, state: State) -> str:
     """Make the bundle of a checkpoint in the run's folder."""
     settings = {key: value for key, value in asdict(config).items() if key != "watch"}  # its address: a password
     return leave_bundle(
         run,
-        work.model(state),
-        preprocessing=work.preprocessing,
+        task.model(state),
+        preprocessing=task.preprocessing,
         metrics=state["metrics"],
-        training={"settings": settings, **work.weights},
+        training={"settings": settings, **task.weights},
     )

@@ -11,7 +11,7 @@ from raymask.models.config import SFACE
 from raymask.models.shipped import SHIPPED
 from raymask.train.embedder.whiten_config import WhitenConfig
 from raymask.train.engine.config import LoopConfig, LossConfig, OptimiserConfig, TrainConfig, loop_config
-from raymask.train.on_ray.tasks import work_of
+from raymask.train.on_ray.tasks import task_of
 from raymask.train.staged.aligner_config import AlignConfig, TrainAlignerConfig
 from raymask.train.staged.inpainter_config import TrainInpainterConfig
 from raymask.train.staged.segmenter_config import SegmentConfig, TrainSegmenterConfig
@@ -119,6 +119,6 @@ def test_impossible_settings_are_refused_by_name(make, message):
 def test_a_start_that_is_no_bundle_or_of_another_kind_is_named_before_anything_starts(tmp_path):
     config = TrainSegmenterConfig(data="faces", storage="runs", name="more", start=str(tmp_path / "nowhere"))
     with pytest.raises(ModelError, match=r"nowhere is no bundle: .*; make one with jobs/train_segmenter\.py"):
-        work_of(config)
+        task_of(config)
     with pytest.raises(ModelError, match="inpainter holds Inpainter, not MaskSegmenter"):
-        work_of(replace(config, start=str(SHIPPED / "inpainter")))
+        task_of(replace(config, start=str(SHIPPED / "inpainter")))

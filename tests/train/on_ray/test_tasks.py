@@ -17,7 +17,7 @@ from raymask.models.networks.segmenter import MaskSegmenter
 from raymask.storage import Folder
 from raymask.train.engine.config import OptimiserConfig, TrainConfig
 from raymask.train.engine.resume_guard import claim
-from raymask.train.on_ray.tasks import work_of
+from raymask.train.on_ray.tasks import task_of
 from raymask.train.on_ray.trainer import check_data, train_on_ray
 from raymask.train.staged.aligner_config import TrainAlignerConfig
 from raymask.train.staged.inpainter_config import TrainInpainterConfig
@@ -34,9 +34,9 @@ def where(prepared, tmp_path):
 
 def begin(config, tmp_path):
     """Keep a run's settings, or refuse them, as training does."""
-    work = work_of(config)
+    task = task_of(config)
     claim(
-        Folder(tmp_path / "run"), "settings.json", work.settings | work.weights, kind="run", begun=True, free=work.free
+        Folder(tmp_path / "run"), "settings.json", task.settings | task.weights, kind="run", begun=True, free=task.free
     )
 
 
@@ -56,7 +56,7 @@ def test_a_run_on_several_folders_goes_on_with_the_same_ones_in_their_order(wher
     (other / "plan.json").write_text(plan.replace('"seed": 0', '"seed": 1'))
     moved = shutil.copytree(other, tmp_path / "moved")
     config = TrainConfig(**where | {"data": f"{prepared},{other}"})
-    assert work_of(config).settings["data"] == (str(prepared), str(other))
+    assert task_of(config).settings["data"] == (str(prepared), str(other))
     begin(config, tmp_path)
     begin(replace(config, data=(str(prepared), str(moved))), tmp_path)
     for data in (str(prepared), f"{other},{prepared}"):
@@ -85,7 +85,7 @@ def test_every_folder_is_checked_before_any_worker_starts(prepared, tmp_path):
 
 
 def test_fewer_epochs_than_were_done_are_refused(where):
-    ended = work_of(TrainConfig(**where, epochs=4)).ended
+    ended = task_of(TrainConfig(**where, epochs=4)).ended
     assert [ended({"epoch": epoch, "step": step}) for epoch, step in ((3, 0), (3, 7), (4, 0))] == [False, False, True]
     for epoch, step in ((4, 1), (5, 0)):
         with pytest.raises(ConfigError, match="epochs 4: the run one has begun or done 5 already"):
@@ -104,7 +104,7 @@ def test_a_start_may_be_moved_but_not_exchanged(where, tmp_path):
     for start in (str(other), None):
         with pytest.raises(DataError, match=r"other settings \(start_sha256 changed\)"):
             begin(replace(config, start=start), tmp_path)
-    assert work_of(config).weights == {"start_sha256": bundle_config(first)["sha256"]}
+    assert task_of(config).weights == {"start_sha256": bundle_config(first)["sha256"]}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_own_textures_may_be_moved_but_not_exchanged(make, where, tmp_path):
     with pytest.raises(DataError, match=r"other settings \(textures_sha256 changed\)"):
         begin(replace(config, textures=str(other)), tmp_path)
     with pytest.raises(DataError, match="none holds no picture"):
-        work_of(replace(config, textures=str(tmp_path / "none")))
+        task_of(replace(config, textures=str(tmp_path / "none")))
 
 
 def test_photos_in_real_masks_may_be_moved_but_not_exchanged(where, tmp_path, prepared):
@@ -143,8 +143,8 @@ def test_photos_in_real_masks_may_be_moved_but_not_exchanged(where, tmp_path, pr
         with pytest.raises(DataError, match=r"other settings \(worn(_share)? changed\)"):
             begin(changed, tmp_path)
     without = TrainAlignerConfig(**where)
-    assert not {"worn_share", "worn_weight"} & work_of(without).settings.keys()
-    earlier = {key: value for key, value in work_of(without).settings.items() if key != "worn"}
+    assert not {"worn_share", "worn_weight"} & task_of(without).settings.keys()
+    earlier = {key: value for key, value in task_of(without).settings.items() if key != "worn"}
     claim(Folder(tmp_path / "earlier" / "run"), "settings.json", earlier, kind="run", begun=False)
     begin(without, tmp_path / "earlier")
     with pytest.raises(DataError, match="worn, worn_share, worn_weight changed"):
@@ -171,14 +171,14 @@ def test_an_embedder_is_told_by_the_weights_that_it_began_with(where, tmp_path, 
         with pytest.raises(DataError, match=r"other settings \(init_sha256 changed\)"):
             begin(replace(config, init=init), tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    at_home = work_of(replace(config, init="bundle:~/first"))
-    assert at_home.weights == work_of(config).weights == {"init_sha256": bundle_config(first)["sha256"]}
+    at_home = task_of(replace(config, init="bundle:~/first"))
+    assert at_home.weights == task_of(config).weights == {"init_sha256": bundle_config(first)["sha256"]}
 
 
 def test_a_run_of_before_digests_were_kept_goes_on(where, tmp_path):
     start = save_bundle(tmp_path / "start", Inpainter(InpainterConfig()), preprocessing={})
     config = TrainInpainterConfig(**where, start=str(start))
-    earlier = work_of(config).settings
+    earlier = task_of(config).settings
     claim(Folder(tmp_path / "run"), "settings.json", earlier, kind="run", begun=False)
     begin(config, tmp_path)
     assert "teachers_sha256" in (tmp_path / "run" / "settings.json").read_text()
@@ -187,5 +187,5 @@ def test_a_run_of_before_digests_were_kept_goes_on(where, tmp_path):
 def test_an_inpainter_learned_from_its_starts_teachers_too(where, tmp_path):
     training = {"teachers_sha256": ["of another"]}
     start = save_bundle(tmp_path / "start", Inpainter(InpainterConfig()), preprocessing={}, training=training)
-    work = work_of(TrainInpainterConfig(**where, start=str(start)))
-    assert work.weights["teachers_sha256"] == [weights_digest("dlib"), "of another"]
+    task = task_of(TrainInpainterConfig(**where, start=str(start)))
+    assert task.weights["teachers_sha256"] == [weights_digest("dlib"), "of another"]

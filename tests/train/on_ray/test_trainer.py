@@ -13,7 +13,7 @@ from raymask.models import load_bundle
 from raymask.models.config import MaskFaceNetConfig
 from raymask.storage import Folder
 from raymask.train.engine.config import LossConfig, OptimiserConfig, TrainConfig
-from raymask.train.on_ray.tasks import work_of
+from raymask.train.on_ray.tasks import task_of
 from raymask.train.on_ray.trainer import _claim, train_on_ray
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -71,7 +71,7 @@ def test_settings_that_cannot_be_trained_with_end_at_once_and_the_name_stays_fre
     wild = replace(config, name="wild", workers=1, optimiser=OptimiserConfig(learning_rate=1e30, drop_every=0))
     with pytest.raises(TrainingError, match=r"lower --optimiser\.learning-rate"):
         train_on_ray(wild)
-    _claim(Folder(f"{wild.storage}/wild"), work_of(replace(config, name="wild")))  # not refused: nothing was trained
+    _claim(Folder(f"{wild.storage}/wild"), task_of(replace(config, name="wild")))  # not refused: nothing was trained
 
 
 def test_a_half_prepared_folder_is_refused(config, prepared, tmp_path):
