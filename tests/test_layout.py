@@ -28,6 +28,23 @@ USES: dict[str, set[str]] = {
 """Folders of `raymask/` with the others that they may import, all of which stand before them."""
 
 
+INSIDE: dict[str, set[str]] = {
+    "faces.masks": set(),
+    "faces.landmarks": {"masks"},
+    "faces.detection": {"landmarks"},
+    "data.format": set(),
+    "data.prepare": {"format"},
+    "data.reading": {"format"},
+    "data.augment": {"reading"},
+    "train.engine": set(),
+    "train.embedder": {"engine"},
+    "train.staged": {"engine"},
+    "train.on_ray": {"engine", "embedder", "staged"},
+    "serve.core": set(),
+    "serve.http": {"core"},
+    "serve.on_ray": {"core", "http"},
+}
+"""Folders inside them with those beside them that they may import."""
 RAY = ("cluster", "data.prepare.run", "train.on_ray", "serve.on_ray", "tune")
 """All that imports Ray."""
 MOST_MODULES, MOST_LINES = 14, 60
@@ -105,6 +122,16 @@ def test_imports_run_only_upwards(folder):
         named = imported_modules(path)
         others = {module.split(".")[1] for module in named if module.startswith("raymask.")} & USES.keys()
         assert others <= USES[folder] | {folder}, path
+
+
+@pytest.mark.parametrize("folder", INSIDE)
+def test_imports_inside_a_folder_run_one_way(folder):
+    above, _, own = folder.rpartition(".")
+    beside = {name.rpartition(".")[2] for name in INSIDE if name.startswith(f"{above}.")} - {own}
+    for name in modules():
+        if name.startswith(f"raymask.{folder}."):
+            named = {module.split(".")[2] for module in runs(name) if module.startswith(f"raymask.{above}.")}
+            assert named & beside <= INSIDE[folder], name
 
 
 def test_every_folder_has_its_place():
