@@ -57,6 +57,9 @@ FROZEN = 7
 RESAMPLES = 2000
 """Of people, behind the intervals."""
 
+OWN = "own textures"
+"""The row whose masks are made of pictures, too."""
+
 Change = Callable[[LoopConfig], LoopConfig]
 
 ROWS: Mapping[str, Change] = {
@@ -67,7 +70,7 @@ ROWS: Mapping[str, Change] = {
     "held to the start": lambda c: _rates(c, hold=1.0),
     "the first folder of data alone": lambda c: replace(c, data=folders_of(c.data)[0]),
     "the last folder of data alone": lambda c: replace(c, data=folders_of(c.data)[-1]),
-    "own textures": lambda c: replace(c, masks=(*TRAIN_LOOKS, "cloth:own", "cloth:own@below-nose")),
+    OWN: lambda c: c,  # whose masks go with the textures: see `recipe`
     "quintuplets beside the pull": lambda c: replace(
         c, loss=replace(c.loss, weight=0.02, mining="all", bare_fixed=True)
     ),
@@ -119,8 +122,8 @@ def measure(config: AblationConfig) -> dict[str, Any]:
     """All trainings and what they come to."""
     kept = _Kept(config)
     for name in config.rows:
-        if name == "own textures" and config.textures is None:
-            say("own textures: left out, for it needs --textures")
+        if name == OWN and config.textures is None:
+            say(f"{OWN}: left out, for it needs --textures")
             continue
         for seed in config.seeds:
             if not kept.has(name, seed):
@@ -155,8 +158,9 @@ def recipe(config: AblationConfig, name: str, seed: int) -> LoopConfig:
     words = ["--config", str(ROOT / "presets" / "best.yaml"), "--storage", "unused", "--name", "unused"]
     words += ["--data", str(config.data), "--seed", str(seed)]
     base = replace(parse(TrainConfig, "", words).loop(), validation_photos=0, compile=config.compile)
-    chosen = ROWS[name](base)
-    return replace(chosen, textures=config.textures) if name == "own textures" else chosen
+    if name == OWN:
+        base = replace(base, textures=config.textures, masks=(*TRAIN_LOOKS, "cloth:own", "cloth:own@below-nose"))
+    return ROWS[name](base)
 
 
 def _targets(config: AblationConfig, chosen: LoopConfig) -> Targets:
