@@ -37,7 +37,7 @@ from raymask.evaluate.finder import share_finder
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.recognisers import Recogniser, load_recogniser
 from raymask.evaluate.table import as_json, differences, sample
-from raymask.faces.masks.looks import TRAIN_LOOKS
+from raymask.faces.masks.looks import KINDS, TRAIN_LOOKS
 from raymask.models.bundle import load_bundle, save_bundle
 from raymask.models.embedder import MaskFaceNet
 from raymask.models.sface import load_sface
@@ -59,6 +59,8 @@ RESAMPLES = 2000
 
 OWN = "own textures"
 """The row whose masks are made of pictures, too."""
+OWN_LOOKS = (*KINDS, "surgical@below-nose", "cloth:own", "cloth:own@below-nose")
+"""Its masks, about a fifth of which are of one's own pictures."""
 
 Change = Callable[[LoopConfig], LoopConfig]
 
@@ -159,7 +161,7 @@ def recipe(config: AblationConfig, name: str, seed: int) -> LoopConfig:
     words += ["--data", str(config.data), "--seed", str(seed)]
     base = replace(parse(TrainConfig, "", words).loop(), validation_photos=0, compile=config.compile)
     if name == OWN:
-        base = replace(base, textures=config.textures, masks=(*TRAIN_LOOKS, "cloth:own", "cloth:own@below-nose"))
+        base = replace(base, textures=config.textures, masks=OWN_LOOKS)
     return ROWS[name](base)
 
 
