@@ -66,7 +66,7 @@ Change = Callable[[LoopConfig], LoopConfig]
 
 ROWS: Mapping[str, Change] = {
     "best": lambda c: c,
-    "half the rate": lambda c: _rates(c, learning_rate=c.optimiser.learning_rate / 2),
+    "twice the rate": lambda c: _rates(c, learning_rate=2 * c.optimiser.learning_rate),
     "fewer layers frozen": lambda c: _rates(c, frozen=FROZEN),
     "last layer frozen": lambda c: _rates(c, last=0.0),
     "held to the start": lambda c: _rates(c, hold=1.0),
