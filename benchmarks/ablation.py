@@ -4,9 +4,9 @@
 
 Each row is trained with each seed. All are then measured on validation people, beside SFace itself: masked photos
 against bare ones of the people in real masks, and of LFW's with masks of training drawn on them, in a crowd. Of each
-row the means with SFace's weights are measured, too, which cost no training. What is done is kept in
-FOLDER/ablation.json, and the same command resumes from there. FOLDER also
-keeps bundles and the teacher's embeddings. JSON on standard output.
+row the means with SFace's weights are measured, too, which cost no training; and all of these on masked faces alone,
+with bare ones embedded by SFace. What is done is kept in FOLDER/ablation.json, and the same command resumes from there.
+FOLDER also keeps bundles and the teacher's embeddings. JSON on standard output.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from raymask.errors import ConfigError, TrainingError
 from raymask.evaluate.asked import ask
 from raymask.evaluate.bootstrap import draw_weights
 from raymask.evaluate.config import EvaluateConfig
-from raymask.evaluate.embedding import embed_probes
+from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.finder import share_finder
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.recognisers import Recogniser, load_recogniser
@@ -272,9 +272,15 @@ def compared(recognisers: Mapping[str, Recogniser], asked: EvaluateConfig, resam
     share_finder(asked.detector)
     trial = ask(asked).trial
     answers = embed_probes(trial.probes, Probes.of(asked), recognisers)
+    first = next(iter(answers))
+    masked = np.array([probe.masked for probe in trial.probes])
+    answers |= {
+        f"{name}, bare faces by {first}": _routed(masked, answer, answers[first])
+        for name, answer in answers.items()
+        if name != first
+    }
     scored = {name: trial.score(answer) for name, answer in answers.items()}
     samples = sample(scored, draw_weights(len(trial.people), resamples, 0))
-    first = next(iter(scored))
     return {
         "title": trial.title,
         "figures": {name: {key: one.figure() for key, one in part.items()} for name, part in samples.items()},
@@ -282,6 +288,13 @@ def compared(recognisers: Mapping[str, Recogniser], asked: EvaluateConfig, resam
             row.of: row.figures for row in differences(samples, scored[first].measures) if row.minus == first
         },
     }
+
+
+def _routed(masked: np.ndarray, one: Embedded, other: Embedded) -> Embedded:
+    """Masked probes as one recogniser embeds them, bare ones as the other does."""
+    return Embedded(
+        np.where(masked[:, None], one.embeddings, other.embeddings), np.where(masked, one.found, other.found)
+    )
 
 
 def _settings(config: AblationConfig) -> dict[str, Any]:
