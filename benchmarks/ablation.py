@@ -4,9 +4,9 @@
 
 Each row is trained with each seed. All are then measured on validation people, beside SFace itself: masked photos
 against bare ones of the people in real masks, and of LFW's with masks of training drawn on them, in a crowd. Of each
-row the means with SFace's weights are measured, too, which cost no training. What is done is kept in
-FOLDER/ablation.json, and the same command resumes from there. FOLDER also
-keeps bundles and the teacher's embeddings. JSON on standard output.
+row the means with SFace's weights are measured, too, which cost no training; and all of these on masked faces alone,
+with bare ones embedded by SFace. What is done is kept in FOLDER/ablation.json, and the same command resumes from there.
+FOLDER also keeps bundles and the teacher's embeddings. JSON on standard output.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from raymask.errors import ConfigError, TrainingError
 from raymask.evaluate.asked import ask
 from raymask.evaluate.bootstrap import draw_weights
 from raymask.evaluate.config import EvaluateConfig
-from raymask.evaluate.embedding import embed_probes
+from raymask.evaluate.embedding import Embedded, embed_probes
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.report.table import as_json, differences, sample
-from raymask.faces.masks.looks import TRAIN_LOOKS
+from raymask.faces.masks.looks import KINDS, TRAIN_LOOKS
 from raymask.models.bundle import load_bundle, save_bundle
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.sface_weights import load_sface
@@ -58,17 +58,22 @@ FROZEN = 7
 RESAMPLES = 2000
 """Of people, behind the intervals."""
 
+OWN = "own textures"
+"""The row whose masks are made of pictures, too."""
+OWN_LOOKS = (*KINDS, "surgical@below-nose", "cloth:own", "cloth:own@below-nose")
+"""Its masks, about a fifth of which are of one's own pictures."""
+
 Change = Callable[[LoopConfig], LoopConfig]
 
 ROWS: Mapping[str, Change] = {
     "best": lambda c: c,
-    "nothing frozen": lambda c: _rates(c, frozen=0),
+    "twice the rate": lambda c: _rates(c, learning_rate=2 * c.optimiser.learning_rate),
     "fewer layers frozen": lambda c: _rates(c, frozen=FROZEN),
     "last layer frozen": lambda c: _rates(c, last=0.0),
     "held to the start": lambda c: _rates(c, hold=1.0),
     "the first folder of data alone": lambda c: replace(c, data=folders_of(c.data)[0]),
     "the last folder of data alone": lambda c: replace(c, data=folders_of(c.data)[-1]),
-    "own textures": lambda c: replace(c, masks=(*TRAIN_LOOKS, "cloth:own", "cloth:own@below-nose")),
+    OWN: lambda c: c,  # whose masks go with the textures: see `recipe`
     "quintuplets beside the pull": lambda c: replace(
         c, loss=replace(c.loss, weight=0.02, mining="all", bare_fixed=True)
     ),
@@ -120,8 +125,8 @@ def measure(config: AblationConfig) -> dict[str, Any]:
     """All trainings and what they come to."""
     kept = _Kept(config)
     for name in config.rows:
-        if name == "own textures" and config.textures is None:
-            say("own textures: left out, for it needs --textures")
+        if name == OWN and config.textures is None:
+            say(f"{OWN}: left out, for it needs --textures")
             continue
         for seed in config.seeds:
             if not kept.has(name, seed):
@@ -156,8 +161,9 @@ def recipe(config: AblationConfig, name: str, seed: int) -> LoopConfig:
     words = ["--config", str(ROOT / "presets" / "best.yaml"), "--storage", "unused", "--name", "unused"]
     words += ["--data", str(config.data), "--seed", str(seed)]
     base = replace(parse(TrainConfig, "", words).loop(), validation_photos=0, compile=config.compile)
-    chosen = ROWS[name](base)
-    return replace(chosen, textures=config.textures) if name == "own textures" else chosen
+    if name == OWN:
+        base = replace(base, textures=config.textures, masks=OWN_LOOKS)
+    return ROWS[name](base)
 
 
 def _targets(config: AblationConfig, chosen: LoopConfig) -> Targets:
@@ -267,9 +273,15 @@ def compared(recognisers: Mapping[str, Recogniser], asked: EvaluateConfig, resam
     share_finder(asked.detector)
     trial = ask(asked).trial
     answers = embed_probes(trial.probes, Probes.of(asked), recognisers)
+    first = next(iter(answers))
+    masked = np.array([probe.masked for probe in trial.probes])
+    answers |= {
+        f"{name}, bare faces by {first}": _routed(masked, answer, answers[first])
+        for name, answer in answers.items()
+        if name != first
+    }
     scored = {name: trial.score(answer) for name, answer in answers.items()}
     samples = sample(scored, draw_weights(len(trial.people), resamples, 0))
-    first = next(iter(scored))
     return {
         "title": trial.title,
         "figures": {name: {key: one.figure() for key, one in part.items()} for name, part in samples.items()},
@@ -277,6 +289,13 @@ def compared(recognisers: Mapping[str, Recogniser], asked: EvaluateConfig, resam
             row.of: row.figures for row in differences(samples, scored[first].measures) if row.minus == first
         },
     }
+
+
+def _routed(masked: np.ndarray, one: Embedded, other: Embedded) -> Embedded:
+    """Masked probes as one recogniser embeds them, bare ones as the other does."""
+    return Embedded(
+        np.where(masked[:, None], one.embeddings, other.embeddings), np.where(masked, one.found, other.found)
+    )
 
 
 def _settings(config: AblationConfig) -> dict[str, Any]:

@@ -129,7 +129,9 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
     """All tables."""
     fusions = fusions_of(config)
     parts = dict.fromkeys(part for fusion in fusions.values() for part in fusion.parts)
-    specs = list(dict.fromkeys([*([config.baseline] if config.baseline else []), "maskfacenet", "mrii", *parts]))
+    specs = list(
+        dict.fromkeys([*([config.baseline] if config.baseline else []), "sface", "maskfacenet", "mrii", *parts])
+    )
     recognisers: dict[str, Recogniser] = {"sface, faces found by MTCNN": SfaceByMtcnn()}
     recognisers |= {spec: load_recogniser(spec) for spec in specs}
     if config.baseline is not None and config.baseline.startswith("onnx:"):
