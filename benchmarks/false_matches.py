@@ -29,6 +29,7 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.probes import Probe, Probes
 from raymask.evaluate.report.table import as_json
+from raymask.faces.masks.looks import TEST_LOOKS
 from raymask.recognisers.face_finder import share_finder
 from raymask.recognisers.load import load_recogniser
 from raymask.storage import Folder
@@ -81,7 +82,14 @@ def scores_of(config: FalseMatchConfig) -> Scores:
     """Of all the people listed."""
     listed = set(_flat(json.loads(Path(config.people).read_text())["faces"]))
     photos = [photo for photo in list_photos(Folder(str(config.images)))[0] if photo.identity in listed]
-    asked = EvaluateConfig(protocol="gallery", recognisers=(config.recogniser,), images=str(config.images), out="")
+    asked = EvaluateConfig(
+        protocol="gallery",
+        recognisers=(config.recogniser,),
+        images=str(config.images),
+        people=config.people,
+        masks=TEST_LOOKS,
+        out="",
+    )
     wanted = [Probe(photo, masked) for photo in photos for masked in (False, True)]
     share_finder(asked.detector)
     answer = embed_probes(wanted, Probes.of(asked), {"": load_recogniser(config.recogniser)})[""]

@@ -225,6 +225,20 @@ def test_the_page_by_keyboard_on_a_phone_in_the_dark(browser, address, faces_of,
     assert page.trouble == []
 
 
+def test_a_dialog_that_tells_twice_that_it_was_closed_erases_once(browser, address, faces_of):
+    page = opened(browser, address)
+    page.set_input_files("#file", faces_of(0)[0])
+    wait_for_status(page, "1 face found")
+    page.fill("#name", "Bo")
+    page.get_by_role("button", name="Enrol").click()
+    page.get_by_role("button", name="Erase Bo").click()
+    dialog = page.get_by_role("dialog").element_handle()
+    dialog.evaluate("one => { one.close('erase'); one.dispatchEvent(new Event('close')); }")
+    wait_for_status(page, "Bo is erased.")
+    page.get_by_text("Nobody is enrolled.").wait_for()
+    assert page.trouble == []
+
+
 def test_the_camera(browser, address):
     page = opened(browser, address)
     page.get_by_role("button", name="Use the camera").click()

@@ -272,8 +272,15 @@ function askToErase(identity) {
   $("erase-dialog").showModal();
 }
 
+// A dialog that was closed, opened and closed again at once may tell of both closings after the second.
+function answerOf(dialog) {
+  const answer = $(dialog).returnValue;
+  $(dialog).returnValue = "";
+  return answer;
+}
+
 async function erase() {
-  if ($("erase-dialog").returnValue !== "erase") return;
+  if (answerOf("erase-dialog") !== "erase") return;
   const identity = $("erase-name").textContent;
   say(`Erasing ${identity}…`);
   try {
@@ -293,7 +300,7 @@ function askForKey() {
 }
 
 function useKey() {
-  if ($("key-dialog").returnValue === "save") {
+  if (answerOf("key-dialog") === "save") {
     sessionStorage.setItem("key", $("key").value.trim());
     list();
     if (refused) take(refused);
