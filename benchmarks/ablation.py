@@ -66,21 +66,22 @@ OWN = "own textures"
 OWN_LOOKS = (*KINDS, "surgical@below-nose", "cloth:own", "cloth:own@below-nose")
 """Its masks, about a fifth of which are of one's own pictures."""
 
-Change = Callable[[LoopConfig], LoopConfig]
+Change = Callable[[LoopConfig, str | None], LoopConfig]
+"""From the preset's settings, and the folder of one's own pictures, to a row's."""
 
 ROWS: Mapping[str, Change] = {
-    "best": lambda c: c,
-    "twice the rate": lambda c: _rates(c, learning_rate=2 * c.optimiser.learning_rate),
-    "fewer layers frozen": lambda c: _rates(c, frozen=FROZEN),
-    "last layer frozen": lambda c: _rates(c, last=0.0),
-    "held to the start": lambda c: _rates(c, hold=1.0),
-    "the first folder of data alone": lambda c: replace(c, data=folders_of(c.data)[0]),
-    "the last folder of data alone": lambda c: replace(c, data=folders_of(c.data)[-1]),
-    OWN: lambda c: c,  # whose masks go with the textures: see `recipe`
-    "quintuplets beside the pull": lambda c: replace(
+    "best": lambda c, _: c,
+    "twice the rate": lambda c, _: _rates(c, learning_rate=2 * c.optimiser.learning_rate),
+    "fewer layers frozen": lambda c, _: _rates(c, frozen=FROZEN),
+    "last layer frozen": lambda c, _: _rates(c, last=0.0),
+    "held to the start": lambda c, _: _rates(c, hold=1.0),
+    "the first folder of data alone": lambda c, _: replace(c, data=folders_of(c.data)[0]),
+    "the last folder of data alone": lambda c, _: replace(c, data=folders_of(c.data)[-1]),
+    OWN: lambda c, textures: replace(c, textures=textures, masks=OWN_LOOKS),
+    "quintuplets beside the pull": lambda c, _: replace(
         c, loss=replace(c.loss, weight=0.02, mining="all", bare_fixed=True)
     ),
-    "without contrast": lambda c: replace(c, distil=replace(c.distil, contrast=0.0)),
+    "without contrast": lambda c, _: replace(c, distil=replace(c.distil, contrast=0.0)),
 }
 """What is changed, by the row's name."""
 
@@ -164,9 +165,7 @@ def recipe(config: AblationConfig, name: str, seed: int) -> LoopConfig:
     words = ["--config", str(ROOT / "presets" / "best.yaml"), "--storage", "unused", "--name", "unused"]
     words += ["--data", str(config.data), "--seed", str(seed)]
     base = replace(parse(TrainConfig, "", words).loop(), validation_photos=0, compile=config.compile)
-    if name == OWN:
-        base = replace(base, textures=config.textures, masks=OWN_LOOKS)
-    return ROWS[name](base)
+    return ROWS[name](base, config.textures)
 
 
 def _targets(config: AblationConfig, chosen: LoopConfig) -> Targets:

@@ -12,6 +12,7 @@ import json
 import random
 import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def cut_all(config: CutConfig) -> dict[str, object]:
     finder, out, missed = MaskFinder.load(config.segmenter), Path(config.out), Counter[str]()
     out.mkdir(parents=True, exist_ok=True)
     done = 0
-    with Progress("textures", total=len(chosen), unit="photos", write=to_stderr) as progress:
+    with Progress("textures", total=len(chosen), unit="photos") as progress:
         for file in chosen:
             found = cut(file.read_bytes(), file.name, finder)
             if isinstance(found, str):
@@ -107,17 +108,14 @@ def cut_all(config: CutConfig) -> dict[str, object]:
     return {"photos": len(chosen), "cut": done, "not cut": dict(missed)}
 
 
-def to_stderr(line: str) -> None:
-    """Progress, beside the JSON."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     config = parse(CutConfig, __doc__ or "")
     if config.photos is None:
         print(json.dumps({"skipped": "cut_textures needs --photos, photos of people in real masks"}))
         return
-    print(json.dumps(cut_all(config), indent=1))
+    with redirect_stdout(sys.stderr):  # progress
+        found = cut_all(config)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

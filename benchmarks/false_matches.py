@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +78,9 @@ class Scores:
     """(N, N) float32, masked by bare; NaN where both are one person, may be, or a face was not found."""
 
 
-def scores_of(config: FalseMatchConfig) -> Scores:
-    """Of all the people listed."""
-    listed = set(_flat(json.loads(Path(config.people).read_text())["faces"]))
+def scores_of(config: FalseMatchConfig, labelled: Collection[str]) -> Scores:
+    """Of all the people listed who are labelled."""
+    listed = set(_flat(json.loads(Path(config.people).read_text())["faces"])) & set(labelled)
     photos = [photo for photo in list_photos(Folder(str(config.images)))[0] if photo.identity in listed]
     asked = EvaluateConfig(
         protocol="gallery",
@@ -160,7 +160,7 @@ def main() -> None:
     with Path(str(config.labels)).open(newline="") as file:
         labels = {line["folder"]: line for line in csv.DictReader(file)}
     with redirect_stdout(sys.stderr):  # progress
-        found = rates_of(scores_of(config), labels, config)
+        found = rates_of(scores_of(config, labels), labels, config)
     print(as_json({"recogniser": config.recogniser} | found).decode())
 
 

@@ -54,3 +54,11 @@ def subject_weights(boxes: np.ndarray, photo_shape: tuple[int, ...]) -> np.ndarr
     away = (boxes[:, :2] + sides / 2 - (width / 2, height / 2)) / (max(height, width) / 4)
     weights: np.ndarray = sides.prod(axis=1) * np.exp(-(away**2).sum(axis=1))
     return weights
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two boxes, (4,) left, top, right, bottom each."""
+    corner, far = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    common = float(np.prod(np.maximum(far - corner, 0)))
+    areas = float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]))
+    return common / max(areas - common, 1e-9)

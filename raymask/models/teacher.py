@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +69,6 @@ class Teacher(nn.Module):
         super().__init__()
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._prepare, self.side, self._points = prepare, side, points
-        self._seen: dict[int, Tensor] = {}
 
     def train(self, mode: bool = True) -> Teacher:
         """A teacher does not learn: its layers stay in evaluation mode."""
@@ -80,26 +80,22 @@ class Teacher(nn.Module):
             face: (B, 3, S, S) RGB, 0 to 1.
             points: (B, 5, 2) pixels of the face, as the detector finds them on the bare face.
         """
-        hooks = [layer.register_forward_hook(self._see) for layer in self.network.modules()]
+        seen: dict[int, Tensor] = {}
+        keep = partial(_keep, seen)
+        hooks = [layer.register_forward_hook(keep) for layer in self.network.modules()]
         try:
             embedding = self.embed(face, points)
         finally:
             for hook in hooks:
                 hook.remove()
-        finest_first = [self._seen[side] for side in sorted(self._seen, reverse=True)]
-        maps = [normalize(seen, dim=1) * math.sqrt(seen.shape[1]) for seen in finest_first]
-        self._seen.clear()
+        finest_first = [seen[side] for side in sorted(seen, reverse=True)]
+        maps = [normalize(one, dim=1) * math.sqrt(one.shape[1]) for one in finest_first]
         return Impression(maps, embedding)
 
     def embed(self, face: Tensor, points: Tensor) -> Tensor:
         """The embedding alone, (B, D)."""
         given = self.network(self._prepare(self.aligned(face, points)))
         return normalize(given.reshape(len(face), -1), dim=1)
-
-    def _see(self, _layer: nn.Module, _taken: object, given: object) -> None:
-        """Keep the last map of each resolution, whichever layer or block gives it."""
-        if isinstance(given, Tensor) and given.ndim == 4 and given.shape[-1] >= _SMALLEST_MAP:
-            self._seen[given.shape[-1]] = given
 
     def aligned(self, face: Tensor, points: Tensor) -> Tensor:
         """(B, C, S, S) to (B, C, T, T): as the network is used to see faces."""
@@ -123,6 +119,12 @@ class Teacher(nn.Module):
         else:
             matrices[:, :2] = [similarity(found, self._points) for found in points]
         return matrices
+
+
+def _keep(seen: dict[int, Tensor], _layer: nn.Module, _taken: object, given: object) -> None:
+    """Keep the last map of each resolution, whichever layer or block gives it."""
+    if isinstance(given, Tensor) and given.ndim == 4 and given.shape[-1] >= _SMALLEST_MAP:
+        seen[given.shape[-1]] = given
 
 
 def _warped(picture: Tensor, matrices: np.ndarray, size: int) -> Tensor:

@@ -7,8 +7,7 @@ import os
 from raymask.errors import ConfigError
 
 DETECTORS = ("yunet[:FILE]", "mtcnn")
-"""What finds faces. mtcnn: as the paper does. yunet: better with real masks, and faster on small
-photos."""
+"""What finds faces. mtcnn: as the paper does. yunet: better with real masks, and faster on small photos."""
 
 DEFAULT_DETECTOR = "yunet"
 

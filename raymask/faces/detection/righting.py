@@ -13,6 +13,7 @@ import numpy as np
 
 from raymask.faces.detection.turning import roll_of, turned
 from raymask.faces.detection.yunet import Yunet
+from raymask.faces.face import overlap
 
 SURE = 0.88
 """Score from which a face is not looked at in other directions."""
@@ -65,16 +66,9 @@ def righted(yunet: Yunet, photo: np.ndarray, face: Found) -> Found:
     if upright.score < face.score + _GAIN or abs(upright.roll) > _LEVEL:
         return face
     box, points = seen.box * scale + np.tile(corner, 2), seen.points * scale + corner
-    if _overlap(box, face.box) < _SAME:
+    if overlap(box, face.box) < _SAME:
         return face
     return Found(box.astype(np.float32), face.score, points.astype(np.float32))
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two boxes."""
-    common = float(np.prod(np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)))
-    areas = float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]))
-    return common / max(areas - common, 1e-9)
 
 
 def _cut(photo: np.ndarray, corner: np.ndarray, scale: float) -> np.ndarray:

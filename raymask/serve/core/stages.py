@@ -14,6 +14,7 @@ from raymask.errors import ConfigError
 from raymask.faces import Face
 from raymask.faces.crop import Square
 from raymask.faces.detection.detector import FaceDetector
+from raymask.faces.face import overlap
 from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
 from raymask.models.unmasker import MaskFinder, MaskRemover, Unmasked, is_mask
@@ -144,17 +145,9 @@ class Fuser:
 
 def same_face(box: np.ndarray, faces: Sequence[Face]) -> Face | None:
     """The face that overlaps most with a box, if it is the same; None if none is."""
-    overlaps = [(_overlap(box, face.box), place) for place, face in enumerate(faces)]
+    overlaps = [(overlap(box, face.box), place) for place, face in enumerate(faces)]
     most, place = max(overlaps, default=(0.0, 0))
     return faces[place] if most >= SAME_FACE else None
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two boxes."""
-    corner, far = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
-    common = float(np.prod(np.maximum(far - corner, 0)))
-    areas = float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]))
-    return common / max(areas - common, 1e-9)
 
 
 def _split(rows: Any, counts: Sequence[int]) -> list[Any]:

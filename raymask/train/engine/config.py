@@ -227,8 +227,7 @@ class LoopConfig:
     precision: Precision = "float32"
     """Arithmetic of the convolutions; bfloat16 is faster on processors that have it. The loss is always float32."""
     compile: bool = False
-    """Compile the convolutions with torch.compile, which takes a minute at each start and needs a C++ compiler; trains
-    about 1.4 times as fast on 2 cores."""
+    """Compile the convolutions with torch.compile, which takes a minute at each start and needs a C++ compiler."""
     validation_photos: int = 600
     """Photos of the validation split that each epoch is measured on, at most, spread evenly over people; 0: off."""
     model: MaskFaceNetConfig = field(default_factory=MaskFaceNetConfig)
