@@ -177,7 +177,7 @@ def measure(config: RealPeopleConfig, images: str) -> dict[str, Any]:
         "photos": len(photos),
         "tables": tables,
         "rank1_masked_by_kind": by_kind(trial, answers, fitted),
-        "rank1_by_face_size": by_size(trial, answers, lambda face: embed(masked, small(face))) if config.sizes else {},
+        "by_face_size": by_size(trial, answers, lambda face: embed(masked, small(face))) if config.sizes else {},
         "not_found": {name: misses(answer, trial) for name, answer in answers.items()},
         "milliseconds_a_probe": {
             name: round(1e3 * answer.seconds / len(trial.probes), 1) for name, answer in answers.items()
@@ -283,12 +283,12 @@ def by_kind(trial: GalleryTrial, answers: Answers, probes: Probes) -> dict[str, 
 
 
 def by_size(trial: GalleryTrial, answers: Answers, embed_small: Callable[[int], Answers]) -> dict[str, Any]:
-    """Rank-1 of masked probes whose faces are small, against photos of full size; `embed_small`: asks about faces of
-    so many pixels."""
+    """The gallery's table with masked probes whose faces are small, against photos of full size; `embed_small`: asks
+    about faces of so many pixels."""
     tables = {}
     for face in FACES:
-        shrunk = embed_small(face)
-        tables[f"{face} pixels"] = shares(trial, masked_by(answers, shrunk), {f"masked, {face} pixels": trial.masked})
+        say(f"masked faces of {face} pixels:")
+        tables[f"{face} pixels"] = scored(trial, masked_by(answers, embed_small(face)))
     return tables
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from support.durations import Durations
 from support.ports import free_port
 from xdist.scheduler import LoadScopeScheduling
 
@@ -38,6 +39,11 @@ class Lanes(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
         return NEED_RAY.get(module, module)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """How long all took is left in out/tests."""
+    config.pluginmanager.register(Durations(config.rootpath / "out" / "tests"), "durations")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Lanes:

@@ -66,6 +66,7 @@ print(ray.get(Actor.remote().state.remote()))
 """
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("ray_cluster")
 def test_workers_ask_their_own_cluster_where_another_one_runs():
     asked = subprocess.run(

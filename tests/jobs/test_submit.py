@@ -192,6 +192,7 @@ def test_a_mistake_comes_back_as_its_sentence(head, place):
     assert "Traceback" not in failed.stdout + failed.stderr
 
 
+@pytest.mark.faults
 def test_job_stop_leaves_a_checkpoint(stopped, place):
     assert stopped.command.returncode == 0, stopped.command.stderr
     assert "stopped after a checkpoint; the same command continues from it" in stopped.logs
@@ -201,6 +202,7 @@ def test_job_stop_leaves_a_checkpoint(stopped, place):
     assert newest.stat().st_mtime > stopped.at
 
 
+@pytest.mark.faults
 def test_the_same_command_goes_on_where_it_was_stopped(continued, place):
     state, done = continued
     assert done.returncode == 0, done.stdout
@@ -210,6 +212,7 @@ def test_the_same_command_goes_on_where_it_was_stopped(continued, place):
     assert (place / "run" / "bundle" / "config.json").is_file()
 
 
+@pytest.mark.faults
 def test_tune_is_submitted(head, prepared_by_job, place):
     done = head.submit(
         *("python", "jobs/tune.py", "--data", str(place / "prepared"), "--storage", str(place), "--name", "search"),
@@ -222,6 +225,7 @@ def test_tune_is_submitted(head, prepared_by_job, place):
     assert (place / "search" / "best.yaml").is_file()
 
 
+@pytest.mark.faults
 def test_evaluate_is_submitted(head, demo_faces, continued, place):
     done = head.submit(
         *("python", "jobs/evaluate.py", f"bundle:{place / 'run' / 'bundle'}", "--protocol", "gallery"),
@@ -233,6 +237,7 @@ def test_evaluate_is_submitted(head, demo_faces, continued, place):
     assert (place / "evaluated" / "table.json").is_file()
 
 
+@pytest.mark.faults
 def test_a_cluster_without_authentication_runs_the_raymask_that_was_submitted():
     """The working directory's raymask is imported, not one that the head may have installed."""
     with start_head(authentication="disabled") as head:

@@ -21,6 +21,7 @@ import httpx
 import pytest
 import yaml
 from support.ports import free_port
+from support.processes import family
 
 from raymask.errors import UnavailableError
 from raymask.gallery.reader import GalleryReader
@@ -28,6 +29,8 @@ from raymask.gallery.store import GalleryStore
 from raymask.serve.on_ray.run_local import CONFIGURATION, ready
 
 KILLS, REQUESTS = (20, 10_000) if os.environ.get("RAYMASK_SOAK") == "1" else (2, 300)
+pytestmark = pytest.mark.faults
+
 GROWTH = 200 * 2**20
 """Bytes by which all processes of the service may grow."""
 
@@ -62,17 +65,7 @@ class ServeRun:
 
     def processes(self) -> list[int]:
         """All that it has started, itself first."""
-        children: dict[int, list[int]] = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-            children.setdefault(parent, []).append(int(stat.parent.name))
-        found = [self._process.pid]
-        for pid in found:
-            found += children.get(pid, [])
-        return found
+        return list(family(self._process.pid))
 
     def kill(self) -> None:
         """All of it at once, as when the power goes."""

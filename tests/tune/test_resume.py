@@ -12,7 +12,7 @@ import pytest
 from raymask.storage import Folder
 from raymask.tune.trials import Trial, Trials
 
-pytestmark = pytest.mark.usefixtures("ray_cluster")
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("ray_cluster")]
 
 JOB = Path(__file__).parent.parent.parent / "jobs" / "tune.py"
 EPOCHS = 12

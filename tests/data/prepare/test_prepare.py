@@ -441,6 +441,7 @@ def test_a_disk_that_fills_ends_in_a_sentence_and_keeps_what_is_done(prepared, d
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
 
 
+@pytest.mark.faults
 def test_a_run_killed_three_times_over_continues_to_the_same_rows(prepared, demo_faces, tmp_path, ray_cluster):
     """SIGKILL of a worker, after which the run goes on, of the driver, of the whole cluster; the rows are the same."""
     out = tmp_path / "out"

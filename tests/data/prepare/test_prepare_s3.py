@@ -16,6 +16,8 @@ from support.ports import free_port
 from raymask.data.format.splits import SplitConfig
 from raymask.data.prepare.run import PrepareConfig, prepare
 
+pytestmark = pytest.mark.faults
+
 ROOT = Path(__file__).parent.parent.parent.parent
 OPTIONS = ("--split.least-photos=2", "--split.validation=1", "--split.test=1", "--photos-per-file=4")
 THREE_NODES = """

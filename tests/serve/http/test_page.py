@@ -31,9 +31,13 @@ FLAGS = [
     "--use-fake-ui-for-media-stream",
 ]
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and "RAYMASK_CI" not in os.environ, reason="chromium is not installed: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(
+        CHROMIUM is None and "RAYMASK_CI" not in os.environ,
+        reason="chromium is not installed: apt-get install chromium",
+    ),
+]
 
 
 @pytest.fixture

@@ -237,6 +237,7 @@ def test_prometheus_hears_of_every_stage_and_the_dashboard_asks_for_what_there_i
     assert re.search(r'ray_raymask_decisions_total\{[^}]*decision="\w+"[^}]*face="masked"', text)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "killed_ones",
     [
@@ -288,6 +289,7 @@ def test_killed_replicas_come_back_and_nothing_acknowledged_is_lost(
     assert enrolling.acknowledged <= set(there)
 
 
+@pytest.mark.faults
 def test_a_fusion_of_one_part_is_served_without_a_replica_of_what_has_nothing_to_do(
     url, config, tmp_path, faces_of, masked_png
 ):
@@ -319,6 +321,7 @@ def test_a_fusion_of_one_part_is_served_without_a_replica_of_what_has_nothing_to
 
 
 # The last two that ask the graph: they leave other models there, this one in `config` too.
+@pytest.mark.faults
 def test_a_model_changes_under_load_without_a_failed_request(client, url, config, faces_of, masked_png, tmp_path):
     from raymask.models.shipped import SHIPPED
 
@@ -338,6 +341,7 @@ def test_a_model_changes_under_load_without_a_failed_request(client, url, config
     assert load.answered > 10
 
 
+@pytest.mark.faults
 def test_another_fusion_and_its_gallery_take_over_under_load_without_a_failed_request(
     client, url, config, fused_bundle, faces_of, tmp_path
 ):

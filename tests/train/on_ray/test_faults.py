@@ -27,7 +27,7 @@ from raymask.train.engine.run_log import open_watch
 from raymask.train.engine.tensorboard import TENSORBOARD
 from raymask.train.on_ray.trainer import STARTED, train_on_ray
 
-pytestmark = pytest.mark.usefixtures("ray_cluster")
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("ray_cluster")]
 
 ROOT = Path(__file__).parent.parent.parent.parent
 STEPS = 2
