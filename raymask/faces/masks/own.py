@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raymask.errors import ConfigError
+from raymask.faces.masks.kinds.cloth import CLOTH
+from raymask.faces.masks.kinds.mask_kind import Rgb
 from raymask.faces.masks.pick import pick
-
-Rgb = tuple[int, int, int]
-"""A colour."""
 
 _FINEST = 200
 """Pixels for half a face that a picture is kept in: enough for faces of up to 570 pixels across."""
@@ -90,9 +89,10 @@ class Textures:
 @lru_cache(maxsize=16)
 def _mask_box(ppu: int) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of a cloth mask in `plane(ppu)`, whole pixels around all of it."""
-    from raymask.faces.masks.shapes import LEFT, TOP, outline
+    from raymask.faces.masks.shapes import LEFT, TOP
 
-    edge = outline("cloth")
+    edge = CLOTH.outline
+    assert edge is not None
     (left, top), (right, bottom) = edge.min(axis=0), edge.max(axis=0)
     low = np.floor((np.array([left, top]) - [LEFT, TOP]) * ppu).astype(int)
     high = np.ceil((np.array([right, bottom]) - [LEFT, TOP]) * ppu).astype(int)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from raymask.faces.masks import shapes, surface
 from raymask.faces.masks.fit import Fit, Mesh, mesh, warp_weights
-from raymask.faces.masks.looks import Wear, Worn
+from raymask.faces.masks.kinds.mask_kind import MaskKind, Worn
+from raymask.faces.masks.looks import Wear
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +43,7 @@ def place(fit: Fit, wear: Wear, shape: tuple[int, ...]) -> Placed | None:
     if wear.worn:  # the face that it meets is another part than where the pattern lies
         worn[:, 1] = surface.worn_height(worn[:, 1], wear.worn)
         weights = warp_weights(worn)
-    vertices, depths = fit.place(surface.mask(wear.kind, wear.worn, worn), weights)
+    vertices, depths = fit.place(surface.mask(wear.kind.stand_off, wear.worn, worn), weights)
     normals = _normals(wear.kind, wear.worn) @ fit.rotation.T
     straps = _visible_straps(fit, wear)
     triangles, used = _used(wear.kind)
@@ -57,15 +58,15 @@ def place(fit: Fit, wear: Wear, shape: tuple[int, ...]) -> Placed | None:
 
 
 @lru_cache(maxsize=32)
-def _normals(kind: str, worn: Worn) -> Floats:
+def _normals(kind: MaskKind, worn: Worn) -> Floats:
     """(n, 3) of the mesh's points on a mask that is neither wide nor tilted, which hardly matters to them."""
     flat = grid().points.copy()
     flat[:, 1] = surface.worn_height(flat[:, 1], worn)
-    return surface.normals(partial(surface.mask, kind, worn), flat)
+    return surface.normals(partial(surface.mask, kind.stand_off, worn), flat)
 
 
 @lru_cache(maxsize=16)
-def _used(kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _used(kind: MaskKind) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The mesh's triangles (t, 3) that carry a part of the mask's flat drawing, and the vertices they use."""
     flat = grid()
     x, y = shapes.plane(_COARSE)
@@ -80,14 +81,14 @@ def _used(kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 @lru_cache(maxsize=16)
-def _strap_weights(kind: str) -> tuple[Floats, ...]:
-    return tuple(warp_weights(strap.path) for strap in shapes.straps(kind))
+def _strap_weights(kind: MaskKind) -> tuple[Floats, ...]:
+    return tuple(warp_weights(strap.path) for strap in kind.straps)
 
 
 def _visible_straps(fit: Fit, wear: Wear) -> list[tuple[Floats, float]]:
     """The parts of the straps that face the camera, as paths in pixels with widths in pixels."""
     visible = []
-    for strap, weights in zip(shapes.straps(wear.kind), _strap_weights(wear.kind), strict=True):
+    for strap, weights in zip(wear.kind.straps, _strap_weights(wear.kind), strict=True):
         path = strap.path + np.array([0.0, wear.raise_by])
         if wear.worn:  # from where its corner lies now to the same ear
             path[:, 1] += (surface.worn_height(path[0, 1], wear.worn) - path[0, 1]) * np.linspace(1, 0, len(path))

@@ -102,9 +102,9 @@ def _shade(placed: Placed, fit: Fit, wear: Wear, light: FaceLight, drawn: shapes
 
 
 def dyed(wear: Wear, light: FaceLight) -> Floats:
-    """The three colours (3, 3) of the fabric with as much chroma as the photo has, 0..1, before its light; of a hand
-    those of the face."""
-    if wear.kind == "hand":
+    """The three colours (3, 3) of the fabric with as much chroma as the photo has, 0..1, before its light; of bare
+    skin those of the face."""
+    if wear.kind.skin:
         return np.array(wear.palette) / wear.palette[0] * np.sqrt(light.skin / light.gain)
     colours = np.clip(np.array(wear.palette) / 255.0 * wear.tint, 0, 1)
     return colours @ _toned(light).T
@@ -127,13 +127,13 @@ def _over_straps(layer: Image, placed: Placed, wear: Wear, light: FaceLight, fin
             for left_out, value in ((0, 90), (1, 170), (2, 255)):  # the band fades where it goes behind the ear
                 piece = points[: len(points) - left_out]
                 cv2.polylines(canvas, [piece], False, value, thickness, cv2.LINE_AA, 4)
-    if wear.kind == "hand":  # an arm is round
+    if wear.kind.skin:  # an arm is round
         width = placed.straps[0][1] * fine
         core = cv2.GaussianBlur(core, (0, 0), 0.16 * width)
     ground = dyed(wear, light)[0]
     luma = float(ground @ LUMA)
-    elastic = wear.kind not in ("hand", "sponge")  # which is dark or pale
-    band = 0.4 * ground + 0.6 * luma if elastic and luma >= 0.35 else ground
+    pale = wear.kind.elastic and luma >= 0.35
+    band = 0.4 * ground + 0.6 * luma if pale else ground
     lit = np.sqrt(np.clip(band**2 * light.gain * 0.8, 0, 0.95))
     free = cv2.multiply(cover, 1.0 - layer[..., 3], scale=1 / 255, dtype=cv2.CV_32F)
     shaded = cv2.multiply(core, free, scale=0.28 / 255, dtype=cv2.CV_32F)

@@ -1,4 +1,4 @@
-"""The mean head in numbers: its 68 landmarks, its surface under a flat pattern, and each mask's bulge over it.
+"""The mean head in numbers: its 68 landmarks, its surface under a flat pattern, and a mask's bulge over it.
 
 Unit of length: half a face's width (landmark 0 to 16), about 70 mm. x points to the photo's right, y down, z towards
 the camera; the origin is the top of the nose (landmark 27). The flat pattern has coordinates (X, Y): X is the angle
@@ -8,9 +8,8 @@ in radians around the head's upright axis, 0 at the nose, and Y is y.
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from raymask.faces.masks.kinds.mask_kind import Floats, StandOff
 
 # One side of a typical face, as (x, y, z): x <= 0 lies left in the photo.
 _JAW = [
@@ -76,31 +75,6 @@ _MIDDLE = np.array([-0.02, 0.05, -0.05, 0.00, 0.03, 0.06, 0.05, 0.00, -0.04, -0.
 _NOSE_OUT = np.array([0.00, 0.00, 0.05, 0.18, 0.26, 0.08, 0.04, 0.00, 0.00, 0.00, 0.00])
 _BACK = 1.25  # depth from the middle of the face to the ears, over 1 - cos of their angle
 
-# How far the fabric stands off the face along its middle line, by height: (Y, stand-off), and how fast that fades
-# sideways (angle in radians). A soft mask hangs from nose to chin like a tent, a cup stands off all round.
-_STAND_OFF = {
-    "surgical": (
-        [0.10, 0.35, 0.60, 0.80, 1.10, 1.45, 1.70, 1.95],
-        [0.00, 0.04, 0.06, 0.20, 0.20, 0.13, 0.06, 0.02],
-        0.50,
-    ),
-    "n95": ([0.10, 0.30, 0.60, 0.85, 1.15, 1.45, 1.70, 1.95], [0.00, 0.06, 0.20, 0.36, 0.36, 0.26, 0.10, 0.00], 0.62),
-    "kn95": ([0.10, 0.30, 0.60, 0.85, 1.15, 1.45, 1.70, 1.95], [0.00, 0.08, 0.22, 0.40, 0.38, 0.24, 0.10, 0.00], 0.42),
-    "cloth": ([0.10, 0.35, 0.60, 0.80, 1.10, 1.45, 1.70, 1.95], [0.00, 0.03, 0.06, 0.20, 0.19, 0.11, 0.04, 0.01], 0.42),
-    "sponge": (
-        [0.10, 0.35, 0.60, 0.80, 1.10, 1.45, 1.70, 1.95],
-        [0.00, 0.03, 0.05, 0.16, 0.15, 0.08, 0.03, 0.00],
-        0.45,
-    ),
-    "respirator": (
-        [0.1, 0.3, 0.6, 0.85, 1.15, 1.45, 1.7, 1.95],
-        [0.00, 0.08, 0.22, 0.40, 0.44, 0.30, 0.10, 0.00],
-        0.60,
-    ),
-    "hand": ([0.10, 0.40, 0.70, 0.85, 1.15, 1.45, 1.70, 1.95], [0.12, 0.12, 0.14, 0.26, 0.28, 0.24, 0.20, 0.20], 0.60),
-}
-_STAND_OFF["n95valve"] = _STAND_OFF["n95"]
-
 # How a mask worn wrongly lies: its heights on the face are the pattern's times a factor, and lower.
 _WORN = {"": (1.0, 0.0), "below-nose": (0.71, 0.60), "chin": (0.46, 1.14)}
 
@@ -125,16 +99,17 @@ def head(pattern: Floats) -> Floats:
     return np.stack([np.interp(y, _Y, _HALF_WIDTH) * np.sin(angle), y, z], axis=1)
 
 
-def mask(kind: str, worn: str, pattern: Floats) -> Floats:
-    """(n, 3) float64: the points of a mask of `kind` on the face over the bare head's pattern points (n, 2)."""
-    heights, stand_offs, fade = _STAND_OFF[kind]
+def mask(stand_off: StandOff, worn: str, pattern: Floats) -> Floats:
+    """(n, 3) float64: the points of a mask on the face over the bare head's pattern points (n, 2)."""
     factor, lower = _WORN[worn]
     angle, y = pattern[:, 0], (pattern[:, 1] - lower) / factor
-    # A folded mask keeps a sharp ridge along its middle; the others are round there.
-    sideways = np.sqrt(angle**2 + 0.04**2) - 0.04 if kind == "kn95" else np.abs(angle)
-    shape = np.exp(-sideways / (1.1 * fade)) if kind == "kn95" else np.exp(-((sideways / fade) ** 2))
+    fade = stand_off.fade
+    if stand_off.ridged:
+        shape = np.exp(-(np.sqrt(angle**2 + 0.04**2) - 0.04) / (1.1 * fade))
+    else:
+        shape = np.exp(-((np.abs(angle) / fade) ** 2))
     points = head(pattern)
-    points[:, 2] += np.interp(y, heights, stand_offs) * shape
+    points[:, 2] += np.interp(y, stand_off.heights, stand_off.lengths) * shape
     return points
 
 

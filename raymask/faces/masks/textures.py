@@ -10,7 +10,8 @@ import numpy as np
 from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
-from raymask.faces.masks.shapes import FILTERS, plane
+from raymask.faces.masks.kinds.respirator import FILTERS
+from raymask.faces.masks.shapes import plane
 
 Array = NDArray[np.floating]
 # (X, Y, rng, pixel size) -> first pattern colour's share, second's share, brightness factor; X and Y in half faces

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from raymask.errors import ConfigError, ImageError
 from raymask.faces.masks import KINDS, TEST_LOOKS, TRAIN_LOOKS, UNCOVERED_LOOKS, draw_mask, parse_look
-from raymask.faces.masks.looks import VARIANTS, choose, palettes
+from raymask.faces.masks.kinds.registry import REGISTRY
+from raymask.faces.masks.looks import VARIANTS, choose
 from raymask.faces.masks.shapes import pattern
 from raymask.faces.masks.textures import PAINTERS, paint
 
@@ -232,7 +233,7 @@ def test_training_never_draws_a_test_texture_or_colour() -> None:
     assert len(textures["train"] | textures["test"]) >= 24
     assert {look.kind for look in looks["train"]} == set(MASKS)
     colours = {
-        name: {palette for look in of for texture in look.textures for palette in palettes(look.kind, texture)}
+        name: {palette for look in of for texture in look.textures for palette in REGISTRY[look.kind].palettes(texture)}
         for name, of in looks.items()
     }
     assert not colours["train"] & colours["test"]
@@ -400,7 +401,7 @@ def test_bad_landmarks_and_seeds() -> None:
             draw_mask(photo, landmarks(), "surgical", seed)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("draw", "names"), [(pattern, KINDS), (paint, PAINTERS)])
+@pytest.mark.parametrize(("draw", "names"), [(pattern, REGISTRY.values()), (paint, PAINTERS)])
 def test_what_ordinary_faces_wear_is_drawn_once(draw, names):
     """In all variants, in the sizes for faces of up to 570 pixels."""
     wanted = [(name, variant, size) for name in names for variant in range(VARIANTS) for size in (25, 50, 100, 200)]

@@ -11,10 +11,11 @@ import pytest
 
 from raymask.data.prepare.photo_work import mask_choice
 from raymask.demo_faces import Person, Shot, render
-from raymask.faces.masks import TRAIN_LOOKS, UNCOVERED_LOOKS, Textures, draw_mask, looks, parse_look, pick_look, shapes
-from raymask.faces.masks import surface as surfaces
+from raymask.faces.masks import TRAIN_LOOKS, UNCOVERED_LOOKS, Textures, draw_mask, parse_look, pick_look
 from raymask.faces.masks import textures as fabrics
-from raymask.faces.masks.looks import TEST_LOOKS, choose, palettes
+from raymask.faces.masks.kinds.cloth import CLOTH
+from raymask.faces.masks.kinds.registry import REGISTRY
+from raymask.faces.masks.looks import TEST_LOOKS, choose
 from raymask.faces.masks.pick import pick
 
 PINNED = Path(__file__).parent / "drawn_masks.json"
@@ -66,21 +67,27 @@ def test_a_look_more_redraws_only_the_photos_that_get_it():
     assert mask_choice(names[0], masks, 7) != mask_choice(names[0], masks, 8)
 
 
-def _first(monkeypatch: pytest.MonkeyPatch, where: object, table: str, key: str, value: object) -> None:
-    """Put something new before all else in a table."""
-    monkeypatch.setattr(where, table, {key: value, **getattr(where, table)})
+@pytest.fixture
+def put_first():
+    """Puts something new before all else in a table; the tables are as they were when the test ends."""
+    before = []
+
+    def put(table: dict, key: str, value: object) -> None:
+        before.append((table, dict(table)))
+        table.clear()
+        table.update({key: value, **before[-1][1]})
+
+    yield put
+    for table, items in reversed(before):
+        table.clear()
+        table.update(items)
 
 
-def test_a_new_kind_changes_only_the_draws_that_fall_on_it(face, monkeypatch):
+def test_a_new_kind_changes_only_the_draws_that_fall_on_it(face, put_first):
     assert abs(sum(pick_look(("scarf", *TRAIN_LOOKS), seed) == "scarf" for seed in range(2000)) / 2000 - 1 / 24) < 0.015
     before = [(pick_look(TRAIN_LOOKS, seed), seed) for seed in range(80)]
     pictures = [drawn(face, *one) for one in before]
-    for where, table in ((shapes, "_OUTLINES"), (shapes, "_DETAILS"), (shapes, "_SOFTNESS"), (shapes, "_LOOPS")):
-        _first(monkeypatch, where, table, "scarf", getattr(where, table)["cloth"])
-    _first(monkeypatch, surfaces, "_STAND_OFF", "scarf", surfaces._STAND_OFF["cloth"])
-    _first(monkeypatch, looks, "_TRAIN", "scarf", looks._TRAIN["cloth"])
-    monkeypatch.setattr(looks, "KINDS", tuple(looks._TRAIN))
-    shapes.pattern.cache_clear()
+    put_first(REGISTRY, "scarf", replace(CLOTH, name="scarf"))
     after = [(pick_look(("scarf", *TRAIN_LOOKS), seed), seed) for seed in range(80)]
     assert "scarf" in dict(after)
     for old, picture, new in zip(before, pictures, after, strict=True):
@@ -89,13 +96,14 @@ def test_a_new_kind_changes_only_the_draws_that_fall_on_it(face, monkeypatch):
 
 
 @pytest.mark.parametrize("look", ["cloth", "cloth@below-nose"])
-def test_a_new_texture_changes_only_the_draws_that_fall_on_it(look, face, monkeypatch):
+def test_a_new_texture_changes_only_the_draws_that_fall_on_it(look, face, put_first, monkeypatch):
     seeds = range(60)
     before = [drawn(face, look, seed) for seed in seeds]
-    _first(monkeypatch, fabrics, "PAINTERS", "wool", fabrics.PAINTERS["plain"])
-    monkeypatch.setitem(looks._TRAIN, "cloth", {"wool": palettes("cloth", "plain"), **looks._TRAIN["cloth"]})
+    put_first(fabrics.PAINTERS, "wool", fabrics.PAINTERS["plain"])
+    woollen = replace(CLOTH, textures={"wool": CLOTH.palettes("plain"), **CLOTH.textures})
+    monkeypatch.setitem(REGISTRY, "cloth", woollen)
     on_it = [choose(parse_look(look), seed).texture == "wool" for seed in range(1000)]
-    assert abs(np.mean(on_it) - 1 / len(looks._TRAIN["cloth"])) < 0.03
+    assert abs(np.mean(on_it) - 1 / len(woollen.textures)) < 0.03
     for seed in seeds:
         assert (drawn(face, look, seed) == before[seed]) == (not on_it[seed])
 
@@ -104,7 +112,8 @@ def test_a_new_palette_changes_only_the_draws_that_fall_on_it(face, monkeypatch)
     seeds = range(70)
     before = [drawn(face, "cloth:gingham", seed) for seed in seeds]
     grey = ((200, 200, 200), (20, 20, 20), (10, 10, 10))
-    monkeypatch.setitem(looks._TRAIN["cloth"], "gingham", (grey, *palettes("cloth", "gingham")))
+    more = {**CLOTH.textures, "gingham": (grey, *CLOTH.palettes("gingham"))}
+    monkeypatch.setitem(REGISTRY, "cloth", replace(CLOTH, textures=more))
     on_it = [choose(parse_look("cloth:gingham"), seed).palette == grey for seed in range(1000)]
     assert abs(np.mean(on_it) - 1 / 4) < 0.04
     for seed in seeds:

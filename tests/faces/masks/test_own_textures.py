@@ -8,6 +8,7 @@ from test_masks import SKIN, core, landmarks, portrait
 from raymask.errors import ConfigError
 from raymask.faces.masks import Textures, draw_mask, parse_look
 from raymask.faces.masks.flat import draw_flat_mask
+from raymask.faces.masks.kinds.cloth import CLOTH
 from raymask.faces.masks.looks import check_looks, choose
 from raymask.faces.masks.own import Picture
 from raymask.faces.masks.shapes import pattern
@@ -70,11 +71,11 @@ def test_pictures_are_cut_and_scaled_and_never_squeezed(height, width):
     assert not kept.pixels.flags.writeable
     for ppu in (50, 200):
         tile = kept.tile(ppu)
-        assert tile.shape[:2] == pattern("cloth", 0, ppu).alpha.shape
+        assert tile.shape[:2] == pattern(CLOTH, 0, ppu).alpha.shape
         disc = tile[..., 0] > tile[..., 2]
         wide, tall = disc.any(axis=0).sum(), disc.any(axis=1).sum()
         assert abs(wide / tall - 1) < 0.06
-        worn = pattern("cloth", 0, ppu).alpha > 0
+        worn = pattern(CLOTH, 0, ppu).alpha > 0
         middle = np.argwhere(disc).mean(axis=0) - np.argwhere(worn).mean(axis=0)
         assert np.abs(middle / ppu).max() < 0.1, "it lies in the middle of the mask"
 
