@@ -10,9 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from raymask.errors import RaymaskError, StoppedError
+from raymask.spellings import british_keys, british_options
 
 C = TypeVar("C")
 
@@ -26,25 +28,36 @@ def parse(
 ) -> C:
     """Build `config_class` from the command line (`argv`, by default the program's own) and `--config FILE`.
 
-    Options are written with dashes or underscores. `positional` is the name and the help of a field, a tuple of
-    strings, that is given without an option. Unknown options, unknown keys of the file and values of the wrong type
-    end the program with a sentence that names them.
+    Options are written with dashes or underscores, and some in two spellings (`raymask.spellings`). `positional` is the
+    name and the help of a field, a tuple of strings, that is given without an option. Unknown options, unknown keys of
+    the file and values of the wrong type end the program with a sentence that names them.
     """
     from jsonargparse import set_parsing_settings
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    _take_spellings_in_files()
     parser = _parser_class()(description=description)
     parser.add_argument("--config", action="config", help="YAML file with any of the options below.")
     if positional:
         parser.add_argument(positional[0], nargs="+", type=str, help=positional[1])
     parser.add_class_arguments(config_class, sub_configs=False, skip={positional[0]} if positional else None)
-    words = [_underscored(word) for word in (sys.argv[1:] if argv is None else argv)]
+    words = british_options([_underscored(word) for word in (sys.argv[1:] if argv is None else argv)])
     values = parser.parse_args(_bracketed(_switched(words, config_class), config_class))
     made = parser.instantiate(values).as_dict()
     del made["config"]
     if positional:
         made[positional[0]] = tuple(made[positional[0]])
     return config_class(**made)
+
+
+@cache
+def _take_spellings_in_files() -> None:
+    """Have the parser rename keys of what it loads."""
+    from jsonargparse import get_loader, set_loader
+    from yaml import YAMLError
+
+    load = get_loader("yaml")
+    set_loader("yaml", lambda text: british_keys(load(text)), exceptions=(YAMLError,))
 
 
 def _underscored(word: str) -> str:

@@ -111,3 +111,42 @@ def test_what_is_on_or_off_may_stand_alone():
     assert parse(TrainSegmenterConfig, "x", ["--smoke", *words]).smoke
     assert parse(TrainSegmenterConfig, "x", [*words, "--smoke"]).smoke
     assert not parse(TrainSegmenterConfig, "x", [*words, "--smoke", "false"]).smoke
+
+
+RUN = ("--data", "d", "--storage", "s", "--name", "n")
+
+
+@pytest.mark.parametrize("words", [["--optimizer.momentum", "0.5"], ["--optimizer.momentum=0.5"]])
+def test_the_american_spelling_of_an_option_is_taken(words):
+    from raymask.train.engine.config import TrainConfig
+
+    assert parse(TrainConfig, "x", [*RUN, *words]).optimiser.momentum == 0.5
+    both = [*RUN, *words, "--optimiser.momentum", "0.6"]
+    with pytest.raises(ConfigError, match=r"--optimizer\.momentum and --optimiser\.momentum are one option"):
+        parse(TrainConfig, "x", both)
+    other = parse(TrainConfig, "x", [*RUN, *words, "--optimiser.drop-every", "7"]).optimiser
+    assert (other.momentum, other.drop_every) == (0.5, 7)
+
+
+def test_the_american_spelling_is_taken_in_files(tmp_path):
+    from raymask.train.engine.config import TrainConfig
+
+    file = tmp_path / "c.yaml"
+    file.write_text("optimizer: {momentum: 0.5, learning_rate: 1e-3}\n")
+    words = [*RUN, "--config", str(file)]
+    made = parse(TrainConfig, "x", [*words, "--optimiser.drop-every", "7"]).optimiser
+    assert (made.momentum, made.learning_rate, made.drop_every) == (0.5, 1e-3, 7)
+    assert parse(TrainConfig, "x", [*words, "--optimizer.momentum", "0.7"]).optimiser.momentum == 0.7
+    file.write_text("optimizer: {momentum: 0.5}\noptimiser: {momentum: 0.6}\n")
+    with pytest.raises(ConfigError, match="optimizer and optimiser are one setting; write it once"):
+        parse(TrainConfig, "x", words)
+
+
+def test_help_shows_the_british_spelling_alone(capsys):
+    from raymask.train.engine.config import TrainConfig
+
+    with pytest.raises(SystemExit):
+        parse(TrainConfig, "x", ["--help"])
+    text = capsys.readouterr().out
+    assert "--optimiser.momentum" in text
+    assert "optimizer" not in text

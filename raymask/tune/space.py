@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from raymask.errors import ConfigError
+from raymask.spellings import british
 from raymask.train.engine.config import LoopConfig
 
 Value = float | int | str | bool | None
@@ -86,7 +87,7 @@ def _replaced(config: Any, path: list[str], value: Value) -> Any:
 
 def _dimension(text: str, base: LoopConfig) -> Dimension:
     name, equals, rest = text.partition("=")
-    name = name.strip().replace("-", "_")
+    name = british(name.strip().replace("-", "_"))
     kinds = _kinds(name)
     if not equals or not rest:
         raise ConfigError("write field=low..high, field=low..high:log or field=a|b|c")

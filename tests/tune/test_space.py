@@ -112,3 +112,14 @@ def test_the_command_line_is_that_of_training_and_the_search():
         Range(name="optimiser.learning_rate", low=1e-4, high=0.1, log=True),
         Choice(name="model.backbone", values=("resnet18", "resnet34")),
     )
+
+
+def test_the_american_spelling_is_searched_and_given_alike():
+    words = "--data faces --storage runs --name a"
+    search = "optimizer.learning-rate=1e-4..1e-1:log"
+    config = parse(TuneConfig, "Search.", [*words.split(), "--search", search, "--optimizer.drop-every", "3"])
+    assert config.optimiser.drop_every == 3
+    assert config.space() == (Range(name="optimiser.learning_rate", low=1e-4, high=0.1, log=True),)
+    both = "optimizer.momentum=0|0.9,optimiser.momentum=0|0.5"
+    with pytest.raises(ConfigError, match=r"search names optimiser\.momentum twice"):
+        parse(TuneConfig, "Search.", [*words.split(), "--search", both]).space()
