@@ -20,7 +20,7 @@ class ShipConfig:
 def main() -> None:
     config = parse(ShipConfig, __doc__)
 
-    from raymask.models.bundle import ship_bundle
+    from raymask.models.ship import ship_bundle
     from raymask.recognisers.fused_bundle import thresholds_of
 
     thresholds = None if config.fused is None else thresholds_of(config.fused, config.bundle)

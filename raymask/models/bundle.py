@@ -5,74 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raymask.errors import ConfigError, ModelError
-from raymask.models.config import AlignerConfig, InpainterConfig, MaskFaceNetConfig, SegmenterConfig
+from raymask.models.bundle_kinds import BUNDLED
 
 if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = 1
-
-
-def _embedder(arguments: dict[str, Any]) -> nn.Module:
-    from raymask.models.networks.maskfacenet import MaskFaceNet
-
-    return MaskFaceNet(MaskFaceNetConfig(**arguments))
-
-
-def _segmenter(arguments: dict[str, Any]) -> nn.Module:
-    from raymask.models.networks.segmenter import MaskSegmenter
-
-    return MaskSegmenter(SegmenterConfig(**arguments))
-
-
-def _aligner(arguments: dict[str, Any]) -> nn.Module:
-    from raymask.models.networks.aligner import FaceAligner
-
-    return FaceAligner(AlignerConfig(**arguments))
-
-
-def _inpainter(arguments: dict[str, Any]) -> nn.Module:
-    from raymask.models.networks.inpainter import Inpainter
-
-    return Inpainter(InpainterConfig(**arguments))
-
-
-def _fusion(arguments: dict[str, Any]) -> nn.Module:
-    from raymask.models.fusion import Fusion, FusionConfig
-
-    return Fusion(FusionConfig(parts=tuple(arguments["parts"])))
-
-
-_MAKERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-    "MaskFaceNet": _embedder,
-    "FaceAligner": _aligner,
-    "MaskSegmenter": _segmenter,
-    "Inpainter": _inpainter,
-    "Fusion": _fusion,
-}
-"""How to make the model of each kind from its `config`'s fields."""
-
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^,?]*[/@])?([^,?/@]+)/?(?:\?[^,]*)?")
-"""Of a URI, whose last part is the group: before it stand hosts, folders and maybe a key, behind it options."""
-
-_FOLDERS = re.compile(r"(^|[:,])/(?:[^:,]*/)?(?=[^/:,])")
-"""What stands before the last part of an absolute path."""
-
-_TRAINED_BY = {
-    "MaskFaceNet": "jobs/train.py",
-    "FaceAligner": "jobs/train_aligner.py",
-    "MaskSegmenter": "jobs/train_segmenter.py",
-    "Inpainter": "jobs/train_inpainter.py",
-    "Fusion": "jobs/fuse.py",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +55,8 @@ def save_bundle(
     from safetensors.torch import save
 
     kind = type(model).__name__
-    if kind not in _MAKERS:
-        raise ModelError(f"{kind} cannot be bundled; models that can are {', '.join(_MAKERS)}")
+    if kind not in BUNDLED:
+        raise ModelError(f"{kind} cannot be bundled; models that can are {', '.join(BUNDLED)}")
     weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
     config = {
         "format": FORMAT,
@@ -148,59 +93,11 @@ def put_in_place(made: Path, target: Path) -> None:
         raise
 
 
-def ship_bundle(
-    path: str | os.PathLike[str], target: str | os.PathLike[str], *, thresholds: Mapping[str, float] | None = None
-) -> Path:
-    """Copy a bundle in half precision, without this machine's folders, so that it can be given away.
-
-    Args:
-        path: its folder.
-        target: folder of the copy; may be the same.
-        thresholds: others than it has.
-
-    Raises:
-        ModelError: as `load_bundle`; a fusion whose parts lie in its folder; or a target that is something else, or
-            cannot be written.
-    """
-    bundle = load_bundle(path)
-    if bundle.config["model"] == "Fusion" and any("parts/" in part for part in bundle.config["arguments"]["parts"]):
-        raise ModelError(f"{path} is a fusion with its parts' files; copy its folder as it is")
-    check_replaceable(target)
-    try:
-        return save_bundle(
-            target,
-            _halved(bundle.model),
-            preprocessing=bundle.config["preprocessing"],
-            thresholds=bundle.config["thresholds"] if thresholds is None else thresholds,
-            metrics=bundle.config["metrics"],
-            training=_without_folders(bundle.config["training"]),
-        )
-    except OSError as error:
-        raise ModelError(f"{target} cannot be written ({error.strerror})") from None
-
-
 def check_replaceable(target: str | os.PathLike[str]) -> None:
     """Raise ModelError if something is there that is no bundle, which a bundle must not take the place of."""
     folder = Path(target)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         bundle_config(folder)
-
-
-def _halved(model: nn.Module) -> nn.Module:
-    """The weights in half precision, in place; not the few by channel, whose variances may be out of its range."""
-    for parameter in model.parameters():
-        if parameter.ndim > 1:
-            parameter.data = parameter.data.half()
-    return model
-
-
-def _without_folders(value: Any) -> Any:
-    """Of absolute paths and addresses, alone or in a recogniser's name, the last part."""
-    if isinstance(value, dict):
-        return {key: _without_folders(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(part) for part in value]
-    return _FOLDERS.sub(r"\1", _ADDRESS.sub(r"\1", value)) if isinstance(value, str) else value
 
 
 def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle:
@@ -221,7 +118,7 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
         weights = (folder / "model.safetensors").read_bytes()
     except OSError as error:
         raise _no_bundle(folder, "model.safetensors", kind, error) from None
-    if config.get("format") != FORMAT or config.get("model") not in _MAKERS:
+    if config.get("format") != FORMAT or config.get("model") not in BUNDLED:
         made_for = f"format {config.get('format')}, model {config.get('model')!r}"
         raise ModelError(f"{folder}: {made_for} is not known here; update raymask")
     if hashlib.sha256(weights).hexdigest() != config["sha256"]:
@@ -229,7 +126,7 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
             f"{folder}/model.safetensors is damaged: its checksum does not match config.json; copy it again"
         )
     try:
-        model = _MAKERS[config["model"]](config["arguments"])
+        model = BUNDLED[config["model"]].make(config["arguments"])
         model.load_state_dict(load(weights))
     except (TypeError, KeyError, ConfigError):
         raise ModelError(
@@ -266,4 +163,4 @@ def _no_bundle(folder: Path, name: str, kind: str | None, error: OSError) -> Mod
 
 
 def _made_by(kind: str | None) -> str:
-    return _TRAINED_BY[kind or "MaskFaceNet"]
+    return BUNDLED[kind or "MaskFaceNet"].made_by
