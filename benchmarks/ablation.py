@@ -26,7 +26,7 @@ import torch
 from torch.nn.functional import normalize
 
 from raymask.cli import parse, run
-from raymask.data.prepare.run import PLAN
+from raymask.data.prepare.layout import PLAN
 from raymask.data.reading.joined import folders_of, open_crops
 from raymask.errors import ConfigError, TrainingError
 from raymask.evaluate.asked import ask

@@ -31,9 +31,10 @@ import numpy as np
 import torch
 
 from raymask.cli import parse, run
+from raymask.data.prepare.config import PrepareConfig
 from raymask.data.prepare.photo_work import PhotoWorker
 from raymask.data.prepare.photos import Photo, list_photos
-from raymask.data.prepare.run import PrepareConfig, prepare
+from raymask.data.prepare.run import prepare
 from raymask.demo_faces import write_demo_faces
 from raymask.errors import NoFaceError
 from raymask.faces import draw_mask

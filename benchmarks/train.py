@@ -220,7 +220,8 @@ def _to_stderr() -> Iterator[None]:
 def invented(folder: str) -> str:
     """A prepared folder of invented people, all to train on."""
     from raymask.data.format.splits import SplitConfig
-    from raymask.data.prepare.run import PrepareConfig, prepare
+    from raymask.data.prepare.config import PrepareConfig
+    from raymask.data.prepare.run import prepare
     from raymask.demo_faces import write_demo_faces
 
     with _to_stderr():

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from raymask.cli import parse, run
-from raymask.data.prepare.run import PrepareConfig, prepare, preview
+from raymask.data.prepare.config import PrepareConfig
+from raymask.data.prepare.preview import preview
+from raymask.data.prepare.run import prepare
 from raymask.errors import ConfigError
 from raymask.models.unmasker_parts import UnmaskerParts
 from raymask.storage import absolute

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from raymask.data.format.splits import SplitConfig
-from raymask.data.prepare.run import PrepareConfig, prepare
+from raymask.data.prepare.config import PrepareConfig
+from raymask.data.prepare.run import prepare
 from raymask.data.reading.sampler import SamplerConfig
 from raymask.demo_faces import write_demo_faces
 from raymask.errors import ConfigError, NoFaceError

@@ -108,7 +108,8 @@ def ray_cluster():
 def prepared(demo_faces, made_once, request) -> Path:
     """The demo faces as `prepare` writes them: 4 people to train, 2 to validate, 2 to test."""
     from raymask.data.format.splits import SplitConfig
-    from raymask.data.prepare.run import PrepareConfig, prepare
+    from raymask.data.prepare.config import PrepareConfig
+    from raymask.data.prepare.run import prepare
 
     def make(out: Path) -> None:
         request.getfixturevalue("ray_cluster")

@@ -13,7 +13,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 
 from raymask.cli import parse
 from raymask.cluster import GROWS
-from raymask.data.prepare.run import PrepareConfig
+from raymask.data.prepare.config import PrepareConfig
 from raymask.train.engine.config import TrainConfig
 
 ROOT = Path(__file__).parent.parent

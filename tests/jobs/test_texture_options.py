@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from raymask.data.prepare.run import PrepareConfig
+from raymask.data.prepare.config import PrepareConfig
 from raymask.errors import ConfigError
 from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig

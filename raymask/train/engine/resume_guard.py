@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raymask.data.prepare.run import PLAN
+from raymask.data.prepare.layout import PLAN
 from raymask.data.reading.joined import Data, folders_of
 from raymask.errors import DataError
 from raymask.storage import Folder

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raymask.cluster import check_places, connect, own_error
 from raymask.data.format.crop_index import INDEX
-from raymask.data.prepare.run import FORMAT, PLAN, SUMMARY
+from raymask.data.prepare.layout import FORMAT, PLAN, SUMMARY
 from raymask.data.reading.joined import Data, folders_of
 from raymask.errors import ConfigError, DataError, ModelError, StoppedError, TrainingError, UnsavedError
 from raymask.progress import Waiting

@@ -20,9 +20,12 @@ from PIL import Image
 from raymask.data.format.crop_index import locate_crops
 from raymask.data.format.schema import prepared_schema
 from raymask.data.format.splits import SplitConfig
+from raymask.data.prepare.config import PrepareConfig
+from raymask.data.prepare.part_worker import PartWorker
 from raymask.data.prepare.photo_work import PhotoWorker
 from raymask.data.prepare.photos import Photo
-from raymask.data.prepare.run import PartWorker, PrepareConfig, prepare, preview
+from raymask.data.prepare.preview import preview
+from raymask.data.prepare.run import prepare
 from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, DataError, NoFaceError
 from raymask.faces.images import encode_png

@@ -14,7 +14,8 @@ from pyarrow.fs import S3FileSystem
 from support.ports import free_port
 
 from raymask.data.format.splits import SplitConfig
-from raymask.data.prepare.run import PrepareConfig, prepare
+from raymask.data.prepare.config import PrepareConfig
+from raymask.data.prepare.run import prepare
 
 pytestmark = pytest.mark.faults
 
