@@ -2,7 +2,7 @@
 
 The photos, sorted, are cut into parts of a fixed number of photos of one split. A part is the unit of work: an actor
 that holds the models makes its file and then its record, each of which appears whole or not at all. So an interrupted
-run goes on with the parts that have no record, a part done twice overwrites itself with the same rows, and nothing
+run continues with the parts that have no record, a part done twice overwrites itself with the same rows, and nothing
 passes through the driver but counts.
 """
 
