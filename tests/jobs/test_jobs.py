@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.jobs import job_here
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -55,8 +56,15 @@ def test_demo_faces_writes_the_tree_that_prepare_reads(tmp_path):
 def test_mistakes_end_in_a_sentence(name, options, sentence, demo_faces, tmp_path):
     (tmp_path / "file").write_text("in the way")
     places = {"tmp": str(tmp_path), "faces": str(demo_faces)}
-    done = job(name, *(option.format(**places) for option in options))
+    done = job_here(name, *(option.format(**places) for option in options))
     assert done.returncode == 2
     assert sentence.format(**places) in done.stderr
     assert done.stderr.startswith("error: ")
+
+
+def test_a_mistake_leaves_no_traceback(tmp_path):
+    done = job("train", "--data", str(tmp_path), "--storage", str(tmp_path), "--name", "a")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "no prepared training faces" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout

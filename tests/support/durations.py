@@ -1,6 +1,6 @@
 """A pytest plugin: how long each test took, and how long each module kept a core busy with all that it started.
 
-Both lie in out/tests/TIER.json after a run, longest first; TIER is what `-m` chose, or `all`. Loaded by tests/conftest.py.
+Both lie in out/tests/TIER.json after a run, longest first; TIER is what `-m` chose, or `all`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
-
 from support.processes import family
 
 EVERY = 0.5

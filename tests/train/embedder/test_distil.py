@@ -6,9 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from support.ports import free_port
+from support.ranks import on_ranks
 from torch.nn.functional import normalize
 
 from raymask.data.reading.crops import CropStore
@@ -128,17 +126,13 @@ def test_who_asks_the_teachers_can_be_stopped(config, monkeypatch):
     assert saved == []
 
 
-def _asked_by_one_of_three(rank: int, port: int, data: str, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=3)
+def _asked_by_one(rank: int, data: str, folder: str) -> None:
     targets = Targets.ask(("dlib",), CropStore(data, "train"), MaskFaceNetConfig(embedding_size=128), CPU)
     torch.save(targets(np.arange(32), _bare(32)), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_workers_share_the_asking_and_know_all_the_answers(store, prepared, tmp_path):
-    port = free_port()
-    mp.spawn(_asked_by_one_of_three, args=(port, str(prepared), str(tmp_path)), nprocs=3)
+    on_ranks(3, _asked_by_one, str(prepared), str(tmp_path))
     alone = Targets.ask(("dlib",), store, MaskFaceNetConfig(embedding_size=128), CPU)(np.arange(32), _bare(32))
     for rank in range(3):
         torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), alone, rtol=1e-4, atol=1e-5)

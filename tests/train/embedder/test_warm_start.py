@@ -5,9 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from support.ports import free_port
+from support.ranks import on_ranks
 from torch.nn.functional import normalize
 
 from raymask.models.config import MaskFaceNetConfig
@@ -85,16 +83,12 @@ def test_the_last_layer_begins_with_the_least_squares_of_the_targets():
     assert network.last.weight.detach().numpy() == pytest.approx(wanted.T, rel=1e-3, abs=1e-4 * np.abs(wanted).max())
 
 
-def _fit_as_one_of_three(rank: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=3)
+def _fit_as_one_of_three(rank: int, folder: str) -> None:
     torch.save(fitted(rank, 3).state_dict(), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_workers_come_to_the_same_start_together(tmp_path):
-    port = free_port()
-    mp.spawn(_fit_as_one_of_three, args=(port, str(tmp_path)), nprocs=3)
+    on_ranks(3, _fit_as_one_of_three, str(tmp_path))
     alone, (first, *others) = fitted(), [torch.load(tmp_path / f"{rank}.pt") for rank in range(3)]
     for name, value in alone.state_dict().items():
         near = 1e-3 * float(value.abs().max()) + 1e-6

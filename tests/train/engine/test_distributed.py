@@ -4,9 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from support.ports import free_port
+from support.ranks import on_ranks
 
 from raymask.losses.quintuplet import quintuplet_loss
 from raymask.models.config import MaskFaceNetConfig
@@ -43,14 +41,11 @@ def network(dropout: float = 0) -> MaskFaceNet:
     ).double()
 
 
-def work(rank: int, size: int, port: int, folder: str) -> None:
+def work(rank: int, size: int, folder: str) -> None:
     """One rank: each rule on its shard at once, and a step in chunks; rank 0 saves what they come to."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
     found = {rule: at_once(rule, rank, size) for rule in RULES} | {"in chunks": in_chunks()}
     if rank == 0:
         torch.save(found, f"{folder}/{size}.pt")
-    dist.destroy_process_group()
 
 
 def at_once(rule: str, rank: int, size: int) -> dict[str, torch.Tensor]:
@@ -113,7 +108,7 @@ def by_one() -> dict[str, dict[str, torch.Tensor]]:
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_loss_gradients_and_statistics_equal_one_worker_on_the_union(size, by_one, tmp_path):
-    mp.spawn(work, args=(size, free_port(), str(tmp_path)), nprocs=size)
+    on_ranks(size, work, size, str(tmp_path))
     found = torch.load(tmp_path / f"{size}.pt", weights_only=True)
     for way in [*RULES, "in chunks"]:
         assert by_one[way]["counts"][1] > 0

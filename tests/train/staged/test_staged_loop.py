@@ -1,20 +1,18 @@
 """The loop that trainings in stages share, on the courses of segmenter, aligner and inpainter."""
 
 import os
-import queue
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from support.ports import free_port
+from support.ranks import on_ranks
 
 from raymask.data.reading.crops import CropStore
 from raymask.data.reading.joined import open_crops
@@ -369,12 +367,9 @@ def test_a_start_of_another_kind_or_shape_is_refused(segment, tmp_path):
         SegmenterCourse(replace(segment, start=str(tmp_path / "nowhere")), CPU)
 
 
-def gradients(rank: int, size: int, port: int, kind: str, config, sent) -> None:
-    """One worker's step; the first sends the gradients that all workers have in the end."""
+def gradients(rank: int, size: int, kind: str, config) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """One worker's step: the gradients that all workers have in the end, and its losses."""
     torch.set_num_threads(1)
-    if size > 1:
-        address = f"tcp://127.0.0.1:{port}"
-        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=size)
     course = {"segment": SegmenterCourse, "align": AlignerCourse, "inpaint": InpainterCourse}[kind](config, CPU)
     faces = course.faces(CropStore(config.data, "train"), quiet=True)
     stage = len(course.stages) - 1
@@ -387,29 +382,23 @@ def gradients(rank: int, size: int, port: int, kind: str, config, sent) -> None:
         for name, parameter in network.named_parameters()
         if parameter.grad is not None
     }
+    return found, {name: float(value) for name, value in losses.items()}
+
+
+def one_of_two(rank: int, kind: str, config, file: Path) -> None:
+    """The first keeps what it comes to."""
+    found, _ = gradients(rank, 2, kind, config)
     if rank == 0:
-        sent.put((found, {name: float(value) for name, value in losses.items()}))
-    if size > 1:
-        dist.barrier()
-        dist.destroy_process_group()
+        np.savez(file, **found)
 
 
 @pytest.mark.parametrize("kind", ["segment", "align", "inpaint"])
-def test_two_workers_come_to_the_gradients_of_one(kind, segment, worn, inpaint):
+def test_two_workers_come_to_the_gradients_of_one(kind, segment, worn, inpaint, tmp_path):
     """The batch is uneven between them; the inpainter's is a step of the joint stage, in which everything learns."""
     config = {"segment": replace(segment, batch=5), "align": replace(worn, batch=5), "inpaint": inpaint}[kind]
-    context = mp.get_context("spawn")
-    alone = queue.Queue()
-    gradients(0, 1, "", kind, config, alone)
-    wanted, _ = alone.get()
-    sent, port = context.Queue(), free_port()
-    workers = [context.Process(target=gradients, args=(rank, 2, port, kind, config, sent)) for rank in range(2)]
-    for worker in workers:
-        worker.start()
-    found, _ = sent.get(timeout=120)
-    for worker in workers:
-        worker.join(60)
-        assert worker.exitcode == 0
+    wanted, _ = gradients(0, 1, kind, config)
+    on_ranks(2, one_of_two, kind, config, tmp_path / "found.npz")
+    found = dict(np.load(tmp_path / "found.npz"))
     assert found.keys() == wanted.keys()
     for part in {name.split(".")[0] for name in wanted}:
         one, two = (
@@ -421,10 +410,9 @@ def test_two_workers_come_to_the_gradients_of_one(kind, segment, worn, inpaint):
 
 @pytest.mark.parametrize("kind", ["segment", "inpaint"])
 def test_bfloat16_teaches_nearly_the_same(kind, segment, inpaint):
-    answers = queue.Queue()
-    for precision in ("float32", "bfloat16"):
-        gradients(0, 1, "", kind, replace(segment if kind == "segment" else inpaint, precision=precision), answers)
-    (full, wanted), (low, losses) = answers.get(), answers.get()
+    config = segment if kind == "segment" else inpaint
+    full, wanted = gradients(0, 1, kind, replace(config, precision="float32"))
+    low, losses = gradients(0, 1, kind, replace(config, precision="bfloat16"))
     assert losses == pytest.approx(wanted, rel=0.02)
     for part in {name.split(".")[0] for name in full}:
         one, two = (
