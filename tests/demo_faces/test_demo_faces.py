@@ -218,6 +218,7 @@ def test_bad_count_is_named(tmp_path: Path, name: str, value: int) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.faults
 def test_real_tools_take_them_for_faces(benchmark_script: ModuleType) -> None:
     """MTCNN finds them, dlib's landmarks fit them, dlib's embedding tells them apart and pixels do not."""
     import torch

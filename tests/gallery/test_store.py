@@ -384,6 +384,7 @@ def run_writer(folder: Path, start: int, count: int, prefix: tuple[str, ...] = (
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.faults
 def test_a_killed_writer_loses_nothing_acknowledged(tmp_path):
     acknowledged: set[int] = set()
     for attempt in range(3):

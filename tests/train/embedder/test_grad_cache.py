@@ -123,6 +123,7 @@ print(int(re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())[1]) 
 """
 
 
+@pytest.mark.faults
 def test_a_batch_six_times_as_large_takes_no_more_memory_than_its_pixels():
     def peak(count: int, chunks: int) -> float:
         script = PEAK.format(folder=__file__.rsplit("/", 1)[0])

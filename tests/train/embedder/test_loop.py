@@ -90,6 +90,7 @@ def test_a_run_that_continues_at_a_step_ends_as_the_undisturbed_one(config, chun
         torch.testing.assert_close(rest.trained.network.state_dict()[name], wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.faults
 def test_compiled_it_learns_the_same(config):
     short = replace(config, epochs=1, chunk=12, validation_photos=0, optimiser=OptimiserConfig(learning_rate=1e-4))
     plain, compiled = _train(short), _train(replace(short, compile=True))

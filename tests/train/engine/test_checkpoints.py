@@ -84,6 +84,7 @@ while True:
 """
 
 
+@pytest.mark.faults
 def test_a_writer_killed_at_any_moment_leaves_whole_checkpoints_only(tmp_path, capsys):
     for pause in (0.0, 0.03, 0.07):
         folder = tmp_path / str(pause)

@@ -444,6 +444,7 @@ train_inpainter(config, hooks, resume=newest and newest[1], device=torch.device(
 """
 
 
+@pytest.mark.faults
 def test_a_process_killed_in_the_midst_goes_on_and_ends_in_the_same_weights(inpaint, inpainted, tmp_path):
     run = Folder(tmp_path / "run")
     command = [sys.executable, "-W", "ignore", "-c", KILLED, inpaint.data, str(tmp_path / "run")]
