@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from raymask.errors import DataError
+from raymask.gallery.lance_layout import MANIFESTS, delete_manifests, versions
 from raymask.storage import Folder, sync_folder
 
 DURABLE = "durable"
 """File beside the table with the number of its last version that is on disk."""
-_LAST = 2**64 - 1
-"""Lance names the manifest of version v by this minus v, so that the latest is listed first."""
 
 
 class Stamp(NamedTuple):
@@ -63,17 +62,11 @@ class Durability:
     def dropped(self) -> int:
         """Forget versions that are not on disk; returns the number of the last of them, 0 if there were none."""
         durable = self.noted()
-        later = [] if durable is None else [number for number in self._versions() if number > durable]
-        for number in later:
-            (self._table / "_versions" / f"{_LAST - number:020}.manifest").unlink()
+        later = [] if durable is None else [number for number in versions(self._table) if number > durable]
         if later:
-            (self._table / "_versions" / "latest_version_hint.json").unlink(missing_ok=True)
-            sync_folder(self._table / "_versions")
+            delete_manifests(self._table, later)
+            sync_folder(self._table / MANIFESTS)
         return max(later, default=0)
-
-    def _versions(self) -> list[int]:
-        manifests = (self._table / "_versions").glob("*.manifest")
-        return [_LAST - int(path.stem) for path in manifests if path.stem.isdecimal()]
 
     def _files(self) -> dict[str, Stamp]:
         """Files as they are now; one that an index build is still writing will have another stamp when it is done."""

@@ -34,9 +34,12 @@ class Erasures:
 
     def begun(self, identity: str, now: datetime | None = None) -> Erasures:
         """With this person's erasure under way."""
-        digest = self.digest(identity)
-        times = {**self.times, digest: now or datetime.now(UTC)}
-        return replace(self, times=times, unfinished=self.unfinished | {digest})
+        times = {**self.times, self.digest(identity): now or datetime.now(UTC)}
+        return replace(self, times=times).unfinished_for([identity])
+
+    def unfinished_for(self, identities: Iterable[str]) -> Erasures:
+        """With these people's files to be cleared of what is deleted."""
+        return replace(self, unfinished=self.unfinished | {self.digest(identity) for identity in identities})
 
     def finished(self, identities: Iterable[str]) -> Erasures:
         """With these people's erasures done."""

@@ -3,58 +3,30 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
-import shutil
 import threading
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from raymask.errors import DataError, UnsavedError
-from raymask.gallery.durability import Durability
-from raymask.gallery.erasures import Erasures, read_erasures, write_erasures
-from raymask.gallery.index import (
-    compact,
-    delete_rows,
-    drop_deleted,
-    extend_index,
-    forget_versions,
-    indexed_files,
-    needs_index,
-    rewrite_index,
-)
-from raymask.gallery.rows import Enrolment, as_table, gallery_schema
-from raymask.gallery.table import (
-    FAILURES,
-    TABLE,
-    Space,
-    check_space,
-    first_line,
-    is_identity,
-    open_table,
-    read_space,
-    table_uri,
-    write_space,
-)
+from raymask.errors import DataError
+from raymask.gallery.erasing import Erasing, read_or_begin_erasures
+from raymask.gallery.erasures import Erasures
+from raymask.gallery.index import compact, forget_versions
+from raymask.gallery.index_builder import IndexBuilder
+from raymask.gallery.rows import Enrolment, as_table
+from raymask.gallery.synced_table import SyncedTable
+from raymask.gallery.table import Space, check_space, read_space, write_space
 from raymask.storage import Folder, make_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from lance import LanceDataset
-
-_log = logging.getLogger(__name__)
 
 LOCK = "lock"
 COMPACT_AFTER = 128
 """Commits after which small data files are joined."""
 _INDEX_TRIES = 5
-_INDEX_AGAIN = 60
-"""Seconds after which an index that could not be built is tried again."""
 _KEPT = timedelta(seconds=60)
 """How long versions are kept for searches that still read them."""
 
@@ -72,38 +44,29 @@ class GalleryStore:
             ModelError: it holds another recogniser's embeddings.
             DataError: it is damaged, cannot be written, or another process writes it.
         """
-        self.folder = Folder(uri)
+        folder = Folder(uri)
         self.space = space
         self._turn = threading.RLock()
-        self._dataset: Any = None
-        """The table as it is on disk; None after a failure, until it is opened again."""
-        self._indexing: threading.Thread | None = None
-        self._index_from = 0.0
-        """Monotonic time from which an index may be built."""
-        self._dropped = 0
-        """The last version that was dropped: a search may have seen it, and its number is not used again."""
         self._commits = 0
-        check_space(self.folder, space)
-        self._lock = _locked(self.folder)
+        """Appended since small data files were joined."""
+        check_space(folder, space)
+        self._lock = _locked(folder)
         try:
-            if read_space(self.folder) is None:
-                write_space(self.folder, space)
-            self._erasures = read_erasures(self.folder) or self._no_erasures()
-            self._index_stale = bool(self._erasures.unfinished)
-            """Whether the index may know rows of data files that are gone."""
-            self._reopen()
-            self._finish_erasures()
+            if read_space(folder) is None:
+                write_space(folder, space)
+            erasures = read_or_begin_erasures(folder)
+            self._table = SyncedTable(folder, space.size)
+            self._index = IndexBuilder(self._table)
+            self._erasing = Erasing(self._table, self._index, erasures)
+            self._erasing.finish_all()
         except BaseException:
-            self.close()
+            self._unlock()
             raise
 
     def close(self) -> None:
         """Let another process write; the gallery stays as it is."""
-        if self._indexing is not None:
-            self._indexing.join()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._index.wait()
+        self._unlock()
 
     def __enter__(self) -> GalleryStore:
         return self
@@ -113,16 +76,21 @@ class GalleryStore:
 
     def __len__(self) -> int:
         """Enrolled photos."""
-        return len(self._keys)
+        return len(self._table.keys)
+
+    @property
+    def folder(self) -> Folder:
+        """Where it lies."""
+        return self._table.folder
 
     @property
     def erasures(self) -> Erasures:
         """Who was erased."""
-        return self._erasures
+        return self._erasing.erasures
 
     def photos(self) -> set[bytes]:
         """Keys of the photos that are enrolled now."""
-        return set(self._keys)
+        return set(self._table.keys)
 
     def enrol(self, enrolments: Sequence[Enrolment]) -> list[bool]:
         """Enrol photos in one commit; for each, whether it is new: one whose key is known changes nothing.
@@ -132,14 +100,14 @@ class GalleryStore:
             UnsavedError: the disk is full or fails; nothing of this call is enrolled.
         """
         with self._turn:
-            self._open_again()
+            self._table.ensure_open()
             for identity in {one.identity for one in enrolments}:
-                if self._is_half_erased(identity):  # what is enrolled now is not what was to be erased
-                    self._finish_erasure(identity)
+                if self._erasing.is_unfinished(identity):  # what is enrolled now is not what was to be erased
+                    self._erasing.finish(identity)
             chosen: dict[bytes, Enrolment] = {}
             new = []
             for one in enrolments:
-                new.append(one.key not in self._keys and one.key not in chosen)
+                new.append(one.key not in self._table.keys and one.key not in chosen)
                 if new[-1]:
                     chosen[one.key] = one
             if chosen:
@@ -148,18 +116,8 @@ class GalleryStore:
 
     def append(self, rows: pa.Table) -> None:
         """Add rows of `gallery_schema` in one commit, whose keys are new. Raises UnsavedError."""
-        import lance
-
-        def act(dataset: LanceDataset) -> LanceDataset:
-            fragments = lance.fragment.write_fragments(
-                rows, dataset, schema=rows.schema, max_rows_per_file=100_000, mode="append"
-            )
-            append = lance.LanceOperation.Append(fragments)
-            return lance.LanceDataset.commit(dataset, append, read_version=dataset.version)
-
         with self._turn:
-            self._commit(act)
-            self._keys.update(rows["photo"].to_pylist())
+            self._table.append(rows)
             self._commits += 1
 
     def erase(self, identity: str) -> int | None:
@@ -172,200 +130,38 @@ class GalleryStore:
             UnsavedError: the disk fails; the erasure goes on when it is asked for again, or the gallery is opened.
         """
         with self._turn:
-            self._open_again()
-            added = [row["added"] for row in self._rows_of(identity)]
-            if not added and not self._is_half_erased(identity):
-                return None
-            self._note(self._erasures.begun(identity, max([datetime.now(UTC), *added])))
-            return self._finish_erasure(identity)
+            return self._erasing.erase(identity)
 
     def remember(self, erasures: Erasures) -> None:
         """Add another list's erasures to this one's, and erase what they cover here. Raises UnsavedError."""
         with self._turn:
-            self._open_again()
-            joined = self._erasures.joined(erasures)
-            rows = self._dataset.to_table(columns=["identity", "added"]) if joined.times else None
-            found = zip(rows["identity"].to_pylist(), rows["added"].to_pylist(), strict=True) if rows else ()
-            covered = {identity for identity, added in found if joined.covers(identity, added)}
-            unfinished = {Erasures.digest(identity) for identity in covered}
-            self._note(replace(joined, unfinished=joined.unfinished | unfinished))
-            for identity in sorted(covered):
-                self._finish_erasure(identity)
+            self._erasing.remember(erasures)
 
     def maintain(self) -> None:
         """Join small files when there are many, and begin to index what waits for it. Raises UnsavedError."""
         with self._turn:
-            if self._indexing is not None and self._indexing.is_alive():
+            if self._index.at_work:
                 return  # joining files would make its work void
-            self._settle_index()
-            self._open_again()
+            self._index.settle()
+            self._table.ensure_open()
             if self._commits >= COMPACT_AFTER:
                 self._commits = 0
-                self._commit(compact)
-                self._commit(lambda dataset: forget_versions(dataset, older_than=_KEPT))
-            if time.monotonic() >= self._index_from and needs_index(self._dataset):
-                self._indexing = threading.Thread(target=self._index, name="gallery-index", daemon=True)
-                self._indexing.start()
+                self._table.commit(compact)
+                self._table.commit(lambda dataset: forget_versions(dataset, older_than=_KEPT))
+            self._index.begin()
 
     def finish_index(self) -> None:
         """Wait until what should be indexed is. Raises UnsavedError."""
         self.maintain()
         for _ in range(_INDEX_TRIES):
-            if self._indexing is None:
+            if not self._index.wait():
                 return
-            self._indexing.join()
             self.maintain()
 
-    def _index(self) -> None:
-        """On a dataset of its own, for enrolments go on meanwhile; it is synced with the next commit."""
-        try:
-            extend_index(open_table(self.folder))
-        except FAILURES as error:  # searches go on without, and it is tried again
-            self._index_from = time.monotonic() + _INDEX_AGAIN
-            _log.warning("the gallery's index could not be extended: %s", first_line(error))
-
-    def _settle_index(self) -> None:
-        """Wait for an index that is being built, and go on from the version that it has made."""
-        if self._indexing is not None:
-            self._indexing.join()
-            self._indexing = None
-            self._commit(lambda _: open_table(self.folder))
-
-    def _commit(self, act: Callable[[LanceDataset], LanceDataset | None]) -> None:
-        """Change the table, in place or for the one that `act` returns, and sync it; where that fails, it is as it was
-        before."""
-        self._open_again()
-        try:
-            dataset = act(self._dataset) or self._dataset
-            if self._durability is not None:
-                self._durability.sync(dataset.version)
-            self._dataset = dataset
-        except FAILURES as error:
-            self._dataset = None  # after a failed sync nobody knows what is on disk: what is noted is
-            with suppress(*FAILURES):
-                self._reopen()  # so that no search finds what was refused
-            raise self._unsaved(error) from error
-
-    def _open_again(self) -> None:
-        """After a failure, what is on disk. Raises UnsavedError."""
-        if self._dataset is not None:
-            return
-        try:
-            self._reopen()
-        except FAILURES as error:
-            self._dataset = None
-            raise self._unsaved(error) from error
-
-    def _unsaved(self, error: Exception) -> UnsavedError:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        return UnsavedError(
-            f"the gallery {self.folder.uri} cannot be written ({reason}); check its disk's free space and rights"
-        )
-
-    def _reopen(self) -> None:
-        """The last version that is on disk; leftovers of later ones are dropped.
-
-        Raises DataError if what was acknowledged is not all there, before anything is written.
-        """
-        import lance
-
-        local = self.folder.is_local
-        table = Path(table_uri(self.folder))
-        self._durability = Durability(self.folder, table) if local else None
-        noted = None
-        if self._durability:
-            self._dropped = max(self._dropped, self._durability.dropped())
-            noted = self._durability.noted()
-            if noted is None and not any(table.glob("data/*")):
-                shutil.rmtree(table, ignore_errors=True)  # it was being made
-        if self._exists():
-            dataset = open_table(self.folder)
-            if noted is not None and dataset.version < noted:
-                raise self._lost(f"version {noted}, the last that was acknowledged")
-            while dataset.version <= self._dropped:
-                dataset.restore()
-                dataset = open_table(self.folder)
-        else:
-            if noted is not None or any(name.startswith(f"{TABLE}/data/") for name in self.folder.names()):
-                raise self._lost("the list of its versions")
-            dataset = lance.write_dataset(gallery_schema(self.space.size).empty_table(), table_uri(self.folder))
-        if self._durability:
-            self._durability.sync(dataset.version)
-        if self._indexing is None:  # files of a write that was cut short take up room; an index being built is none
-            forget_versions(dataset, older_than=timedelta(0))
-        self._keys: set[bytes] = set(dataset.to_table(columns=["photo"])["photo"].to_pylist())
-        self._dataset = dataset
-
-    def _lost(self, what: str) -> DataError:
-        return DataError(f"{self.folder.uri} is damaged: it lacks {what}; restore it from a backup into another folder")
-
-    def _exists(self) -> bool:
-        import lance
-
-        try:
-            lance.dataset(table_uri(self.folder))
-        except ValueError as error:
-            if "not found" in str(error).lower():
-                return False
-            raise DataError(f"{self.folder.uri} is damaged ({first_line(error)}); restore it from a backup") from None
-        return True
-
-    def _no_erasures(self) -> Erasures:
-        none = Erasures()
-        write_erasures(self.folder, none)
-        return none
-
-    def _finish_erasures(self) -> None:
-        """Go on with erasures that were cut short."""
-        if not self._erasures.unfinished:
-            return
-        column = self._dataset.to_table(columns=["identity"])["identity"]
-        for identity in column.unique().to_pylist():
-            if self._is_half_erased(identity):
-                self._finish_erasure(identity)
-        self._scrub()
-        self._note(Erasures(self._erasures.times))  # rows of the others were gone already
-
-    def _finish_erasure(self, identity: str) -> int:
-        """Delete the rows that the list of erasures covers, from all files; returns of how many photos."""
-        self._settle_index()  # it reads what is to go
-        rows = [row for row in self._rows_of(identity) if self._erasures.covers(identity, row["added"])]
-        if rows:
-            files = self._files()
-            self._commit(lambda dataset: delete_rows(dataset, (row["_rowid"] for row in rows)))
-            self._index_stale |= bool((files - self._files()) & indexed_files(self._dataset))
-        photos = {row["photo"] for row in rows}
-        self._keys -= photos
-        self._scrub()
-        self._note(self._erasures.finished([identity]))
-        return len(photos)
-
-    def _is_half_erased(self, identity: str) -> bool:
-        return Erasures.digest(identity) in self._erasures.unfinished
-
-    def _files(self) -> set[int]:
-        """Numbers of the table's data files."""
-        return {fragment.fragment_id for fragment in self._dataset.get_fragments()}
-
-    def _note(self, erasures: Erasures) -> None:
-        try:
-            write_erasures(self.folder, erasures)
-        except DataError as error:
-            raise self._unsaved(error) from error
-        self._erasures = erasures
-
-    def _scrub(self) -> None:
-        """Leave deleted rows out of every file, the index's too, and delete the files that had them."""
-        self._commit(drop_deleted)
-        if self._index_stale:
-            self._commit(rewrite_index)
-            self._index_stale = False
-        self._commit(lambda dataset: forget_versions(dataset, older_than=timedelta(0)))
-
-    def _rows_of(self, identity: str) -> list[dict[str, Any]]:
-        """Photo, time and number of each row."""
-        found = self._dataset.to_table(columns=["photo", "added"], filter=is_identity(identity), with_row_id=True)
-        return list(found.to_pylist())
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 def _locked(folder: Folder) -> int | None:

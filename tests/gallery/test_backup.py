@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.galleries import SPACE, enrolment, unit
 
 from raymask.errors import DataError, ModelError
 from raymask.gallery import backup as backup_module
@@ -15,9 +15,6 @@ from raymask.gallery.reader import ChangedError, GalleryReader
 from raymask.gallery.rows import photo_key
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_store import SPACE, enrolment, unit
 
 
 @pytest.fixture

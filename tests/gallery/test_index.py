@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raymask.gallery import index
-from raymask.gallery import store as store_module
+from raymask.gallery import index, index_builder
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.rows import Enrolment, photo_key
 from raymask.gallery.store import GalleryStore
@@ -94,7 +93,7 @@ def indexed_rows(folder: Path) -> set[int]:
 
 
 def rows_of(store: GalleryStore) -> set[int]:
-    return set(store._dataset.to_table(columns=[], with_row_id=True)["_rowid"].to_pylist())
+    return set(store._table.dataset.to_table(columns=[], with_row_id=True)["_rowid"].to_pylist())
 
 
 def test_the_erased_leave_the_index(tmp_path, small_limits):
@@ -129,14 +128,14 @@ def test_who_is_erased_while_the_index_is_built_is_not_in_it(tmp_path, small_lim
         assert go_on.wait(30)
         extend(dataset)
 
-    monkeypatch.setattr(store_module, "extend_index", slowly)
+    monkeypatch.setattr(index_builder, "extend_index", slowly)
     with GalleryStore(tmp_path, SPACE) as store:
         enrol(store, people(2000, 1, 0.3), "first")
         store.maintain()
         assert begun.wait(30)
         threading.Timer(0.5, go_on.set).start()
         assert store.erase("p00007") == 1
-        assert store._dataset.has_index
+        assert store._table.dataset.has_index
         assert indexed_rows(tmp_path) == rows_of(store)
 
 
@@ -147,7 +146,7 @@ def test_an_index_that_cannot_be_built_is_not_tried_with_every_commit(tmp_path, 
         tries.append(1)
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(store_module, "extend_index", fails)
+    monkeypatch.setattr(index_builder, "extend_index", fails)
     with GalleryStore(tmp_path, SPACE) as store:
         enrol(store, people(2000, 1, 0.3), "first")
         store.finish_index()
