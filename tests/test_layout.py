@@ -44,7 +44,7 @@ INSIDE: dict[str, set[str]] = {
     "serve.on_ray": {"core", "http"},
 }
 """Folders inside them with those beside them that they may import."""
-RAY = ("cluster", "data.prepare.run", "train.on_ray", "serve.on_ray", "tune")
+RAY = ("cluster", "ray_private", "data.prepare.run", "train.on_ray", "serve.on_ray", "tune")
 """All that imports Ray."""
 MOST_MODULES, MOST_LINES = 14, 60
 """Side by side in a folder, and of a function."""
@@ -159,6 +159,30 @@ def test_ray_is_imported_only_where_it_is_expected():
     for name, path in modules().items():
         uses_ray = any(module.split(".")[0] == "ray" for module in imported_modules(path))
         assert not uses_ray or any(name == place or name.startswith(f"{place}.") for place in places), path
+
+
+def private_names_of_ray(path: Path) -> set[str]:
+    """What a file names of Ray that begins with an underscore, at whatever place of a dotted name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ray":
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "ray"}
+        elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("ray."):
+            found.add(ast.unparse(node))
+        elif isinstance(node, ast.keyword) and node.arg:
+            found.add(node.arg if node.arg.startswith("_by_") else "")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "__internal" in node.value:
+            found.add("_internal")
+    return {name for name in found if any(part.startswith("_") for part in name.split("."))}
+
+
+def test_private_names_of_ray_stand_in_one_file():
+    files = [*modules().values(), *(ROOT / "jobs").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    named = {str(path.relative_to(ROOT)): names for path in files if (names := private_names_of_ray(path))}
+    assert named.keys() == {"raymask/ray_private.py"}, named
+    assert {"_by_reference", "_internal", "ray.serve.context._get_global_client"} <= named["raymask/ray_private.py"]
 
 
 @pytest.mark.parametrize("name", PROMISED)

@@ -14,6 +14,7 @@ from raymask.cluster import check_places, connect, own_error, worker_places
 from raymask.data.prepare.textures import load_textures
 from raymask.data.reading.joined import absolute_data, folders_of, folders_with
 from raymask.errors import DataError, RaymaskError, StoppedError
+from raymask.ray_private import HEAD
 from raymask.stopping import asked_by_sigterm
 from raymask.storage import Folder, absolute
 from raymask.train.engine.resume_guard import claim
@@ -31,9 +32,6 @@ SETTINGS = "search.json"
 
 SCRATCH = "tune"
 """Folder of a search with Ray Tune's own files, of no use afterwards."""
-
-HEAD = "node:__internal_head__"
-"""The resource that each cluster's head has one of; a trial's driver takes a thousandth of it, and no CPU."""
 
 
 def tune_on_ray(config: TuneConfig) -> SearchResult:
@@ -90,7 +88,7 @@ def _tuner(config: TuneConfig, search: Folder, trials: Trials, sampler: Sampler,
     training = config.training(data=absolute_data(config.data), storage=absolute(config.storage), textures=textures)
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, training=training, metric=config.metric),
-        tune.PlacementGroupFactory([{HEAD: 0.001}]),
+        tune.PlacementGroupFactory([{HEAD: 0.001}]),  # the driver takes no CPU
     )
     return tune.Tuner(
         trainable,

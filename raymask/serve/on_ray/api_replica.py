@@ -11,6 +11,7 @@ from ray.serve import metrics
 from ray.serve.handle import DeploymentHandle
 
 from raymask.errors import ConfigError
+from raymask.ray_private import request_id
 from raymask.serve.core.config import Policy, ServiceConfig, from_mapping
 from raymask.serve.core.plan import Plan
 from raymask.serve.core.service import Service
@@ -57,14 +58,7 @@ class ApiReplica:
 
     def __serve_build_asgi_app__(self) -> Guard:
         """For `serve.ingress`."""
-        return create_app(self._service, self._keys, request_id=_request_id)
-
-
-def _request_id() -> str:
-    """Serve's, which every log line of every stage carries."""
-    from ray.serve.context import _get_serve_request_context
-
-    return str(_get_serve_request_context().request_id)
+        return create_app(self._service, self._keys, request_id=request_id)
 
 
 def _log_with_serve() -> None:

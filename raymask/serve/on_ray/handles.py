@@ -18,6 +18,7 @@ from raymask.errors import BusyError, RaymaskError, UnavailableError
 from raymask.faces import Face
 from raymask.gallery.reader import Candidate, EnrolledPhoto
 from raymask.gallery.rows import Enrolment
+from raymask.ray_private import by_message
 from raymask.serve.core.pipeline import PhotoOrRef
 from raymask.serve.core.plan import Network, Plan
 from raymask.serve.core.stages import MaskFound
@@ -144,11 +145,6 @@ _LOST = (
 
 def _code(error: grpc.RpcError) -> Any:
     return error.code() if hasattr(error, "code") else None
-
-
-def by_message(handle: DeploymentHandle) -> DeploymentHandle:
-    """The handle with arguments and answers in gRPC messages."""
-    return handle.options(_by_reference=False)
 
 
 async def asked(response: Any) -> Any:

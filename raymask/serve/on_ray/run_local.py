@@ -13,6 +13,7 @@ from typing import Any
 
 from raymask.cluster import connect
 from raymask.errors import UnavailableError
+from raymask.ray_private import deploy_applications, serve_runs
 
 CONFIGURATION = Path(__file__).parent.parent.parent.parent / "serve_configs" / "identify.yaml"
 _PATIENCE = 600
@@ -36,10 +37,9 @@ def running(args: Mapping[str, Any], *, port: int, configuration: Path = CONFIGU
     """
     import yaml
     from ray import serve
-    from ray.serve.context import _get_global_client
 
     connect()
-    if _get_global_client(raise_if_no_controller_running=False) is not None:
+    if serve_runs():
         raise UnavailableError("Ray serves something here already; end that first (`serve shutdown`)")
     document = yaml.safe_load(configuration.read_text())
     document["applications"][0]["args"] = dict(args)
@@ -59,10 +59,8 @@ def deploy(document: Mapping[str, Any], seconds: float = _PATIENCE) -> None:
         UnavailableError: they do not, with what Serve says of it.
     """
     from ray import serve
-    from ray.serve.context import _get_global_client
-    from ray.serve.schema import ServeDeploySchema
 
-    _get_global_client().deploy_apps(ServeDeploySchema.model_validate(document))
+    deploy_applications(document)
     wanted = [application["name"] for application in document["applications"]]
     end = time.monotonic() + seconds
     while True:
