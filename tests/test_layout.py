@@ -162,7 +162,7 @@ def test_ray_is_imported_only_where_it_is_expected():
 
 
 def private_names_of_ray(path: Path) -> set[str]:
-    """What a file names of Ray that begins with an underscore, at whatever place of a dotted name."""
+    """What a file names of Ray that begins with an underscore, at whatever place of a dotted name; and such options."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ray":
@@ -172,7 +172,7 @@ def private_names_of_ray(path: Path) -> set[str]:
         elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("ray."):
             found.add(ast.unparse(node))
         elif isinstance(node, ast.keyword) and node.arg:
-            found.add(node.arg if node.arg.startswith("_by_") else "")
+            found.add(node.arg)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "__internal" in node.value:
             found.add("_internal")
     return {name for name in found if any(part.startswith("_") for part in name.split("."))}
