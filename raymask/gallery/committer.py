@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import NamedTuple
 
 from raymask.errors import UnsavedError
@@ -28,7 +30,7 @@ class _Enrol(NamedTuple):
 
 
 class _Erase(NamedTuple):
-    identity: str
+    act: Callable[[], int | None]
     done: Future[int | None]
 
 
@@ -55,9 +57,11 @@ class GroupCommitter:
 
     def erase(self, identity: str) -> Future[int | None]:
         """As `GalleryStore.erase`, once it is done. Raises UnsavedError as `enrol`."""
-        item = _Erase(identity, Future())
-        self._put(item)
-        return item.done
+        return self._erased(partial(self._store.erase, identity))
+
+    def delete_pictures(self, identity: str, key: bytes | None) -> Future[int | None]:
+        """As `GalleryStore.delete_pictures`, once it is done. Raises UnsavedError as `enrol`."""
+        return self._erased(partial(self._store.delete_pictures, identity, key))
 
     @property
     def waiting(self) -> int:
@@ -73,6 +77,11 @@ class GroupCommitter:
         """Write what waits, then end."""
         self._queue.put(None)
         self._thread.join()
+
+    def _erased(self, act: Callable[[], int | None]) -> Future[int | None]:
+        item = _Erase(act, Future())
+        self._put(item)
+        return item.done
 
     def _put(self, item: _Enrol | _Erase) -> None:
         try:
@@ -127,6 +136,6 @@ class GroupCommitter:
         if not item.done.set_running_or_notify_cancel():
             return
         try:
-            item.done.set_result(self._store.erase(item.identity))
+            item.done.set_result(item.act())
         except Exception as error:  # as above
             item.done.set_exception(error)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from raymask.errors import DataError
 from raymask.gallery.erasures import Erasures, read_erasures, write_erasures
-from raymask.gallery.index import delete_rows, drop_deleted, forget_versions, indexed_files, rewrite_index
+from raymask.gallery.index import (
+    delete_rows,
+    drop_deleted,
+    empty_pictures,
+    forget_versions,
+    indexed_files,
+    rewrite_index,
+)
 from raymask.gallery.index_builder import IndexBuilder
 from raymask.gallery.synced_table import SyncedTable
 from raymask.storage import Folder
@@ -32,7 +39,7 @@ class Erasing:
         """Whether the index may know rows of data files that are gone."""
 
     def is_unfinished(self, identity: str) -> bool:
-        """Whether an erasure of this person was begun, and failed."""
+        """Whether an erasure of this person, or of a kept photo, was begun, and failed."""
         return Erasures.digest(identity) in self.erasures.unfinished
 
     def erase(self, identity: str) -> int | None:
@@ -42,6 +49,20 @@ class Erasing:
             return None
         self._note(self.erasures.begun(identity, max([datetime.now(UTC), *added])))
         return self.finish(identity)
+
+    def delete_pictures(self, identity: str, key: bytes | None) -> int | None:
+        """As `GalleryStore.delete_pictures`."""
+        failed_before = self.is_unfinished(identity)
+        if failed_before:
+            self.finish(identity)
+        rows = [row for row in self._table.rows_of(identity) if row["kept"] and key in (None, row["photo"])]
+        if not rows:
+            return 0 if failed_before else None
+        self._note(self.erasures.unfinished_for([identity]))  # without a time: nothing that is enrolled is covered
+        self._index.settle()
+        self._take_out(lambda dataset: empty_pictures(dataset, (row["_rowid"] for row in rows)))
+        self.finish(identity)
+        return len(rows)
 
     def remember(self, erasures: Erasures) -> None:
         """As `GalleryStore.remember`."""

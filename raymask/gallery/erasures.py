@@ -25,7 +25,7 @@ class Erasures:
     times: Mapping[str, datetime] = field(default_factory=dict)
     """When, by digest of the name: all that was enrolled before is gone."""
     unfinished: frozenset[str] = frozenset()
-    """Digests of names whose rows may not all be gone yet."""
+    """Digests of names whose rows, or kept photos, may not all be gone yet."""
 
     @staticmethod
     def digest(identity: str) -> str:

@@ -85,6 +85,11 @@ def delete_rows(dataset: LanceDataset, numbers: Iterable[int]) -> None:
     dataset.delete(f"_rowid IN ({', '.join(map(str, numbers))})")
 
 
+def empty_pictures(dataset: LanceDataset, numbers: Iterable[int]) -> None:
+    """Take the photos' files out of rows, by their numbers as above; the rows move to another data file."""
+    dataset.update({"picture": "NULL"}, where=f"_rowid IN ({', '.join(map(str, numbers))})")
+
+
 def drop_deleted(dataset: LanceDataset) -> None:
     """Rewrite only the data files with deleted rows, without them; so erasing needs little room on a full disk."""
     fragments = dataset.get_fragments()

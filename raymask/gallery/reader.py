@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _ROWS_PER_PERSON = 8
 """Rows fetched for each person wanted, at first; more while they are of too few people."""
+_PICTURES = 16
+"""Kept photos that are read at a time, only to be counted."""
 _TRIES = 3
 """Times that a table is read whose files are deleted meanwhile."""
 
@@ -46,6 +48,16 @@ class EnrolledPhoto:
     """Masks that were drawn on it to enrol it once more each, as `parse_look` takes them."""
     kept: bool
     """Whether the photo itself lies in the gallery."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptPhoto:
+    """A photo of a person whose file lies in the gallery."""
+
+    key: bytes
+    added: datetime
+    size: int
+    """Bytes of the file."""
 
 
 class _InMemory:
@@ -183,6 +195,21 @@ class GalleryReader:
                 looks = (*known.looks, row["look"])
                 photos[row["photo"]] = EnrolledPhoto(key=known.key, added=known.added, looks=looks, kept=known.kept)
         return list(photos.values())
+
+    def pictures(self, identity: str) -> list[KeptPhoto]:
+        """A person's photos that were kept, in the order in which they came."""
+        columns = ["photo", "added", "picture"]
+        chosen = f"{is_identity(identity)} AND picture IS NOT NULL"
+
+        def scan(view: _View) -> list[KeptPhoto]:
+            batches = view.dataset.to_batches(columns=columns, filter=chosen, batch_size=_PICTURES)
+            return [
+                KeptPhoto(key=row["photo"], added=row["added"], size=len(row["picture"]))
+                for batch in batches
+                for row in batch.to_pylist()
+            ]
+
+        return sorted(self._read(scan), key=lambda photo: (photo.added, photo.key))
 
     def picture(self, identity: str, key: bytes) -> bytes | None:
         """A photo's file, if it was kept."""

@@ -132,6 +132,22 @@ class GalleryStore:
         with self._turn:
             return self._erasing.erase(identity)
 
+    def delete_pictures(self, identity: str, key: bytes | None = None) -> int | None:
+        """Delete kept photos from all files, old versions' included. The person stays enrolled, embeddings and all.
+
+        Args:
+            identity: whose.
+            key: of which photo; None: of all.
+
+        Returns:
+            How many were deleted, not counting those of an attempt that failed; None if none was kept.
+
+        Raises:
+            UnsavedError: as `erase`.
+        """
+        with self._turn:
+            return self._erasing.delete_pictures(identity, key)
+
     def remember(self, erasures: Erasures) -> None:
         """Add another list's erasures to this one's, and erase what they cover here. Raises UnsavedError."""
         with self._turn:

@@ -91,8 +91,9 @@ class SyncedTable:
         self.keys.update(rows["photo"].to_pylist())
 
     def rows_of(self, identity: str) -> list[dict[str, Any]]:
-        """Photo, time and number (`_rowid`) of each row of a person."""
-        found = self.dataset.to_table(columns=["photo", "added"], filter=is_identity(identity), with_row_id=True)
+        """Photo, time, whether its file was kept, and number (`_rowid`) of each row of a person."""
+        columns = {"photo": "photo", "added": "added", "kept": "picture IS NOT NULL"}
+        found = self.dataset.to_table(columns=columns, filter=is_identity(identity), with_row_id=True)
         return list(found.to_pylist())
 
     def files(self) -> set[int]:

@@ -59,6 +59,15 @@ def test_a_restore_does_not_bring_back_the_erased(saved):
     assert len(json.loads((saved / "second" / "erasures.json").read_text())["erased"]) == 2
 
 
+def test_a_deleted_photo_stays_so_where_its_person_is_and_comes_back_elsewhere(saved):
+    with GalleryStore(saved / "gallery", SPACE) as store:
+        assert store.delete_pictures("ann") == 1
+    assert restore(RestoreConfig(backup=str(saved / "backup"), gallery=str(saved / "gallery"))) == (0, 3, 0)
+    assert GalleryReader(str(saved / "gallery"), SPACE).pictures("ann") == []
+    assert restore(RestoreConfig(backup=str(saved / "backup"), gallery=str(saved / "new"))) == (3, 0, 0)
+    assert [one.size for one in GalleryReader(str(saved / "new"), SPACE).pictures("ann")] == [len(b"JPEG")]
+
+
 def test_a_list_of_erasures_erases_who_is_enrolled_still(saved):
     with GalleryStore(saved / "gallery", SPACE) as store:
         store.erase("ann")

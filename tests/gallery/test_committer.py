@@ -9,7 +9,7 @@ from support.galleries import SPACE, enrolment
 from raymask.errors import ConfigError
 from raymask.gallery.committer import GroupCommitter
 from raymask.gallery.reader import GalleryReader
-from raymask.gallery.rows import Enrolment
+from raymask.gallery.rows import Enrolment, photo_key
 from raymask.gallery.store import GalleryStore
 
 
@@ -30,6 +30,21 @@ def test_one_group_holds_what_came_meanwhile_and_ends_at_an_erasure(tmp_path):
             committer.enrol(
                 Enrolment(identity="ann", key=b"x" * 16, embeddings=np.zeros((1, 16), np.float32), looks=("",))
             )
+
+
+def test_kept_photos_are_deleted_in_their_turn(tmp_path):
+    with GalleryStore(tmp_path, SPACE) as store:
+        committer = GroupCommitter(store)
+        kept = [committer.enrol(enrolment("ann", seed, picture=b"OF-ANN")) for seed in range(3)]
+        deleted = committer.delete_pictures("ann", None)
+        later = committer.enrol(enrolment("ann", 3, picture=b"OF-ANN"))
+        assert [one.result(20) for one in kept] == [True] * 3
+        assert deleted.result(20) == 3
+        assert later.result(20)
+        assert committer.delete_pictures("ann", photo_key("ann", "3")).result(20) == 1
+        assert committer.delete_pictures("ann", photo_key("ann", "3")).result(20) is None
+        committer.close()
+        assert len(store) == 4
 
 
 def test_a_request_given_up_before_its_turn_does_nothing_and_harms_nobody(tmp_path, monkeypatch):

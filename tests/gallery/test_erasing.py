@@ -5,7 +5,7 @@ from support.galleries import SPACE, enrolment, files_holding, unit
 
 from raymask.errors import UnsavedError
 from raymask.gallery import erasing
-from raymask.gallery.erasures import read_erasures
+from raymask.gallery.erasures import Erasures, read_erasures
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.rows import photo_key
 from raymask.gallery.store import GalleryStore
@@ -111,6 +111,62 @@ def test_what_is_erased_stays_so_after_a_power_cut(tmp_path, monkeypatch):
         monkeypatch.setattr(erasing, "forget_versions", forgets)
         store.erase("ann")
         assert {"data", "_versions"} <= set(unlinked) <= set(synced)
+
+
+def test_a_kept_photo_that_is_deleted_is_in_no_file_and_its_person_stays(tmp_path):
+    with GalleryStore(tmp_path, SPACE) as store:
+        ann = [enrolment("ann", 1, looks=("", "kn95"), picture=b"FIRST-OF-ANN"), enrolment("bob", 2, picture=b"OF-BOB")]
+        store.enrol(ann)
+        store.enrol([enrolment("ann", 3, picture=b"SECOND-OF-ANN"), enrolment("ann", 4)])
+        reader = GalleryReader(str(tmp_path), SPACE)
+        before, photos = reader.search(unit(1), 9), reader.photos("ann")
+        assert store.delete_pictures("ann", photo_key("ann", "1")) == 1
+        assert files_holding(tmp_path, b"FIRST-OF-ANN") == []
+        assert files_holding(tmp_path, b"SECOND-OF-ANN")
+        reader.refresh()
+        assert [one.key for one in reader.pictures("ann")] == [photo_key("ann", "3")]
+        assert reader.picture("ann", photo_key("ann", "1")) is None
+        assert reader.search(unit(1), 9) == before, "embeddings stay as they are"
+        assert [(one.key, one.added, one.looks) for one in reader.photos("ann")] == [
+            (one.key, one.added, one.looks) for one in photos
+        ]
+        assert store.enrol([enrolment("ann", 1, picture=b"FIRST-OF-ANN")]) == [False]
+        assert store.delete_pictures("ann", photo_key("ann", "1")) is None
+        assert store.delete_pictures("ann", photo_key("ann", "4")) is None, "it was enrolled and not kept"
+        assert store.delete_pictures("ann") == 1
+        assert store.delete_pictures("ann") is None
+        assert store.delete_pictures("nobody") is None
+        assert files_holding(tmp_path, b"OF-ANN", b"'ann'") == [], "nor does the log of commits name anybody"
+        assert files_holding(tmp_path, b"OF-BOB")
+        assert store.erasures == Erasures(), "nobody was erased"
+        assert store.erase("ann") == 3
+        assert files_holding(tmp_path, b"ann", unit(1).tobytes(), unit(3).tobytes()) == []
+
+
+def test_a_deletion_cut_short_is_finished_when_the_gallery_is_opened(tmp_path, monkeypatch):
+    with GalleryStore(tmp_path, SPACE) as store:
+        store.enrol([enrolment("ann", 1, picture=b"OF-ANN"), enrolment("bob", 2)])
+        monkeypatch.setattr(store._erasing, "finish", lambda identity: 0)  # as if killed here
+        store.delete_pictures("ann")
+    assert files_holding(tmp_path, b"OF-ANN")
+    with GalleryStore(tmp_path, SPACE) as store:
+        assert len(store) == 2
+    assert files_holding(tmp_path, b"OF-ANN") == []
+    assert read_erasures(store.folder) == Erasures()
+
+
+def test_a_deletion_that_failed_goes_on_when_it_is_asked_for_again(tmp_path, monkeypatch):
+    with GalleryStore(tmp_path, SPACE) as store:
+        store.enrol([enrolment("ann", 1, picture=b"OF-ANN"), enrolment("bob", 2)])
+        with monkeypatch.context() as disk:
+            disk.setattr("raymask.gallery.erasing.drop_deleted", _fails)  # after its row was written without
+            with pytest.raises(UnsavedError, match="no space"):
+                store.delete_pictures("ann")
+        assert files_holding(tmp_path, b"OF-ANN")
+        assert store.delete_pictures("ann") == 0, "something was deleted, though no row was left to change"
+        assert store.delete_pictures("ann") is None
+        assert files_holding(tmp_path, b"OF-ANN") == []
+        assert len(store) == 2
 
 
 def _fails(*_: object) -> None:

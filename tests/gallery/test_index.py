@@ -1,6 +1,7 @@
 """The index of a large gallery, on a small one."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,31 @@ def test_the_erased_leave_the_index(tmp_path, small_limits):
     data = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(rows[7].tobytes() in one or b"p00007" in one for one in data)
     assert any(rows[8].tobytes() in one for one in data)
+
+
+@pytest.mark.parametrize("beside", [0, 2])
+def test_a_deleted_photo_leaves_the_index_right(tmp_path, small_limits, beside):
+    """The row of a kept photo moves to another file; what the index knew of it must go with its person."""
+    rows = people(2000, 1, 0.3)
+    alone = Enrolment(
+        identity="alone", key=photo_key("alone", "1"), embeddings=people(2, 8, 0.3)[:1], looks=("",), picture=b"KEPT"
+    )
+    with GalleryStore(tmp_path, SPACE) as store:
+        enrol(store, rows, "first")
+        others = [replace(alone, identity=f"other {n}", key=photo_key("other", str(n))) for n in range(beside)]
+        store.enrol([alone, *others])  # in a file that goes as a whole, or stays
+        store.finish_index()
+        assert indexed_rows(tmp_path) == rows_of(store)
+        assert store.delete_pictures("alone") == 1
+        assert indexed_rows(tmp_path) <= rows_of(store)
+        assert len(rows_of(store)) == 2001 + beside
+        gallery = GalleryReader(str(tmp_path), SPACE)
+        nearest = {one.identity: one.score for one in gallery.search(alone.embeddings[0], 1 + beside)}
+        assert nearest["alone"] == pytest.approx(1, abs=1e-5)
+        assert gallery.search(rows[8], 1)[0].identity == "p00008"
+        assert store.erase("alone") == 1
+        assert indexed_rows(tmp_path) == rows_of(store)
+        assert len(rows_of(store)) == 2000 + beside
 
 
 def test_who_is_erased_while_the_index_is_built_is_not_in_it(tmp_path, small_limits, monkeypatch):

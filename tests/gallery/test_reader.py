@@ -3,7 +3,7 @@
 import pytest
 from support.galleries import SPACE, enrolment, unit
 
-from raymask.gallery.reader import GalleryReader
+from raymask.gallery.reader import GalleryReader, KeptPhoto
 from raymask.gallery.rows import photo_key
 from raymask.gallery.store import GalleryStore
 
@@ -29,5 +29,7 @@ def test_people_and_photos_are_listed(tmp_path):
         assert (first.looks, first.kept, second.looks, second.kept) == (("cloth:plain",), True, (), False)
         assert reader.picture("ann", first.key) == b"JPEG"
         assert reader.picture("ann", second.key) is None
+        assert reader.pictures("ann") == [KeptPhoto(key=first.key, added=first.added, size=4)]
+        assert reader.pictures("O'Hara") == reader.pictures("nobody") == []
         assert [photo.key for photo in reader.photos("O'Hara")] == [photo_key("O'Hara", "2")]
         assert reader.photos("nobody") == []
