@@ -67,6 +67,10 @@ class UnknownIdentityError(RaymaskError):
     """A person who is not enrolled."""
 
 
+class UnknownPhotoError(RaymaskError):
+    """A photo that was not kept."""
+
+
 class BusyError(RaymaskError):
     """More is asked than can be done now; `retry_after` says when to ask again, in seconds."""
 

@@ -51,6 +51,13 @@ def decode_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> np.
         raise ImageError(f"{name}: damaged image ({error}); fetch or export it again") from None
 
 
+def media_type(data: bytes) -> str:
+    """What HTTP calls a file that `decode_photo` takes: image/jpeg, image/png or image/webp."""
+    if data.startswith(b"\x89PNG"):
+        return "image/png"
+    return "image/webp" if data.startswith(b"RIFF") else "image/jpeg"
+
+
 def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     width, height = size
     if min(size) < MIN_SIDE:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from raymask.errors import ImageError
-from raymask.faces.images import decode_photo, encode_jpeg, encode_png
+from raymask.faces.images import decode_photo, encode_jpeg, encode_png, media_type
 
 
 def file_of(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -36,6 +36,11 @@ def test_every_mode_becomes_rgb(mode):
         np.testing.assert_array_equal(photo, np.asarray(grey)[:, :, None].repeat(3, axis=2))
     if mode == "RGBA":
         np.testing.assert_array_equal(photo, np.asarray(COLOUR))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_files_type_is_told_by_its_bytes(kind):
+    assert media_type(file_of(COLOUR, kind)) == f"image/{kind.lower()}"
 
 
 def test_transparent_parts_become_white():

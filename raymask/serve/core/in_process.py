@@ -10,7 +10,7 @@ import numpy as np
 
 from raymask.faces import Face
 from raymask.gallery.committer import GroupCommitter
-from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
+from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader, KeptPhoto
 from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
@@ -102,6 +102,20 @@ class LocalGallery:
         """As `GalleryClient.photos`."""
         self._reader.refresh()
         return await asyncio.to_thread(self._reader.photos, identity)
+
+    async def pictures(self, identity: str) -> list[KeptPhoto]:
+        """As `GalleryClient.pictures`."""
+        self._reader.refresh()
+        return await asyncio.to_thread(self._reader.pictures, identity)
+
+    async def picture(self, identity: str, key: bytes) -> bytes | None:
+        """As `GalleryClient.picture`."""
+        self._reader.refresh()
+        return await asyncio.to_thread(self._reader.picture, identity, key)
+
+    async def delete_pictures(self, identity: str, key: bytes | None) -> int | None:
+        """As `GalleryClient.delete_pictures`."""
+        return await asyncio.wrap_future(self._committer.delete_pictures(identity, key))
 
     def close(self) -> None:
         """Write what waits, and let another process write."""

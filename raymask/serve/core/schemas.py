@@ -215,6 +215,33 @@ class Erased(BaseModel):
     photos: int
 
 
+class KeptPhoto(BaseModel):
+    """A photo that was kept."""
+
+    photo: str = Field(description="By which the photo is known, as in `Enrolled`.")
+    added: datetime
+    bytes: int = Field(description="Of its file.")
+
+
+class KeptPhotos(BaseModel):
+    """A person's photos that were kept."""
+
+    model_config = example(
+        identity="person_003",
+        photos=[{"photo": "6f1ed002ab5595859014ebf0951522d9", "added": "2026-01-01T12:00:00Z", "bytes": 48213}],
+    )
+    identity: str
+    photos: list[KeptPhoto]
+
+
+class KeptPhotosDeleted(BaseModel):
+    """Kept photos that are in no file of the gallery any more; the person is enrolled as before."""
+
+    model_config = example(identity="person_003", photos=1)
+    identity: str
+    photos: int
+
+
 class Ready(BaseModel):
     """Whether every stage can answer."""
 

@@ -10,38 +10,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from raymask.errors import ConfigError, ImageError, UnavailableError, UnknownIdentityError
+from raymask.errors import ConfigError, ImageError, UnavailableError
 from raymask.faces.crop import Square
 from raymask.faces.images import decode_photo, encode_png
-from raymask.gallery.reader import Candidate, EnrolledPhoto
-from raymask.gallery.rows import Enrolment, check_identity, photo_key
+from raymask.gallery.reader import Candidate
+from raymask.gallery.rows import check_identity, photo_key
 from raymask.serve.core import schemas
 from raymask.serve.core.config import Policy, ThresholdPair
 from raymask.serve.core.enrolment import enrolment_of, subject_of
+from raymask.serve.core.gallery_client import GalleryClient, nobody
+from raymask.serve.core.kept_photos import KeptPhotos
 from raymask.serve.core.pipeline import PhotoOrRef, Pipeline, Seen, Stages, side_by_side, timed
 from raymask.serve.core.plan import Plan
 
 _LOOKS_AGAIN = 8
 """Times that a photo is looked for which the gallery's writer knows."""
-
-
-class GalleryClient(Protocol):
-    """The gallery, wherever it is."""
-
-    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
-        """For each of (F, D) embeddings the nearest people."""
-
-    async def enrol(self, enrolment: Enrolment) -> bool:
-        """Whether the photo is new, once it is on disk."""
-
-    async def erase(self, identity: str) -> int | None:
-        """How many photos of the person are gone from every file."""
-
-    async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
-        """People by name, and how many photos of each."""
-
-    async def photos(self, identity: str) -> list[EnrolledPhoto]:
-        """A person's photos."""
 
 
 class PhotoStages(Stages, Protocol):
@@ -98,6 +81,7 @@ class Service:
     ) -> None:
         """`count`: told of each decision, and whether the face was masked."""
         self.plan, self.stages, self.gallery, self._count = plan, stages, gallery, count
+        self.kept_photos = KeptPhotos(gallery)
         self._pipeline = Pipeline(plan, stages)
         self.policy = policy
 
@@ -208,7 +192,7 @@ class Service:
         identity = check_identity(identity)
         photos = await self.gallery.photos(identity)
         if not photos:
-            raise _unknown(identity)
+            raise nobody(identity)
         shown = [
             schemas.PhotoEnrolled(photo=one.key.hex(), added=one.added, looks=list(one.looks), kept=one.kept)
             for one in photos
@@ -220,7 +204,7 @@ class Service:
         identity = check_identity(identity)
         photos = await self.gallery.erase(identity)
         if photos is None:
-            raise _unknown(identity)
+            raise nobody(identity)
         return schemas.Erased(identity=identity, photos=photos)
 
     async def _enrolled_before(self, identity: str, key: bytes) -> tuple[tuple[str, ...], bool]:
@@ -273,7 +257,3 @@ def _map(seen: Seen, place: int) -> dict[str, Any]:
     square = Square.around(seen.faces[place].box)
     png = encode_png(seen.masks[place].mask_map)
     return {"square": [square.left, square.top, square.side], "mask_png": base64.b64encode(png).decode()}
-
-
-def _unknown(identity: str) -> UnknownIdentityError:
-    return UnknownIdentityError(f"nobody is enrolled as {identity}")

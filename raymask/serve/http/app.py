@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from raymask import __version__
 from raymask.errors import ConfigError, ImageError, RaymaskError
-from raymask.faces.images import encode_jpeg, encode_png
+from raymask.faces.images import encode_jpeg, encode_png, media_type
 from raymask.gallery.erasures import Erasures
 from raymask.gallery.rows import MAX_IDENTITY, check_identity
 from raymask.serve.core import schemas
@@ -119,6 +119,7 @@ def create_app(
     app.add_exception_handler(Exception, _problem_handler)
     _photo_routes(app, service)
     _people_routes(app, service)
+    _kept_photo_routes(app, service)
     _other_routes(app, service)
     documented = app.openapi
     app.openapi = lambda: _as_answered(documented())  # type: ignore[method-assign]  # FastAPI's own way to change it
@@ -189,7 +190,7 @@ def _people_routes(app: FastAPI, service: Service) -> None:
         photo: OnePhoto,
         with_masks: Annotated[bool, Query(description=_WITH_MASKS)] = False,
         keep: Annotated[
-            bool, Query(description="Keep the photo itself, too: in column `picture` of the gallery's table.")
+            bool, Query(description="Keep the photo itself, too, which an admin can then read and delete.")
         ] = False,
         idempotency_key: Annotated[
             str | None,
@@ -223,6 +224,45 @@ def _people_routes(app: FastAPI, service: Service) -> None:
         identity = check_identity(identity)
         with _audited(request, "erase", identity) as line:
             done = await service.erase(identity)
+            line |= {"photos": done.photos}
+        return done
+
+
+def _kept_photo_routes(app: FastAPI, service: Service) -> None:
+    kept = service.kept_photos
+    path = "/v1/identities/{identity}/photos"
+
+    @app.get(path, tags=["kept photos"], responses=_problems(404, 429, 503))
+    async def kept_photos(identity: str) -> schemas.KeptPhotos:
+        """A person's photos that were kept (`keep=true`). Takes a key of an admin, as all calls of kept photos do."""
+        return await kept.listed(identity)
+
+    @app.get(
+        f"{path}/{{photo}}",
+        tags=["kept photos"],
+        responses={**_problems(404, 429, 503), 200: {"content": {kind: {"schema": _BINARY} for kind in _PHOTO_TYPES}}},
+        response_class=Response,
+    )
+    async def kept_photo(request: Request, identity: str, photo: str) -> Response:
+        """A kept photo, as it was sent."""
+        with _audited(request, "read kept photo", check_identity(identity)) as line:
+            data = await kept.file(identity, photo)
+            line |= {"photo": photo}
+        return Response(data, media_type=media_type(data))
+
+    @app.delete(f"{path}/{{photo}}", tags=["kept photos"], responses=_problems(404, 429, 503, 507))
+    async def delete_kept_photo(request: Request, identity: str, photo: str) -> schemas.KeptPhotosDeleted:
+        """Delete a kept photo. Once it is answered, no file of the gallery holds it; the person stays enrolled."""
+        with _audited(request, "delete kept photo", check_identity(identity)) as line:
+            done = await kept.delete(identity, photo)
+            line |= {"photo": photo, "photos": done.photos}
+        return done
+
+    @app.delete(path, tags=["kept photos"], responses=_problems(404, 429, 503, 507))
+    async def delete_kept_photos(request: Request, identity: str) -> schemas.KeptPhotosDeleted:
+        """Delete all kept photos of a person, who stays enrolled."""
+        with _audited(request, "delete kept photos", check_identity(identity)) as line:
+            done = await kept.delete(identity)
             line |= {"photos": done.photos}
         return done
 

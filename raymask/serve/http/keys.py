@@ -20,7 +20,8 @@ log = logging.getLogger("raymask.serve")
 
 Role = Literal["identify", "enrol", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
-"""Each may also what those before it may: ask about photos; enrol and list people; erase them."""
+"""Each may also what those before it may: ask about photos; enrol and list people; erase them, read and delete kept
+photos."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,8 @@ class KeysConfig:
     name: str
     """Who has the key: a service, a door, a person."""
     role: Role = "identify"
-    """identify asks about photos; enrol may also enrol and list people; admin may also erase them."""
+    """identify asks about photos; enrol may also enrol and list people; admin may also erase them, and read and
+    delete photos that were kept."""
     revoke: bool = False
     """Take back all keys of this name instead."""
 

@@ -38,6 +38,7 @@ _ROLES: tuple[tuple[str, str, Role | None], ...] = (
     ("GET|HEAD", r"/|/docs|/openapi\.json|/healthz|/readyz|/page/.*", None),
     ("DELETE", r"/v1/identities/[^/]+", "admin"),
     ("POST", r"/v1/identities/[^/]+/photos", "enrol"),
+    (".*", r"/v1/identities/[^/]+/photos(/.*)?", "admin"),
     ("GET", r"/v1/identities(/[^/]+)?", "enrol"),
     (".*", ".*", "identify"),
 )

@@ -15,6 +15,7 @@ STATUS: dict[type[errors.RaymaskError], tuple[int, str]] = {
     errors.UnauthorisedError: (401, "No key that is known"),
     errors.ForbiddenError: (403, "Not allowed"),
     errors.UnknownIdentityError: (404, "Nobody of that name"),
+    errors.UnknownPhotoError: (404, "No such photo"),
     errors.TooSlowError: (408, "Too slow"),
     errors.TooLargeError: (413, "Too large"),
     errors.NoFaceError: (422, "No face"),

@@ -21,7 +21,7 @@ class EnrolConfig:
     with_masks: bool = False
     """Enrol each photo with masks drawn on it, too; the fusion's thresholds for masked faces do not hold then."""
     keep: bool = False
-    """Keep the photos themselves in the gallery."""
+    """Keep the photos themselves in the gallery, where an admin can read and delete them."""
     dropped: str | None = None
     """JSON file for the photos that are not enrolled, and why; null: they are only counted."""
     workers: int | None = None

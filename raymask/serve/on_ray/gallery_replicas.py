@@ -13,7 +13,7 @@ import numpy as np
 
 from raymask.errors import ChangingError, DataError
 from raymask.gallery.committer import GroupCommitter
-from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader
+from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader, KeptPhoto
 from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space, first_line, read_space
@@ -62,6 +62,12 @@ class GalleryWriterReplica:
         with self._metrics():
             self._name.check(gallery)
             return await asyncio.wrap_future(self._committer.erase(identity))
+
+    async def delete_pictures(self, gallery: GalleryName, identity: str, key: bytes | None) -> int | None:
+        """As `GalleryClient.delete_pictures`."""
+        with self._metrics():
+            self._name.check(gallery)
+            return await asyncio.wrap_future(self._committer.delete_pictures(identity, key))
 
     async def ping(self) -> bool:
         """Whether it hears, and writes."""
@@ -116,6 +122,21 @@ class GallerySearchReplica:
         """As `GalleryClient.photos`."""
         self._name.check(gallery)
         return await asyncio.to_thread(self._reader.photos, identity)
+
+    async def pictures(self, gallery: GalleryName, identity: str) -> list[KeptPhoto]:
+        """As `GalleryClient.pictures`."""
+        self._name.check(gallery)
+        return await asyncio.to_thread(lambda: self._fresh().pictures(identity))
+
+    async def picture(self, gallery: GalleryName, identity: str, key: bytes) -> bytes | None:
+        """As `GalleryClient.picture`."""
+        self._name.check(gallery)
+        return await asyncio.to_thread(lambda: self._fresh().picture(identity, key))
+
+    def _fresh(self) -> GalleryReader:
+        """The reader, which sees all that was acknowledged: no photo is shown that was deleted."""
+        self._reader.refresh()
+        return self._reader
 
     async def ping(self) -> bool:
         """Whether it hears, and follows what is written."""

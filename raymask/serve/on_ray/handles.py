@@ -16,7 +16,7 @@ from ray.serve.handle import DeploymentHandle
 
 from raymask.errors import BusyError, RaymaskError, UnavailableError
 from raymask.faces import Face
-from raymask.gallery.reader import Candidate, EnrolledPhoto
+from raymask.gallery.reader import Candidate, EnrolledPhoto, KeptPhoto
 from raymask.gallery.rows import Enrolment
 from raymask.ray_private import by_message
 from raymask.serve.core.pipeline import PhotoOrRef
@@ -109,7 +109,8 @@ class RayGallery:
     def __init__(self, search: DeploymentHandle, writer: DeploymentHandle, gallery: GalleryName) -> None:
         """`gallery`: the one that is meant, for a deployment may be changing to another."""
         self._search, self._writer = by_message(search), by_message(writer)
-        self._writer_by_reference, self._gallery = writer, gallery
+        self._search_by_reference, self._writer_by_reference = search, writer
+        self._gallery = gallery
 
     async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
         """As `GalleryClient.search`."""
@@ -132,6 +133,18 @@ class RayGallery:
     async def photos(self, identity: str) -> list[EnrolledPhoto]:
         """As `GalleryClient.photos`."""
         return await asked(self._search.photos.remote(self._gallery, identity))
+
+    async def pictures(self, identity: str) -> list[KeptPhoto]:
+        """As `GalleryClient.pictures`."""
+        return await asked(self._search.pictures.remote(self._gallery, identity))
+
+    async def picture(self, identity: str, key: bytes) -> bytes | None:
+        """As `GalleryClient.picture`; by reference, for nobody knows beforehand how large it is."""
+        return await asked(self._search_by_reference.picture.remote(self._gallery, identity, key))
+
+    async def delete_pictures(self, identity: str, key: bytes | None) -> int | None:
+        """As `GalleryClient.delete_pictures`."""
+        return await asked(self._writer.delete_pictures.remote(self._gallery, identity, key))
 
 
 _LOST = (

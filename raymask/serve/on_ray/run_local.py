@@ -13,6 +13,7 @@ from typing import Any
 
 from raymask.cluster import connect
 from raymask.errors import UnavailableError
+from raymask.faces.images import media_type
 from raymask.ray_private import deploy_applications, serve_runs
 
 CONFIGURATION = Path(__file__).parent.parent.parent.parent / "serve_configs" / "identify.yaml"
@@ -90,9 +91,8 @@ def ready(url: str, seconds: float = _PATIENCE) -> str:
 
 
 def post_photo(url: str, photo: bytes) -> dict[str, Any]:
-    """The service's answer to a photo, a JPEG or PNG. Raises UnavailableError with what it says of an error."""
-    kind = "image/png" if photo.startswith(b"\x89PNG") else "image/jpeg"
-    request = urllib.request.Request(url, photo, {"Content-Type": kind}, method="POST")
+    """The service's answer to a photo's file. Raises UnavailableError with what it says of an error."""
+    request = urllib.request.Request(url, photo, {"Content-Type": media_type(photo)}, method="POST")
     try:
         with _DIRECT.open(request, timeout=60) as answer:
             return dict(json.loads(answer.read()))

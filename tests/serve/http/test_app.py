@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.client import Client
+from support.galleries import files_holding
 
 from raymask.errors import ConfigError, UnsavedError
 from raymask.evaluate import load_recogniser
@@ -163,6 +164,50 @@ def test_enrolling_with_masks_and_keeping_the_photo(ask, service, faces_of):
     assert (len(shown), set(shown[0]["looks"]), shown[0]["kept"]) == (1, set(done["looks"]), True)
 
 
+def test_kept_photos_are_listed_returned_and_deleted(ask, faces_of, masked_png, tmp_path):
+    jpg, png = faces_of(0)[0].read_bytes(), masked_png(0, 1)
+    ids = [ask("POST", "/v1/identities/ann/photos?keep=true", **jpeg(one)).json()["photo"] for one in (jpg, png)]
+    ask("POST", "/v1/identities/ann/photos", **jpeg(faces_of(0)[2].read_bytes()))
+    ask("POST", "/v1/identities/bob/photos", **jpeg(faces_of(1)[0].read_bytes()))
+
+    listed = ask("GET", "/v1/identities/ann/photos").json()
+    assert listed["identity"] == "ann"
+    assert [(one["photo"], one["bytes"]) for one in listed["photos"]] == [*zip(ids, map(len, (jpg, png)), strict=True)]
+    shown = {one["photo"]: one["added"] for one in ask("GET", "/v1/identities/ann").json()["photos"]}
+    assert all(shown[one["photo"]] == one["added"] for one in listed["photos"])
+    assert ask("GET", "/v1/identities/bob/photos").json() == {"identity": "bob", "photos": []}
+
+    for photo, sent, kind in zip(ids, (jpg, png), ("image/jpeg", "image/png"), strict=True):
+        answer = ask("GET", f"/v1/identities/ann/photos/{photo}")
+        assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, kind, sent)
+        assert answer.headers["cache-control"] == "no-store"
+
+    assert ask("DELETE", f"/v1/identities/ann/photos/{ids[0]}").json() == {"identity": "ann", "photos": 1}
+    assert not files_holding(tmp_path / "gallery", jpg[:2000])
+    assert files_holding(tmp_path / "gallery", png[:2000])
+    assert "no such photo of ann is kept" in problem_of(ask("GET", f"/v1/identities/ann/photos/{ids[0]}"), 404)
+    assert ask("DELETE", "/v1/identities/ann/photos").json() == {"identity": "ann", "photos": 1}
+    assert not files_holding(tmp_path / "gallery", png[:2000])
+    assert ask("GET", "/v1/identities/ann/photos").json()["photos"] == []
+    face = ask("POST", "/v1/identify", **jpeg(jpg)).json()["faces"][0]
+    assert (face["candidates"][0]["identity"], face["score"]) == ("ann", pytest.approx(1, abs=1e-4)), "ann is enrolled"
+
+
+def test_a_photo_that_is_not_kept_is_not_found(ask, faces_of):
+    photo = faces_of(0)[0].read_bytes()
+    known = ask("POST", "/v1/identities/ann/photos", **jpeg(photo)).json()["photo"]
+    for method in ("GET", "DELETE"):
+        for id in (known, "0" * 32, known.upper(), "photo", f"{known}%0a"):
+            answer = ask(method, f"/v1/identities/ann/photos/{id}")
+            if not id.endswith("%0a"):
+                assert "no such photo of ann is kept" in problem_of(answer, 404)
+            assert answer.status_code in (400, 404)
+        assert "nobody is enrolled as bob" in problem_of(ask(method, f"/v1/identities/bob/photos/{known}"), 404)
+        assert "nobody is enrolled as bob" in problem_of(ask(method, "/v1/identities/bob/photos"), 404)
+        assert "printable" in problem_of(ask(method, "/v1/identities/%20/photos"), 400)
+    assert "no such photo" in problem_of(ask("DELETE", "/v1/identities/ann/photos"), 404)
+
+
 def test_masks_are_drawn_on_a_close_up_in_little_memory(ask, faces_of, monkeypatch):
     from raymask.serve.core import enrolment
 
@@ -270,21 +315,30 @@ def test_nothing_of_a_photo_or_a_name_is_logged(ask, caplog, faces_of):
     caplog.set_level(logging.DEBUG)
     answer = ask("POST", "/v1/identities/Secret%20Name/photos", **jpeg(faces_of(0)[0].read_bytes()))
     ask("POST", "/v1/identify", **jpeg(faces_of(0)[0].read_bytes()))
+    ask("GET", "/v1/identities/Secret%20Name/photos/00")
+    ask("DELETE", "/v1/identities/Secret%20Name/photos/00")
+    ask("DELETE", "/v1/identities/Secret%20Name/photos")
     ask("DELETE", "/v1/identities/Secret%20Name")
     ours = [record for record in caplog.records if record.name.startswith("raymask")]
     lines = [json.loads(record.message) for record in ours if record.name == "raymask.serve"]
     assert [line["route"] for line in lines] == [
         "/v1/identities/{identity}/photos",
         "/v1/identify",
+        "/v1/identities/{identity}/photos/{photo}",
+        "/v1/identities/{identity}/photos/{photo}",
+        "/v1/identities/{identity}/photos",
         "/v1/identities/{identity}",
     ]
     assert lines[0]["request"] == answer.headers["x-request-id"]
     audited = [json.loads(record.message) for record in ours if record.name == "raymask.audit"]
     assert [(line["event"], line["request"]) for line in audited] == [
         ("enrol", lines[0]["request"]),
-        ("erase", lines[2]["request"]),
+        ("read kept photo", lines[2]["request"]),
+        ("delete kept photo", lines[3]["request"]),
+        ("delete kept photos", lines[4]["request"]),
+        ("erase", lines[5]["request"]),
     ]
-    assert {line["outcome"] for line in audited} == {"done"}
+    assert [line["outcome"] for line in audited] == ["done", *["UnknownPhotoError"] * 3, "done"]
     assert "Secret" not in " ".join(record.getMessage() for record in ours)
 
 
@@ -305,6 +359,10 @@ def test_health_and_documentation(ask):
     assert set(body) == {"multipart/form-data", "image/jpeg", "image/png", "image/webp"}
     assert "HTTPValidationError" not in str(document), "a value that cannot be used is a problem with status 400"
     assert "422" not in paths["/v1/identities"]["get"]["responses"]
+    photo = paths["/v1/identities/{identity}/photos/{photo}"]
+    assert set(photo["get"]["responses"]["200"]["content"]) == {"image/jpeg", "image/png", "image/webp"}
+    assert {"401", "403", "404"} <= set(photo["get"]["responses"]) & set(photo["delete"]["responses"])
+    assert set(paths["/v1/identities/{identity}/photos"]) == {"get", "post", "delete"}
     assert "422" in paths["/v1/identify"]["post"]["responses"], "no face"
     assert document["components"]["schemas"]["Identified"]["examples"][0]["faces"][0]["decision"] == "match"
 

@@ -76,6 +76,11 @@ def test_a_role_may_what_it_says(service, keys, tmp_path):
     assert status("GET", "/v1/identities", keys["identify"]) == 403
     assert status("GET", "/v1/identities", keys["enrol"]) == 200
     assert status("DELETE", "/v1/identities/ann", keys["enrol"]) == 403
+    for method, path in (("GET", ""), ("GET", "/00"), ("DELETE", ""), ("DELETE", "/00"), ("GET", "/00/")):
+        assert status(method, f"/v1/identities/ann/photos{path}", None) == 401
+        assert status(method, f"/v1/identities/ann/photos{path}", keys["enrol"]) == 403
+    assert status("GET", "/v1/identities/ann/photos", keys["admin"]) == 404
+    assert status("DELETE", "/v1/identities/ann/photos/00", keys["admin"]) == 404
     assert status("DELETE", "/v1/identities/ann", keys["admin"]) == 404
     assert status("POST", "/v1/identify", keys["identify"]) == 400, "let in, and told that the photo is missing"
     answer = ask("GET", "/v1/identities")
@@ -99,6 +104,9 @@ def test_every_path_under_v1_needs_a_role(service):
             assert role_needed(method, path.replace("{identity}", "ann")) is not None
     assert role_needed("DELETE", "/v1/identities/ann") == "admin"
     assert role_needed("POST", "/v1/identities/ann/photos") == "enrol"
+    for method in ("GET", "HEAD", "DELETE", "PUT"):
+        assert role_needed(method, "/v1/identities/ann/photos") == "admin"
+        assert role_needed(method, "/v1/identities/ann/photos/00") == "admin"
     for public in ("/", "/docs", "/healthz", "/readyz", "/openapi.json", "/page/page.js"):
         assert role_needed("GET", public) is None
     for other in ("/v2/identify", "/page", "/healthz/", "/metrics", "/v1", "/\n"):

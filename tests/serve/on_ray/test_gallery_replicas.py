@@ -6,11 +6,12 @@ import time
 import numpy as np
 import pytest
 
+from raymask.errors import ChangingError
 from raymask.gallery.rows import Enrolment, photo_key
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
 from raymask.serve.on_ray import gallery_replicas
-from raymask.serve.on_ray.gallery_replicas import GalleryName, GallerySearchReplica
+from raymask.serve.on_ray.gallery_replicas import GalleryName, GallerySearchReplica, GalleryWriterReplica
 
 SPACE = Space(digest="a" * 64, size=4, recogniser="dlib")
 ANN = np.eye(1, 4, dtype=np.float32)
@@ -43,3 +44,27 @@ def test_a_search_that_cannot_read_the_gallery_again_is_replaced(tmp_path, monke
     monkeypatch.undo()
     monkeypatch.setattr(gallery_replicas, "_STALE", 10.0)
     wait_until(lambda: asyncio.run(replica.ping()), "it reads again, and is not asked")
+
+
+def test_a_deleted_photo_is_shown_by_no_replica(tmp_path):
+    name = GalleryName(str(tmp_path), SPACE.digest)
+    key = photo_key("ann", "1")
+
+    async def asked() -> None:
+        writer = GalleryWriterReplica(str(tmp_path), SPACE)
+        search = GallerySearchReplica(str(tmp_path), SPACE)
+        ann = Enrolment(identity="ann", key=key, embeddings=ANN, looks=("",), picture=b"OF-ANN")
+        assert await writer.enrol(name, ann)
+        assert [(one.key, one.size) for one in await search.pictures(name, "ann")] == [(key, 6)]
+        assert await search.picture(name, "ann", key) == b"OF-ANN"
+        assert await writer.delete_pictures(name, "ann", key) == 1
+        assert await search.picture(name, "ann", key) is None, "at once"
+        assert await search.pictures(name, "ann") == []
+        assert await writer.delete_pictures(name, "ann", None) is None
+        assert [one.identity for one in (await search.search(name, ANN, 1))[0]] == ["ann"]
+        other = GalleryName(str(tmp_path), "b" * 64)
+        for asks in (search.pictures(other, "ann"), search.picture(other, "ann", key)):
+            with pytest.raises(ChangingError):
+                await asks
+
+    asyncio.run(asked())
