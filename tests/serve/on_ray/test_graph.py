@@ -126,8 +126,8 @@ def test_the_graph_answers_as_evaluation_does(client, fused_bundle, faces_of, ma
     assert decode_photo(unmasked.content, "unmasked").shape == decode_photo(masked_png(1, 1), "masked").shape
 
 
-def test_a_large_photo_is_kept(client, faces_of):
-    """It goes to the gallery's writer by reference: a message takes 4 MiB."""
+def test_a_large_photo_is_kept_returned_and_deleted(client, faces_of):
+    """It goes to the gallery's writer, and comes from a searcher, by reference: a message takes 4 MiB."""
     from PIL import Image
 
     image = Image.open(faces_of(0)[0]).resize((1600, 1600))
@@ -136,6 +136,13 @@ def test_a_large_photo_is_kept(client, faces_of):
     assert 4 * 2**20 < len(photo) < 10_000_000
     answer = client.post("/v1/identities/large/photos?keep=true", files={"photo": photo})
     assert (answer.status_code, answer.json()["kept"]) == (201, True), answer.text
+    kept = f"/v1/identities/large/photos/{answer.json()['photo']}"
+    returned = client.get(kept)
+    assert (returned.status_code, returned.headers["content-type"]) == (200, "image/png")
+    assert returned.content == photo
+    assert client.get("/v1/identities/large/photos").json()["photos"][0]["bytes"] == len(photo)
+    assert client.delete(kept).json() == {"identity": "large", "photos": 1}
+    assert client.get(kept).status_code == 404, "at once"
 
 
 def test_what_ray_serves_already_is_left_alone(url):
