@@ -31,7 +31,7 @@ from raymask.evaluate.probes import Probe, Probes
 from raymask.evaluate.report.table import as_json
 from raymask.faces.masks.looks import TEST_LOOKS
 from raymask.recognisers.face_finder import share_finder
-from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.kinds import load_recogniser
 from raymask.storage import Folder
 
 HERE = Path(__file__).parent

@@ -28,7 +28,7 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.probes import Probes
 from raymask.evaluate.report.table import as_json, sample
-from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.kinds import load_recogniser
 from raymask.recognisers.torch_networks import NetworkRecogniser
 
 FACES = 50

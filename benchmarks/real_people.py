@@ -51,7 +51,7 @@ from raymask.models.spec import resolved
 from raymask.recognisers.base import Recogniser
 from raymask.recognisers.face_finder import face_finder, shared_finder
 from raymask.recognisers.fused_bundle import moved
-from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.kinds import load_recogniser
 from raymask.recognisers.onnx import OnnxRecogniser
 from raymask.recognisers.torch_networks import NetworkRecogniser
 from raymask.storage import Folder

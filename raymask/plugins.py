@@ -1,6 +1,7 @@
 """What others add to raymask: objects that an installed package offers by an entry point, or that lie in any module.
 
-Nothing is imported before its name is asked for.
+Nothing is imported before its name is asked for. What a bundle names is not asked for unless the operator has named
+it too: files that one was given must not run code.
 """
 
 from __future__ import annotations
@@ -11,10 +12,32 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from raymask.errors import ConfigError
+from raymask.errors import ConfigError, ModelError
 
 PYTHON = "python"
 """The word before the colon of python:MODULE:ATTRIBUTE."""
+
+_allowed: set[str] = set()
+"""Names that the operator of this process has given for what bundles name."""
+
+
+def allow(names: Iterable[str]) -> None:
+    """Let this process load these names from now on where a bundle names them.
+
+    Args:
+        names: of entry points or python:MODULE:ATTRIBUTE, as the operator gives them: by --own, in a configuration or
+            in code. Never those that a bundle gives.
+    """
+    _allowed.update(names)
+
+
+def check_allowed(name: str, bundle: object) -> None:
+    """Raise ModelError if a bundle names code that the operator has not named. Nothing is imported."""
+    if name not in _allowed:
+        raise ModelError(
+            f"{bundle} names {name}, which is not raymask's and would run as code; if you trust it, name it yourself: "
+            f"--own {name}, or own: [{name}] among a service's models"
+        )
 
 
 def installed(group: str) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from raymask.evaluate.run import evaluate as evaluate
     from raymask.recognisers.base import Recogniser as Recogniser
-    from raymask.recognisers.load import load_recogniser as load_recogniser
+    from raymask.recognisers.kinds import load_recogniser as load_recogniser
 
 _HOMES = {
     "Recogniser": "raymask.recognisers.base",
-    "load_recogniser": "raymask.recognisers.load",
+    "load_recogniser": "raymask.recognisers.kinds",
     "evaluate": "raymask.evaluate.run",
 }
 __all__ = ["Recogniser", "evaluate", "load_recogniser"]

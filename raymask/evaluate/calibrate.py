@@ -30,10 +30,10 @@ from raymask.evaluate.probes import Probes
 from raymask.evaluate.protocols.gallery import GalleryTrial
 from raymask.evaluate.protocols.gallery_maths import ranks
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.recognisers.embedding_space import NAMED, calibration_digest
+from raymask.plugins import allow
 from raymask.recognisers.face_finder import share_finder
 from raymask.recognisers.fused_bundle import check_target, is_named, write_fused
-from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.kinds import NAMED, calibration_digest, load_recogniser
 from raymask.storage import Folder
 
 FALSE_ACCEPTS = {"1e-2": 1e-2, "1e-3": 1e-3}
@@ -77,6 +77,7 @@ def fuse(config: FuseConfig) -> Fused:
         ModelError: a model file is missing or does not fit.
         ConfigError: a recogniser is unknown.
     """
+    allow(config.own)
     check_target(Path(config.out))
     share_finder(config.detector)
     trial, textures = _trial(config), load_textures(config.textures)

@@ -26,6 +26,9 @@ class FuseConfig:
     """Folder of the bundle to make."""
     masks: tuple[str, ...] = TRAIN_LOOKS
     """Masks to draw, as jobs/prepare.py takes them."""
+    own: tuple[str, ...] = ()
+    """Your own backbones that bundles may name, commas between them: installed entry points or
+    python:MODULE:ATTRIBUTE. What a bundle names and this does not is never imported."""
     detector: str = DEFAULT_DETECTOR
     """What finds faces: yunet[:FILE] or mtcnn, as the paper has it."""
     textures: str | None = None

@@ -9,7 +9,7 @@ from raymask.data.format.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.masks.looks import TEST_LOOKS, check_looks
-from raymask.models.spec import MriiParts, Spec
+from raymask.models.spec import ModelSpec, MriiParts
 
 ProtocolName = Literal["batch", "gallery", "pairs", "unmask"]
 MOST_PAIRS = 100_000
@@ -57,6 +57,9 @@ class EvaluateConfig:
     drawing: Drawing = "fitted"
     """How: fitted to head and light, as jobs/prepare.py does; or flat, a picture over six points, as MaskTheFace
     does."""
+    own: tuple[str, ...] = ()
+    """Your own embedders and backbones that bundles may name, commas between them: installed entry points or
+    python:MODULE:ATTRIBUTE. What a bundle names and this does not is never imported."""
     detector: str = DEFAULT_DETECTOR
     """What finds faces: yunet[:FILE] or mtcnn, as the paper has it."""
     seed: int = 0
@@ -162,10 +165,10 @@ class EvaluateConfig:
 
 def _check_judged(spec: str) -> None:
     """Raise ConfigError if protocol unmask cannot judge the pictures of this recogniser."""
-    if Spec.of(spec).kind != "mrii":
+    if ModelSpec.of(spec).kind != "mrii":
         raise ConfigError(f"protocol unmask takes mrii:SEGMENTER,INPAINTER,EMBEDDER only, not {spec!r}")
     judge = MriiParts.of(spec).embedder
-    if Spec.of(judge).kind not in ("sface", "dlib", "onnx", "bundle") or "://" in judge:
+    if ModelSpec.of(judge).kind not in ("sface", "dlib", "onnx", "bundle") or "://" in judge:
         raise ConfigError(
             f"{spec}: protocol unmask is judged by sface, dlib, a local onnx:FILE or bundle:DIR, not {judge}"
         )

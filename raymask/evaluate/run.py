@@ -15,8 +15,9 @@ from raymask.evaluate.report.table import (
     differences,
     sample,
 )
+from raymask.plugins import allow
 from raymask.recognisers.face_finder import share_finder, shared_finder
-from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.kinds import load_recogniser
 from raymask.storage import Folder
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation | UnmaskEvaluation:
 
     Raises what `recognise` or `evaluate_unmask` raises.
     """
+    allow(config.own)
     share_finder(config.detector)
     if config.protocol == "unmask":
         from raymask.evaluate.protocols.unmask import evaluate_unmask

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle_kinds import BUNDLED
+from raymask.models.config import BACKBONES, is_backbone
+from raymask.plugins import check_allowed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,7 +110,8 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
         kind: the class that its model must be of, by name; None: any.
 
     Raises:
-        ModelError: missing, damaged, made for another version, or of another kind.
+        ModelError: missing, damaged, made for another version, of another kind, or with a backbone that is code of
+            others and that the operator has not named (`raymask.plugins.allow`).
     """
     from safetensors.torch import load
 
@@ -125,10 +128,15 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
         raise ModelError(
             f"{folder}/model.safetensors is damaged: its checksum does not match config.json; copy it again"
         )
+    backbone = _own_backbone(config)
+    if backbone:
+        check_allowed(backbone, folder)
     try:
         model = BUNDLED[config["model"]].make(config["arguments"])
         model.load_state_dict(load(weights))
-    except (TypeError, KeyError, ConfigError):
+    except (TypeError, KeyError, ConfigError) as error:
+        if backbone:
+            raise ModelError(f"{folder}: {error}") from None
         raise ModelError(
             f"{folder} holds another architecture than the {config['model']} known here; update raymask, or make it "
             f"again with {_made_by(config['model'])}"
@@ -136,6 +144,13 @@ def load_bundle(path: str | os.PathLike[str], kind: str | None = None) -> Bundle
     except RuntimeError:  # a page of names
         raise ModelError(f"{folder}: the weights do not fit the arguments in config.json; make it again") from None
     return Bundle(model=model.eval(), config=config)
+
+
+def _own_backbone(config: Mapping[str, Any]) -> str:
+    """The backbone of a bundle if it is code of others, installed or to be imported; empty if it is not."""
+    arguments = config["arguments"]
+    name = arguments.get("backbone", "") if isinstance(arguments, dict) else ""
+    return name if isinstance(name, str) and name not in BACKBONES and name and is_backbone(name) else ""
 
 
 def bundle_config(path: str | os.PathLike[str], kind: str | None = None) -> dict[str, Any]:

@@ -6,8 +6,21 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from raymask.errors import ConfigError, check_choice
+from raymask.plugins import PYTHON, installed, unknown
 
-Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "vgg16", "dlib", "facenet", "sface"]
+BACKBONES = {
+    "resnet18": 32,
+    "resnet34": 32,
+    "resnet50": 32,
+    "resnet101": 32,
+    "vgg16": 32,
+    "dlib": 103,
+    "facenet": 75,
+    "sface": 32,
+}
+"""raymask's own, with the least pixels a side of what each of them takes."""
+BACKBONE_GROUP = "raymask.backbones"
+"""The group of entry points by which installed packages offer theirs."""
 Head = Literal["table1", "linear", "map"]
 Alignment = Literal["box", "dlib", "arcface"]
 Width = Literal["small", "full"]
@@ -17,9 +30,10 @@ Width = Literal["small", "full"]
 class MaskFaceNetConfig:
     """What a MaskFaceNet is made of (paper §4.1)."""
 
-    backbone: Backbone = "resnet50"
-    """Convolutional part: torchvision's (the paper chose resnet50 and tried vgg16 too), dlib's 29 convolutions,
-    FaceNet's InceptionResnetV1, or SFace's 27 convolutions, whose normalisations are folded in."""
+    backbone: str = "resnet50"
+    """Convolutional part: torchvision's resnet18, resnet34, resnet50, resnet101 or vgg16 (the paper chose resnet50 and
+    tried vgg16 too); dlib's 29 convolutions; facenet, FaceNet's InceptionResnetV1; sface, SFace's 27 convolutions,
+    whose normalisations are folded in; or your own, an installed entry point or python:MODULE:ATTRIBUTE."""
     head: Head = "table1"
     """From the feature map to the embedding: Table 1's dropout, pooling, linear layer and normalisation; linear,
     without the normalisation, and without biases; or map, one linear layer on the unpooled map (backbone sface)."""
@@ -42,7 +56,8 @@ class MaskFaceNetConfig:
     """Pixels on each side of a crop, 32 to 224; half the side trains four times as fast."""
 
     def __post_init__(self) -> None:
-        check_choice("backbone", self.backbone, get_args(Backbone))
+        if not is_backbone(self.backbone):
+            raise unknown(BACKBONE_GROUP, self.backbone, BACKBONES, "backbone")
         check_choice("head", self.head, get_args(Head))
         check_choice("alignment", self.alignment, get_args(Alignment))
         if not 0 <= self.tilted <= 15:
@@ -57,9 +72,14 @@ class MaskFaceNetConfig:
             raise ConfigError(f"input_size must be 32 to 224, not {self.input_size}")
         if self.head == "map" and self.backbone != "sface":
             raise ConfigError(f"head map is for backbone sface, not {self.backbone}; choose table1 or linear")
-        least = {"facenet": 75, "dlib": 103}.get(self.backbone, 32)
+        least = BACKBONES.get(self.backbone, 32)
         if self.input_size < least:
             raise ConfigError(f"input_size must be {least} or more for {self.backbone}, not {self.input_size}")
+
+
+def is_backbone(name: str) -> bool:
+    """Whether a backbone is raymask's, installed or of the form python:MODULE:ATTRIBUTE. Nothing is imported."""
+    return name in BACKBONES or name.startswith(f"{PYTHON}:") or name in installed(BACKBONE_GROUP)
 
 
 SFACE = MaskFaceNetConfig(

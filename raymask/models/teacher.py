@@ -30,10 +30,11 @@ from raymask.faces.alignment import (
     similarity,
 )
 from raymask.models.bundle import load_bundle
+from raymask.models.networks.backbones import IMAGE_MEAN, IMAGE_STD
 from raymask.models.networks.dlib_network import DlibNetwork
-from raymask.models.networks.maskfacenet import IMAGE_MEAN, IMAGE_STD, MaskFaceNet
+from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.sface_weights import load_sface
-from raymask.models.spec import Spec
+from raymask.models.spec import ModelSpec
 
 _SMALLEST_MAP = 7
 """Pixels of a map that still says where something is."""
@@ -143,7 +144,7 @@ def load_teacher(spec: str) -> Teacher:
         ConfigError: `spec` is of no known form, or names a file that needs a package which is not installed.
         ModelError: a file is missing, damaged, or of something else.
     """
-    kind, rest = Spec.checked(spec, "teacher")
+    kind, rest = ModelSpec.checked(spec, "teacher")
     makers: Mapping[str, Callable[[str], Teacher]] = {"sface": _sface, "dlib": _dlib, "onnx": _onnx, "bundle": _bundle}
     return makers[kind](rest)
 

@@ -47,6 +47,9 @@ class SubjectRecogniser(ABC):
     def embed_cut(self, faces: np.ndarray) -> np.ndarray:
         """Stacked outputs of `cut` to (N, D) embeddings of any length."""
 
+    def to_device(self, device: str) -> None:  # noqa: B027  # most need nothing
+        """Compute on this device, as torch names it; networks that cannot stay on the processor."""
+
     def embed(self, photos: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Embed the subject of each photo, as `raymask.evaluate.Recogniser` says."""
         faces = [self.find(photo) for photo in photos]

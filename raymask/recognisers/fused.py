@@ -11,9 +11,8 @@ import torch
 
 from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
-from raymask.recognisers.embedding_space import check_named
 from raymask.recognisers.fused_bundle import moved
-from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.kinds import check_named, load_recogniser
 from raymask.recognisers.remote_bundles import fetched
 
 

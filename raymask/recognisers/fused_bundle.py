@@ -14,7 +14,8 @@ from raymask import __version__
 from raymask.errors import DataError, ModelError
 from raymask.models.bundle import bundle_config, put_in_place, save_bundle
 from raymask.models.fusion import Fusion, FusionConfig
-from raymask.models.spec import SHIPPED_NAMES, MriiParts, RoutedParts, Spec, resolved
+from raymask.models.spec import SHIPPED_NAMES, ModelSpec, MriiParts, RoutedParts, resolved
+from raymask.plugins import check_allowed
 from raymask.recognisers.remote_bundles import fetched
 
 
@@ -78,7 +79,7 @@ def collect(spec: str, folder: Path, name: str) -> str:
     """
     if spec in SHIPPED_NAMES:
         return spec
-    named = Spec.of(spec)
+    named = ModelSpec.of(spec)
     if named.kind == "mrii":
         parts = MriiParts.of(spec)
         segmenter = collect(f"bundle:{parts.segmenter}", folder, f"{name}/segmenter").removeprefix("bundle:")
@@ -102,8 +103,14 @@ def moved(spec: str, folder: Path) -> str:
     """A part's spec with its files where `collect` has put them in the folder, or where raymask has its own.
 
     A fusion in a copy of another raymask's bundles uses those: that is how people go on with the previous models.
+
+    Raises:
+        ModelError: it is, or has in it, code of others that the operator has not named. A part is loaded only by what
+            this returns.
     """
-    named = Spec.of(resolved(spec, _bundles_around(folder)))
+    named = ModelSpec.of(resolved(spec, _bundles_around(folder)))
+    for own in named.own:
+        check_allowed(own, folder)
     if named.kind == "mrii":
         parts = MriiParts.of(str(named))
         segmenter, inpainter = folder / parts.segmenter, folder / parts.inpainter
@@ -114,10 +121,11 @@ def moved(spec: str, folder: Path) -> str:
 
 
 def is_named(spec: str) -> bool:
-    """Whether a fusion only names a part, for `collect` has nothing to copy, and uses what comes with raymask."""
-    if Spec.of(spec).kind == "routed":
-        return all(network in SHIPPED_NAMES or Spec.of(network).file is None for network in RoutedParts.of(spec))
-    return spec in (*SHIPPED_NAMES, "sface")
+    """Whether a fusion only names a part, for `collect` has nothing to copy, and uses what comes with raymask or is
+    installed."""
+    if ModelSpec.of(spec).kind == "routed":
+        return all(network in SHIPPED_NAMES or ModelSpec.of(network).file is None for network in RoutedParts.of(spec))
+    return spec in (*SHIPPED_NAMES, "sface") or ModelSpec.of(spec).own == (spec,)
 
 
 def _bundles_around(folder: Path) -> Path | None:
@@ -136,7 +144,7 @@ def thresholds_of(fusion: str | os.PathLike[str], bundle: str | os.PathLike[str]
     found = config["metrics"].get("thresholds_of_parts", [])
     wanted = _as_used(bundle)
     for part, thresholds in zip(config["arguments"]["parts"], found, strict=False):
-        kind, place = Spec.of(moved(part, folder))
+        kind, place = ModelSpec.of(moved(part, folder))
         if kind == "bundle" and _as_used(place) == wanted:
             return dict(thresholds)
     raise ModelError(

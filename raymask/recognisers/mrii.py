@@ -13,7 +13,7 @@ from raymask.models.spec import MriiParts
 from raymask.models.unmasker import Unmasked, Unmasker
 from raymask.recognisers.base import Recogniser
 from raymask.recognisers.face_finder import shared_finder
-from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.kinds import load_recogniser
 from raymask.recognisers.photo_cache import PhotoMemory, shared_memory
 from raymask.recognisers.remote_bundles import fetched
 

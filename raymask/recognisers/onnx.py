@@ -10,7 +10,7 @@ import numpy as np
 from raymask.errors import ModelError
 from raymask.faces import Face
 from raymask.faces.alignment import ARCFACE_SIZE, align
-from raymask.models.networks.maskfacenet import IMAGE_MEAN, IMAGE_STD
+from raymask.models.networks.backbones import IMAGE_MEAN, IMAGE_STD
 from raymask.recognisers.base import SubjectRecogniser
 
 

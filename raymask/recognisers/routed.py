@@ -17,7 +17,7 @@ from raymask.models.spec import RoutedParts
 from raymask.models.unmasker import MaskFinder, is_mask
 from raymask.recognisers.base import SubjectRecogniser
 from raymask.recognisers.face_finder import shared_finder
-from raymask.recognisers.load import load_recogniser
+from raymask.recognisers.kinds import load_recogniser
 
 
 class RoutedRecogniser:
@@ -26,10 +26,7 @@ class RoutedRecogniser:
     def __init__(self, parts: str) -> None:
         """Raises ConfigError for another form or networks of two sizes, ModelError for a file that is missing."""
         named = RoutedParts.of(f"routed:{parts}")
-        masked, bare = load_recogniser(named.masked), load_recogniser(named.bare)
-        assert isinstance(masked, SubjectRecogniser)
-        assert isinstance(bare, SubjectRecogniser)
-        self.masked, self.bare = masked, bare
+        self.masked, self.bare = _on_faces(named.masked), _on_faces(named.bare)
         if self.masked.size != self.bare.size:
             raise ConfigError(
                 f"{named}: embeddings of {self.masked.size} and of {self.bare.size} values are not of one space; name "
@@ -51,3 +48,11 @@ class RoutedRecogniser:
         """Whether the subject of a photo wears a mask; False where no face is found."""
         face = shared_finder()(photo)
         return face is not None and is_mask(self._finder.find(Square.around(face.box).cut(photo)))
+
+
+def _on_faces(name: str) -> SubjectRecogniser:
+    """A network by name. Raises ConfigError for one of others that embeds whole photos."""
+    loaded = load_recogniser(name)
+    if not isinstance(loaded, SubjectRecogniser):
+        raise ConfigError(f"{name} embeds whole photos; a part of routed: needs a method embed_aligned(faces)")
+    return loaded

@@ -15,9 +15,9 @@ from raymask.models.bundle import bundle_config, save_bundle
 from raymask.models.digest import weights_digest
 from raymask.models.fusion import Fusion, FusionConfig
 from raymask.models.shipped import SHIPPED, aligner_of
-from raymask.models.spec import FORMS, MriiParts, Spec, check_movable, resolved
-from raymask.recognisers.embedding_space import NAMED, calibration_digest, check_named, embedding_digest
+from raymask.models.spec import FORMS, ModelSpec, MriiParts, check_movable, resolved
 from raymask.recognisers.fused_bundle import collect, moved, write_fused
+from raymask.recognisers.kinds import NAMED, calibration_digest, check_named, embedding_digest
 
 EMBEDDER = f"bundle:{SHIPPED / 'maskfacenet'}"
 OF_MRII = "sface"
@@ -39,13 +39,23 @@ def test_mrii_alone_and_with_a_named_embedder_has_parts():
 
 
 def test_what_a_fusion_can_hold_or_name():
-    for spec in ("maskfacenet", "mrii", "sface", "sface:a", "dlib", "onnx:a", "bundle:a", "mrii:a,b,sface"):
+    for spec in (
+        "maskfacenet",
+        "mrii",
+        "sface",
+        "sface:a",
+        "dlib",
+        "onnx:a",
+        "bundle:a",
+        "mrii:a,b,sface",
+        "python:a:b",
+        "mrii:a,b,python:c:d",
+    ):
         check_movable(spec)
     for spec, part in {
         "fused": "fused",
         "fused:a": "fused:a",
-        "python:a:b": "python:a:b",
-        "mrii:a,b,python:c:d": "python:c:d",
+        "mrii:a,b,fused:c": "fused:c",
         "dlib:x": "dlib:x",
     }.items():
         with pytest.raises(ConfigError, match=f"^'{part}' cannot be a part of a bundle; a part is one of maskfacenet,"):
@@ -66,7 +76,7 @@ def test_what_a_fusion_can_hold_or_name():
     ],
 )
 def test_names_are_taken_apart_and_put_together(name, kind, rest, file):
-    spec = Spec.checked(name, "recogniser")
+    spec = ModelSpec.checked(name, "recogniser")
     assert spec == (kind, rest)
     assert spec.file == file
     assert str(spec) == name
@@ -83,10 +93,10 @@ def test_each_use_takes_what_it_lists_and_nothing_else():
     for use, forms in FORMS.items():
         fit = set.union(*map(examples, forms))
         for name in fit:
-            assert str(Spec.checked(name, use)) == resolved(name)
+            assert str(ModelSpec.checked(name, use)) == resolved(name)
         for name in (known - fit) | wrong:
             with pytest.raises(ConfigError, match=f"^{use} '{re.escape(name)}' is unknown; it takes one of "):
-                Spec.checked(name, use)
+                ModelSpec.checked(name, use)
 
 
 def test_only_a_network_of_one_file_has_a_digest_of_weights(tmp_path):

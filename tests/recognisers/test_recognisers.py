@@ -12,7 +12,7 @@ from raymask.demo_faces import Person, Shot, render
 from raymask.errors import ConfigError, ModelError
 from raymask.evaluate import Recogniser, load_recogniser
 from raymask.faces.alignment import align
-from raymask.models.networks.maskfacenet import IMAGE_MEAN, IMAGE_STD
+from raymask.models.networks.backbones import IMAGE_MEAN, IMAGE_STD
 from raymask.recognisers.face_finder import face_finder, share_finder, shared_finder
 from raymask.recognisers.photo_cache import PhotoMemory, shared_memory
 
@@ -201,7 +201,7 @@ def test_a_users_own_class_maker_or_object(own_module, attribute):
     [
         ("own_recognisers", "it takes python:MODULE:ATTRIBUTE"),
         ("own_recognisers:absent", "absent"),
-        ("own_recognisers:number", "int has no method embed"),
+        ("own_recognisers:number", "int has no method embed_aligned"),
         ("no_such_module:x", "No module named 'no_such_module'"),
     ],
 )

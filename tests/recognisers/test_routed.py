@@ -13,8 +13,8 @@ from raymask.models import save_bundle
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.spec import check_movable
-from raymask.recognisers.embedding_space import calibration_digest, embedding_digest
 from raymask.recognisers.fused_bundle import collect, is_named, moved
+from raymask.recognisers.kinds import calibration_digest, embedding_digest
 
 
 def test_the_segmenter_says_which_network_embeds_a_face(demo_faces):
@@ -40,7 +40,7 @@ def test_the_segmenter_says_which_network_embeds_a_face(demo_faces):
         ("routed:sface", "it takes routed:MASKED,BARE, two networks of one space"),
         ("routed:,sface", "it takes routed:MASKED,BARE"),
         ("routed:mrii,sface", "embedder 'mrii' is unknown"),
-        ("routed:sface,python:m:x", "embedder 'python:m:x' is unknown"),
+        ("routed:sface,pyhton:m:x", "embedder 'pyhton:m:x' is unknown"),
     ],
 )
 def test_other_forms_are_refused(spec, said):

@@ -59,7 +59,7 @@ def test_ranges_and_choices_are_read_with_the_fields_own_type(text, dimension):
         (["batch.people=4..8.5"], "'8.5' is not a whole number"),
         (["batch.people=1..8"], "people must be 2 or more"),
         (["model.backbone=resnet18..resnet50"], "model.backbone has no order; name its values"),
-        (["model.backbone=resnet18|resnet19"], "'resnet19' is unknown; choose among resnet18, "),
+        (["model.backbone=resnet18|resnet19"], "backbone 'resnet19' is unknown; the nearest are resnet18, "),
         (["flip=true|yes"], "'yes' is neither true nor false"),
         (["loss.margin=0.2"], "a choice needs two values"),
         (["loss.margin=0.2|0.2"], "each named once"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from raymask.evaluate.bootstrap import Figure, Sampled
 from raymask.evaluate.measures import Measure, Scored
-from raymask.models.spec import SHIPPED_NAMES, MriiParts, RoutedParts, Spec
+from raymask.models.spec import SHIPPED_NAMES, ModelSpec, MriiParts, RoutedParts
 from raymask.progress import Progress
 
 WIDTH = 110
@@ -82,7 +82,7 @@ def _short_name(spec: str) -> str:
         return f"routed:{','.join(_short_name(network) for network in RoutedParts.of(spec))}"
     if spec in SHIPPED_NAMES:
         return spec
-    named = Spec.of(spec)
+    named = ModelSpec.of(spec)
     return str(named.at(_last(named.rest)))
 
 

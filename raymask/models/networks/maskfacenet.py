@@ -11,13 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, normalize
 
-from raymask.models.config import Backbone, MaskFaceNetConfig
-from raymask.models.networks.dlib_network import DlibConvolutions
+from raymask.models.config import MaskFaceNetConfig
+from raymask.models.networks.backbones import make_backbone
 from raymask.models.networks.sface import SfaceConvolutions
-
-IMAGE_MEAN = (0.485, 0.456, 0.406)
-IMAGE_STD = (0.229, 0.224, 0.225)
-"""Per channel, of RGB in 0 to 1; the statistics that torchvision's own weights expect."""
 
 _VIEWS_AT_ONCE = 32
 """That go through the network together in use, so that memory does not grow with their number."""
@@ -30,17 +26,18 @@ class MaskFaceNet(nn.Module):
     def __init__(self, config: MaskFaceNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone, channels = _convolutions(config.backbone)
+        backbone = make_backbone(config.backbone)
+        self.backbone = backbone.convolutions
         unpooled = config.head == "map"
         places = (config.input_size // SfaceConvolutions.shrinks) ** 2 if unpooled else 1
         self.head = nn.Sequential(
             nn.Dropout(config.dropout),
             nn.Identity() if unpooled else nn.AdaptiveAvgPool2d((1, 1)),
             nn.Flatten(),
-            nn.Linear(channels * places, config.embedding_size, bias=config.head != "linear"),
+            nn.Linear(backbone.channels * places, config.embedding_size, bias=config.head != "linear"),
             nn.BatchNorm1d(config.embedding_size) if config.head == "table1" else nn.Identity(),
         )
-        for name, values in zip(("mean", "std"), _statistics(config.backbone), strict=True):
+        for name, values in (("mean", backbone.mean), ("std", backbone.deviation)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
         self.std: Tensor
@@ -88,42 +85,3 @@ def _turned(faces: Tensor, degrees: float) -> Tensor:
     matrix = faces.new_tensor([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0]])
     grid = affine_grid(matrix.expand(len(faces), 2, 3), list(faces.shape), align_corners=False)
     return grid_sample(faces, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
-
-
-def _statistics(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation by channel of RGB in 0 to 255, as the backbone expects them."""
-    if backbone == "dlib":
-        return DlibConvolutions.mean, DlibConvolutions.deviation
-    if backbone == "sface":
-        return SfaceConvolutions.mean, SfaceConvolutions.deviation
-    if backbone == "facenet":
-        return (127.5,) * 3, (128.0,) * 3
-    return tuple(255 * value for value in IMAGE_MEAN), tuple(255 * value for value in IMAGE_STD)
-
-
-def _convolutions(name: Backbone) -> tuple[nn.Module, int]:
-    """The backbone up to its last feature map, and that map's channels."""
-    if name == "dlib":
-        return DlibConvolutions(), DlibConvolutions.channels
-    if name == "sface":
-        return SfaceConvolutions(), SfaceConvolutions.channels
-    if name == "facenet":
-        from facenet_pytorch import InceptionResnetV1
-
-        whole = InceptionResnetV1(pretrained=None)
-        return _without(whole, "avgpool_1a", "dropout", "last_linear", "last_bn"), whole.last_linear.in_features
-    import torchvision.models
-
-    network = getattr(torchvision.models, name)(weights=None)
-    if name == "vgg16":
-        return network.features, 512
-    return _without(network, "avgpool", "fc"), network.fc.in_features
-
-
-def _without(network: nn.Module, *parts: str) -> nn.Sequential:
-    """A network's other parts, one after another, under their names."""
-    sequence = nn.Sequential()
-    for part, module in network.named_children():
-        if part not in parts:
-            sequence.add_module(part, module)
-    return sequence

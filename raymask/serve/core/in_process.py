@@ -25,8 +25,8 @@ class LocalStages:
         """`threads`: pieces of work done at a time. Raises ModelError if a model is missing or damaged."""
         self._detector = Detector(plan.detector)
         self._segmenter, self._inpainter = Segmenter(plan.segmenter), Inpainter(plan.inpainter)
-        self._masked_embedder = Embedder(plan.masked_networks)
-        self._bare_embedder = Embedder(plan.bare_networks)
+        self._masked_embedder = Embedder(plan.masked_networks, own=plan.own)
+        self._bare_embedder = Embedder(plan.bare_networks, own=plan.own)
         self._idle = plan.idle
         self._threads = ThreadPoolExecutor(threads)
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from raymask.errors import NoFaceError
 from raymask.faces import Face
+from raymask.plugins import allow
 from raymask.serve.core.plan import Plan
 from raymask.serve.core.stages import Fuser, MaskFound, same_face
 
@@ -76,6 +77,7 @@ class Pipeline:
     """Asks the stages in order, side by side where nothing hangs on the order."""
 
     def __init__(self, plan: Plan, stages: Stages) -> None:
+        allow(plan.own)  # the fusion is asked for its digest, that of code of others among its parts
         self._plan, self._stages, self._fuse = plan, stages, Fuser(plan.fused)
 
     async def see(self, pixels: np.ndarray, most: int) -> Seen:

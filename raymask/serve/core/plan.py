@@ -14,9 +14,10 @@ from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.gallery.table import Space
 from raymask.models.bundle import bundle_config
 from raymask.models.shipped import SHIPPED
-from raymask.models.spec import MriiParts, RoutedParts, Spec
-from raymask.recognisers.embedding_space import check_named, embedding_digest, embedding_size
+from raymask.models.spec import ModelSpec, MriiParts, RoutedParts
+from raymask.plugins import allow
 from raymask.recognisers.fused_bundle import moved
+from raymask.recognisers.kinds import check_named, embedding_digest, embedding_size
 
 STRICT = {"extra": "forbid"}
 """For `__pydantic_config__`: a field that is not known is refused by name."""
@@ -37,10 +38,13 @@ class ModelsConfig:
     inpainter: str | None = None
     """Bundle of another inpainter; null: likewise. A fusion without an MRII part uses it for pictures alone."""
     masked_embedder: str | None = None
-    """Another network for faces as they come, as sface, dlib, onnx:FILE or bundle:DIR; null: the fusion's.
-    The thresholds do not hold for it, and have to be given."""
+    """Another network for faces as they come, as sface, dlib, onnx:FILE, bundle:DIR or an embedder of your own; null:
+    the fusion's. The thresholds do not hold for it, and have to be given."""
     bare_embedder: str | None = None
     """Another network for faces without their masks, likewise."""
+    own: tuple[str, ...] = ()
+    """Embedders and backbones of your own that bundles may name: installed entry points or python:MODULE:ATTRIBUTE.
+    What a bundle names and this does not is never imported."""
 
     def __post_init__(self) -> None:
         check_detector(self.detector)
@@ -50,7 +54,7 @@ class Network(NamedTuple):
     """A network, and which weights it had when the service was told of it."""
 
     spec: str
-    """sface, dlib, onnx:FILE, bundle:DIR or fused:DIR."""
+    """sface, dlib, onnx:FILE, bundle:DIR, fused:DIR or an embedder of others."""
     digest: str
     """SHA-256, as `embedding_digest`."""
 
@@ -62,7 +66,7 @@ class Network(NamedTuple):
     @property
     def folder(self) -> str:
         """Of its bundle."""
-        return Spec.of(self.spec).rest
+        return ModelSpec.of(self.spec).rest
 
     def check(self) -> None:
         """Raises ModelError if its file holds other weights by now; to be asked once they are loaded."""
@@ -96,20 +100,24 @@ class Plan:
     """By state of the face and false-accept rate, such as masked_1e-3: the fusion's; none, if they do not hold."""
     space: Space
     """Where the fused embeddings live."""
+    own: tuple[str, ...] = ()
+    """What bundles may name that is code of others; each process that loads them allows it."""
 
     @classmethod
     def of(cls, config: ModelsConfig) -> Plan:
         """Read what the fusion is made of.
 
         Raises:
-            ModelError: a bundle is missing or of another kind; says which command makes one.
+            ModelError: a bundle is missing or of another kind, and the message says which command makes one; or it
+                names code of others that `own` does not.
             ConfigError: a fusion that is not served, or an embedder of another form.
         """
+        allow(config.own)
         folder = Path(config.fused)
         fusion = _fusion(folder)
         check_named(folder)
         specs = [moved(part, folder) for part in fusion["arguments"]["parts"]]
-        mrii = {place: MriiParts.of(spec) for place, spec in enumerate(specs) if Spec.of(spec).kind == "mrii"}
+        mrii = {place: MriiParts.of(spec) for place, spec in enumerate(specs) if ModelSpec.of(spec).kind == "mrii"}
         segmenter = config.segmenter or _only({parts.segmenter for parts in mrii.values()}, "segmenter")
         inpainter = config.inpainter or _only({parts.inpainter for parts in mrii.values()}, "inpainter")
         bundle_config(segmenter, "MaskSegmenter")
@@ -143,6 +151,7 @@ class Plan:
                 size=sum(way.size for way in used),
                 recogniser=fused.spec if own else f"{fused.spec} with other embedders",
             ),
+            own=config.own,
         )
 
     @property
@@ -162,7 +171,7 @@ class _Ways(NamedTuple):
 
     @classmethod
     def of(cls, spec: str) -> _Ways:
-        kind = Spec.of(spec).kind
+        kind = ModelSpec.of(spec).kind
         if kind == "mrii":
             return cls(None, MriiParts.of(spec).embedder)
         return cls(*RoutedParts.of(spec)) if kind == "routed" else cls(spec, None)

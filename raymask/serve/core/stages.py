@@ -18,9 +18,9 @@ from raymask.faces.face import overlap
 from raymask.models.bundle import load_bundle
 from raymask.models.fusion import Fusion
 from raymask.models.unmasker import MaskFinder, MaskRemover, Unmasked, is_mask
+from raymask.plugins import allow
 from raymask.recognisers.base import SubjectRecogniser, unit_rows
-from raymask.recognisers.load import load_recogniser
-from raymask.recognisers.torch_networks import TorchRecogniser
+from raymask.recognisers.kinds import load_recogniser
 from raymask.serve.core.plan import Network
 
 SAME_FACE = 0.3
@@ -107,8 +107,9 @@ def _without(photo: np.ndarray, boxes: np.ndarray, removed: Sequence[Unmasked]) 
 class Embedder:
     """Embeds faces with one network or several."""
 
-    def __init__(self, networks: Sequence[Network], device: str = "cpu") -> None:
-        """Raises ModelError if a file is missing, damaged, or holds other weights."""
+    def __init__(self, networks: Sequence[Network], device: str = "cpu", own: Sequence[str] = ()) -> None:
+        """`own`: as `Plan.own`. Raises ModelError if a file is missing, damaged, or holds other weights."""
+        allow(own)
         self._networks = [_face_network(network, device) for network in networks]
 
     def __call__(self, photo: np.ndarray, faces: Sequence[Face]) -> list[np.ndarray]:
@@ -160,7 +161,9 @@ def _face_network(network: Network, device: str) -> SubjectRecogniser:
     recogniser = load_recogniser(network.spec)
     network.check()
     if not isinstance(recogniser, SubjectRecogniser):
-        raise ConfigError(f"embedder {network.spec!r} is no network on faces; name dlib, onnx:FILE or bundle:DIR")
-    if isinstance(recogniser, TorchRecogniser):  # others stay on the processor
-        recogniser.to_device(device)
+        raise ConfigError(
+            f"embedder {network.spec!r} is no network on faces; name sface, dlib, onnx:FILE, bundle:DIR or an embedder "
+            "of aligned faces of your own"
+        )
+    recogniser.to_device(device)
     return recogniser

@@ -70,7 +70,7 @@ def enrol(config: EnrolConfig) -> BulkEnrolled:
         config, images=absolute(config.images), gallery=absolute(config.gallery), fused=absolute(config.fused)
     )
     images = Folder(config.images)
-    plan = Plan.of(ModelsConfig(fused=config.fused))
+    plan = Plan.of(ModelsConfig(fused=config.fused, own=config.own))
     units, total, dropped = _units(images)
     new = known = 0
     with (
@@ -151,7 +151,7 @@ class EnrolWorker:
         from raymask.serve.core.in_process import LocalStages
 
         torch.set_num_threads(1)  # one actor a CPU: more threads only get in each other's way
-        plan = Plan.of(ModelsConfig(fused=config.fused))
+        plan = Plan.of(ModelsConfig(fused=config.fused, own=config.own))
         self._config, self._images = config, Folder(config.images)
         self._pipeline = Pipeline(plan, LocalStages(plan))
         self._known = ray.get(known)

@@ -18,6 +18,9 @@ class EnrolConfig:
     """Folder (or URI) of the gallery, made if it is not there; no service may be writing it."""
     fused: str = str(SHIPPED / "fused")
     """Bundle of the fusion that serves; by default the one that comes with raymask."""
+    own: tuple[str, ...] = ()
+    """Your own embedders and backbones that bundles may name, commas between them: installed entry points or
+    python:MODULE:ATTRIBUTE. What a bundle names and this does not is never imported."""
     with_masks: bool = False
     """Enrol each photo with masks drawn on it, too; the fusion's thresholds for masked faces do not hold then."""
     keep: bool = False

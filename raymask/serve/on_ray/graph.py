@@ -12,9 +12,9 @@ from ray.serve import Application
 
 from raymask.faces.detection.names import absolute_detector
 from raymask.gallery.table import check_space
-from raymask.models.spec import SHIPPED_NAMES, Spec
+from raymask.models.spec import SHIPPED_NAMES, ModelSpec
 from raymask.serve.core.config import MOST_IN_FLIGHT, ServiceConfig, StageConfig, StageName, from_mapping
-from raymask.serve.core.plan import ModelsConfig, Network, Plan
+from raymask.serve.core.plan import Network, Plan
 from raymask.serve.core.stages import Detector, Embedder, Inpainter, Segmenter
 from raymask.serve.on_ray.api_replica import ApiReplica
 from raymask.serve.on_ray.gallery_replicas import GallerySearchReplica, GalleryWriterReplica
@@ -58,8 +58,8 @@ def build(args: Mapping[str, Any]) -> Application:
         "Detector": (partial(Detector, plan.detector), ()),
         "Segmenter": (partial(Segmenter, plan.segmenter), (plan.segmenter,)),
         "Inpainter": (partial(Inpainter, plan.inpainter), (plan.inpainter,)),
-        "MaskedEmbedder": (partial(Embedder, plan.masked_networks), plan.masked_networks),
-        "BareEmbedder": (partial(Embedder, plan.bare_networks), plan.bare_networks),
+        "MaskedEmbedder": (partial(Embedder, plan.masked_networks, own=plan.own), plan.masked_networks),
+        "BareEmbedder": (partial(Embedder, plan.bare_networks, own=plan.own), plan.bare_networks),
     }
     handles: dict[str, Application] = {}
     for name, (make, networks) in stages.items():
@@ -88,22 +88,24 @@ def _deployment(kind: type, name: str, *, idle: bool = False) -> Any:
 
 def _absolute(config: ServiceConfig) -> ServiceConfig:
     """With paths that hold in every replica's folder."""
-    models: dict[str, Any] = {
-        name: absolute_detector(value) if name == "detector" else _absolute_model(value)
-        for name, value in vars(config.models).items()
-    }
+    models = config.models
     return replace(
         config,
-        models=ModelsConfig(**models),
+        models=replace(
+            models,
+            detector=absolute_detector(models.detector),
+            fused=absolute(models.fused),
+            segmenter=models.segmenter and absolute(models.segmenter),
+            inpainter=models.inpainter and absolute(models.inpainter),
+            masked_embedder=models.masked_embedder and _absolute_embedder(models.masked_embedder),
+            bare_embedder=models.bare_embedder and _absolute_embedder(models.bare_embedder),
+        ),
         gallery=absolute(config.gallery),
         keys=None if config.keys is None else absolute(config.keys),
     )
 
 
-def _absolute_model(spec: str | None) -> str | None:
-    if spec is None or spec in (*SHIPPED_NAMES, "sface", "dlib"):
-        return spec
-    named = Spec.of(spec)
-    if named.kind in ("sface", "onnx", "bundle") and named.file is not None:
-        return str(named.at(absolute(named.file)))
-    return absolute(spec)  # a bundle's folder
+def _absolute_embedder(name: str) -> str:
+    """Raises ConfigError for a name that fits no embedder, ModelError for a file that is not there."""
+    spec = ModelSpec.checked(name, "embedder")
+    return name if name in SHIPPED_NAMES else str(spec.absolute())

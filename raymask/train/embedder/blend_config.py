@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raymask.errors import ConfigError
-from raymask.models.spec import Spec
+from raymask.models.spec import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,6 @@ class BlendConfig:
     """How much of the trained weights counts, 0 to 1; the rest is the weights that it began with."""
 
     def __post_init__(self) -> None:
-        Spec.checked(self.init, "init")
+        ModelSpec.checked(self.init, "init")
         if not 0 <= self.share <= 1:
             raise ConfigError(f"share must be 0 to 1, not {self.share}")

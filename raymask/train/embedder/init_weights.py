@@ -9,7 +9,8 @@ from raymask.errors import ConfigError, ModelError
 from raymask.models.bundle import load_bundle
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.sface_weights import give_sface
-from raymask.models.spec import Spec
+from raymask.models.spec import ModelSpec
+from raymask.plugins import allow
 
 
 def begin_with(network: MaskFaceNet, start: str | None) -> MaskFaceNet:
@@ -26,7 +27,7 @@ def begin_with(network: MaskFaceNet, start: str | None) -> MaskFaceNet:
     """
     if start is None:
         return network
-    kind, rest = Spec.checked(start, "init")
+    kind, rest = ModelSpec.checked(start, "init")
     if kind in ("sface", "dlib", "facenet") and network.config.backbone != kind:
         raise ConfigError(f"init {kind} is for model.backbone {kind}, not {network.config.backbone}")
     if kind == "sface":
@@ -66,6 +67,7 @@ def _from_facenet(network: MaskFaceNet, weights: str) -> None:
 
 
 def _from_bundle(network: MaskFaceNet, folder: str) -> None:
+    allow((network.config.backbone,))  # it is the operator's, who trains with it
     known = load_bundle(folder, "MaskFaceNet").model
     assert isinstance(known, MaskFaceNet)
     if known.config.backbone != network.config.backbone:

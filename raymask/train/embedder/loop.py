@@ -24,7 +24,7 @@ from raymask.data.reading.sampler import PKSampler
 from raymask.errors import ConfigError, DataError
 from raymask.faces.masks import TRAIN_LOOKS, Textures
 from raymask.models.networks.maskfacenet import MaskFaceNet
-from raymask.models.spec import Spec
+from raymask.models.spec import ModelSpec
 from raymask.progress import Progress
 from raymask.train.embedder.grad_cache import StepResult, learn
 from raymask.train.embedder.init_weights import begin_with
@@ -243,7 +243,7 @@ class _Loop:
         config, steps = self.config, min(FIRST_BATCHES, self.sampler.steps)
         with torch.compiler.set_stance("force_eager"):  # what looks into layers must not be compiled into them
             fit_statistics(self.network, next(self._batches(steps=1)), self.device)
-            if config.teachers and config.model.head == "linear" and Spec.of(str(config.init)).kind != "bundle":
+            if config.teachers and config.model.head == "linear" and ModelSpec.of(str(config.init)).kind != "bundle":
                 photos = sum(len(self.sampler.batch(0, step)) for step in range(steps))
                 first = self._batches(steps=steps)
                 fit_last(self.network, first, photos=photos, device=self.device, precision=self.precision)

@@ -12,7 +12,7 @@ from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.models.config import MaskFaceNetConfig
-from raymask.models.spec import Spec
+from raymask.models.spec import ModelSpec
 
 Distance = Literal["squared_euclidean", "cosine"]
 Schedule = Literal["hybrid", "all", "semihard", "hardest"]
@@ -246,11 +246,11 @@ class LoopConfig:
     def __post_init__(self) -> None:
         folders_of(self.data)
         if self.init is not None:
-            Spec.checked(self.init, "init")
+            ModelSpec.checked(self.init, "init")
         elif self.optimiser.frozen or self.optimiser.hold:
             raise ConfigError("optimiser.frozen and optimiser.hold keep weights that a training begins with; set init")
         for teacher in self.teachers:
-            Spec.checked(teacher, "teacher")
+            ModelSpec.checked(teacher, "teacher")
         if self.teachers and len(self.teachers) != self.model.parts:
             raise ConfigError(
                 f"model.parts must be the number of teachers ({len(self.teachers)}), not {self.model.parts}"
@@ -325,6 +325,9 @@ class RunConfig:
     """Give each worker a GPU."""
     checkpoint_every: int = 200
     """Steps between checkpoints, beside one after each epoch or stage."""
+    own: tuple[str, ...] = ()
+    """Your own backbones that bundles may name, commas between them: installed entry points or
+    python:MODULE:ATTRIBUTE. What a bundle names and this does not is never imported."""
     watch: WatchConfig = field(default_factory=WatchConfig)
     """TensorBoard and MLflow."""
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raymask.data.reading.joined import absolute_data
-from raymask.errors import ConfigError, ModelError
+from raymask.errors import ConfigError
 from raymask.faces.crop import CROP_SCALE, CROP_SIZE
 from raymask.models.bundle import bundle_config
 from raymask.models.digest import weights_digest
-from raymask.models.spec import Spec
+from raymask.models.spec import ModelSpec
 from raymask.storage import absolute
 from raymask.train.engine.checkpoints import State
 from raymask.train.engine.config import RunConfig, TrainConfig, loop_config
@@ -101,12 +100,7 @@ def _embedder(config: TrainConfig) -> Task:
 
 def _placed(name: str) -> str:
     """A network's name with its path as workers in other folders need it. Raises ModelError if nothing is there."""
-    named = Spec.of(name)
-    if named.file is None:
-        return name
-    if not Path(absolute(named.file)).exists():
-        raise ModelError(f"{name}: there is no such file, or it is not on this machine")
-    return str(named.at(absolute(named.file)))
+    return str(ModelSpec.of(name).absolute())
 
 
 def _train_embedder(settings: dict[str, Any], hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:

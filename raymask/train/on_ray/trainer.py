@@ -18,6 +18,7 @@ from raymask.data.format.crop_index import INDEX
 from raymask.data.prepare.layout import FORMAT, PLAN, SUMMARY
 from raymask.data.reading.joined import Data, folders_of
 from raymask.errors import ConfigError, DataError, ModelError, StoppedError, TrainingError, UnsavedError
+from raymask.plugins import allow
 from raymask.progress import Waiting
 from raymask.stopping import asked_by_sigterm
 from raymask.storage import Folder, absolute
@@ -133,6 +134,7 @@ def make_trainer(config: RunConfig, *, callbacks: Sequence[UserCallback] = ()) -
             "sentence": task.sentence,
             "save_every": config.checkpoint_every,
             "watch": asdict(config.watch),
+            "own": config.own,
         },
         scaling_config=ScalingConfig(
             num_workers=(config.min_workers, config.workers) if config.min_workers else config.workers,
@@ -165,6 +167,7 @@ def _worker(task: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     logging.getLogger().setLevel(logging.WARNING)  # Ray Train announces each report; ours says what is in it
+    allow(task["own"])
     run, first = Folder(task["run"]), ray.train.get_context().get_world_rank() == 0
     if first:
         run.write(STARTED, f"{socket.gethostname()} {os.getpid()}".encode())

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from raymask.data.reading.joined import Data
 from raymask.errors import ConfigError, check_choice
 from raymask.models.config import InpainterConfig
-from raymask.models.spec import Spec
+from raymask.models.spec import ModelSpec
 from raymask.train.engine.config import RunConfig
 from raymask.train.staged.config import CourseConfig
 
@@ -96,7 +96,7 @@ class InpaintConfig(CourseConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("perceptual", self.perceptual, get_args(Perceptual))
-        Spec.checked(self.teacher, "teacher")
+        ModelSpec.checked(self.teacher, "teacher")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -195,8 +195,8 @@ def test_thresholds_let_through_what_they_say():
         ({"recognisers": ("dlib", "dlib")}, "named twice"),
         ({"recognisers": ("dlib", "fused:x")}, "'fused:x' cannot be a part of a bundle; a part"),
         (
-            {"recognisers": ("dlib", "mrii:a,b,python:m:x")},
-            "'python:m:x' cannot be a part of a bundle; a part",
+            {"recognisers": ("dlib", "mrii:a,b,fused:x")},
+            "'fused:x' cannot be a part of a bundle; a part",
         ),
         ({"out": "s3://bucket/f"}, "out must be a local folder"),
         ({"people": "splits.json"}, "test people are not calibrated on; name splits.json:val"),

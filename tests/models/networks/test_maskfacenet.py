@@ -95,7 +95,7 @@ def test_the_backbone_is_torchvisions_own():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"backbone": "resnet19"}, "backbone 'resnet19' is unknown; choose one of resnet18"),
+        ({"backbone": "resnet19"}, "backbone 'resnet19' is unknown; the nearest are resnet18"),
         ({"dropout": 1.0}, "dropout must be"),
         ({"tilted": 90}, "tilted must be"),
         ({"backbone": "facenet", "input_size": 64}, "input_size must be 75 or more for facenet"),

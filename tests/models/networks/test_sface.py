@@ -24,8 +24,8 @@ from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.networks.sface_weights import give_sface, load_sface
 from raymask.models.spec import check_movable
 from raymask.models.teacher import load_teacher
-from raymask.recognisers.embedding_space import embedding_digest, embedding_size
 from raymask.recognisers.fused_bundle import collect, moved
+from raymask.recognisers.kinds import embedding_digest, embedding_size
 from raymask.train.embedder.init_weights import begin_with
 
 
