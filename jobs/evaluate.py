@@ -7,8 +7,8 @@ from raymask.evaluate.config import EvaluateConfig
 def main() -> None:
     recognisers = (
         "maskfacenet, mrii and fused, which come with raymask; dlib, facenet[:WEIGHTS], onnx:FILE, bundle:DIR, "
-        "mrii:SEGMENTER,INPAINTER,EMBEDDER, routed:MASKED,BARE, fused:DIR or python:MODULE:ATTRIBUTE; any number of "
-        "them."
+        "mrii:SEGMENTER,INPAINTER,EMBEDDER, routed:MASKED,BARE, fused:DIR, or your own: an installed one or "
+        "python:MODULE:ATTRIBUTE; any number of them."
     )
     config = parse(EvaluateConfig, __doc__, positional=("recognisers", recognisers))
 

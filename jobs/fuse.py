@@ -9,8 +9,8 @@ from raymask.evaluate.calibrate_config import FuseConfig
 
 def main() -> None:
     recognisers = (
-        "maskfacenet, mrii, sface, dlib, facenet, onnx:FILE, bundle:DIR, mrii:SEGMENTER,INPAINTER,EMBEDDER or "
-        "routed:MASKED,BARE; one or more."
+        "maskfacenet, mrii, sface, dlib, facenet, onnx:FILE, bundle:DIR, mrii:SEGMENTER,INPAINTER,EMBEDDER, "
+        "routed:MASKED,BARE, or your own: an installed one or python:MODULE:ATTRIBUTE; one or more."
     )
     config = parse(FuseConfig, __doc__, positional=("recognisers", recognisers))
 

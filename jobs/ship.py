@@ -15,14 +15,19 @@ class ShipConfig:
     """Folder of the copy; a bundle that is there is replaced."""
     fused: str | None = None
     """Fusion with this network as a part: the thresholds that it has found for that part are kept with it."""
+    own: tuple[str, ...] = ()
+    """Your own embedders and backbones that bundles may name, commas between them: installed entry points or
+    python:MODULE:ATTRIBUTE. What a bundle names and this does not is never imported."""
 
 
 def main() -> None:
     config = parse(ShipConfig, __doc__)
 
     from raymask.models.ship import ship_bundle
+    from raymask.plugins import allow
     from raymask.recognisers.fused_bundle import thresholds_of
 
+    allow(config.own)
     thresholds = None if config.fused is None else thresholds_of(config.fused, config.bundle)
     made = ship_bundle(config.bundle, config.out, thresholds=thresholds)
     size = (made / "model.safetensors").stat().st_size

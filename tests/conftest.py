@@ -1,6 +1,7 @@
 """Shared fixtures: invented people, their prepared faces, and a Ray cluster for all tests of a lane that need one."""
 
 import os
+import sys
 
 # Before anything imports ray; one test (tests/jobs) turns authentication on again, in a cluster of its own.
 os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -9,7 +10,7 @@ os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "120"
 os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"  # starts and ends of trainings are seen sooner than by 2
 os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # a process each training, four seconds of a core
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,38 @@ def fused_bundle(tmp_path_factory) -> Path:
     thresholds = {"bare_1e-2": 0.93, "bare_1e-3": 0.95, "masked_1e-2": 0.92, "masked_1e-3": 0.94}
     write_fused(folder / "fused", fusion, thresholds=thresholds, metrics={}, training={})
     return folder / "fused"
+
+
+OUTSIDE = Path(__file__).parent / "support" / "outside"
+"""What lies there is as if it were installed: a package with an embedder and a backbone that raymask does not know."""
+
+
+@pytest.fixture
+def outside(monkeypatch):
+    """The package outside raymask, importable; nothing of it is allowed to bundles yet."""
+    from raymask import plugins
+    from raymask.recognisers.own import aligned
+
+    monkeypatch.syspath_prepend(OUTSIDE)
+    monkeypatch.setattr(plugins, "_allowed", set())
+    yield OUTSIDE
+    aligned.cache_clear()
+    sys.modules.pop("acme_faces", None)
+
+
+@pytest.fixture
+def spy(outside, tmp_path, monkeypatch) -> Iterator[Path]:
+    """A file that is there once the code of python:spy_code:Embedder, or of the entry point spy, was imported."""
+    folder, ran = tmp_path / "spy", tmp_path / "ran"
+    (folder / "spy-1.0.dist-info").mkdir(parents=True)
+    (folder / "spy_code.py").write_text(f"open({str(ran)!r}, 'w').close()\nfrom acme_faces import Backbone, Embedder\n")
+    (folder / "spy-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: spy\nVersion: 1.0\n")
+    (folder / "spy-1.0.dist-info" / "entry_points.txt").write_text(
+        "[raymask.recognisers]\nspy = spy_code:Embedder\n[raymask.backbones]\nspy = spy_code:Backbone\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    yield ran
+    sys.modules.pop("spy_code", None)
 
 
 @pytest.fixture

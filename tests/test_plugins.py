@@ -1,6 +1,7 @@
 """Objects that others add, found by name."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,14 @@ def test_bad_names_are_told_in_one_sentence_and_the_rest_works(site, name, said)
         find(GROUP, name, ("own",), "thing")
     assert "\n" not in str(told.value)
     assert find(GROUP, "acme", (), "thing") == 7
+
+
+def test_the_documented_example_is_the_one_that_the_tests_use():
+    root = Path(__file__).parent.parent
+    shown = (root / "docs" / "own_models.md").read_text()
+    outside = root / "tests" / "support" / "outside"
+    assert (outside / "acme_faces.py").read_text() in shown
+    for line in (outside / "acme_faces-1.0.dist-info" / "entry_points.txt").read_text().splitlines():
+        name, _, target = line.partition(" = ")
+        if target and "broken" not in name:
+            assert f'{name} = "{target}"' in shown

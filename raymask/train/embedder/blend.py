@@ -14,6 +14,7 @@ from raymask.errors import ModelError
 from raymask.models.bundle import check_replaceable, load_bundle, save_bundle
 from raymask.models.digest import weights_digest
 from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.plugins import allow
 from raymask.train.embedder.blend_config import BlendConfig
 from raymask.train.embedder.init_weights import begin_with
 
@@ -25,6 +26,7 @@ def blend(config: BlendConfig) -> Path:
         ConfigError: the start is of another backbone.
         ModelError: the bundle or the start cannot be had, or `out` is something else or cannot be written.
     """
+    allow(config.own)
     bundle = load_bundle(config.bundle, "MaskFaceNet")
     network = bundle.model
     assert isinstance(network, MaskFaceNet)

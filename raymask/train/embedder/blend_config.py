@@ -21,6 +21,9 @@ class BlendConfig:
     """Folder of the bundle to make; a bundle that is there is replaced."""
     share: float = 0.5
     """How much of the trained weights counts, 0 to 1; the rest is the weights that it began with."""
+    own: tuple[str, ...] = ()
+    """Your own backbones that bundles may name, commas between them: installed entry points or
+    python:MODULE:ATTRIBUTE. What a bundle names and this does not is never imported."""
 
     def __post_init__(self) -> None:
         ModelSpec.checked(self.init, "init")

@@ -26,6 +26,7 @@ from raymask.data.reading.sampler import BatchPhoto
 from raymask.errors import DataError, ModelError
 from raymask.models.bundle import check_replaceable, load_bundle, save_bundle
 from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.plugins import allow
 from raymask.progress import Progress
 from raymask.train.embedder.whiten_config import WhitenConfig
 
@@ -42,6 +43,7 @@ def whiten(config: WhitenConfig) -> Path:
         DataError: the faces cannot be read, or show nobody twice.
     """
     check_replaceable(config.out)
+    allow(config.own)
     bundle = load_bundle(config.bundle, "MaskFaceNet")
     network = bundle.model
     assert isinstance(network, MaskFaceNet)

@@ -24,6 +24,9 @@ class WhitenConfig:
     are, less helps masked photos more and costs bare ones more."""
     photos: int | None = None
     """Look at a random choice of so many photos, the same each time; null: all."""
+    own: tuple[str, ...] = ()
+    """Your own backbones that bundles may name, commas between them: installed entry points or
+    python:MODULE:ATTRIBUTE. What a bundle names and this does not is never imported."""
 
     def __post_init__(self) -> None:
         folders_of(self.data)

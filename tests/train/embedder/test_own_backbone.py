@@ -1,0 +1,36 @@
+"""A training with a backbone from outside raymask."""
+
+import pytest
+import torch
+
+from raymask import plugins
+from raymask.data.reading.sampler import SamplerConfig
+from raymask.errors import ModelError
+from raymask.models import load_bundle, save_bundle
+from raymask.models.config import MaskFaceNetConfig
+from raymask.models.networks.maskfacenet import MaskFaceNet
+from raymask.train.embedder.init_weights import begin_with
+from raymask.train.embedder.loop import train
+from raymask.train.engine.config import LoopConfig
+from raymask.train.engine.hooks import LoopHooks
+
+SMALL = MaskFaceNetConfig(backbone="resnet18", input_size=48, embedding_size=16, dropout=0)
+
+
+def test_it_trains_leaves_a_bundle_and_begins_another_training(outside, prepared, tmp_path):
+    model = MaskFaceNetConfig(backbone="python:acme_faces:Backbone", input_size=48, embedding_size=16, dropout=0)
+    config = LoopConfig(data=str(prepared), epochs=1, model=model, batch=SamplerConfig(people=4))
+    metrics = []
+    hooks = LoopHooks(report=metrics.append, save=lambda state: None)
+    done = train(config, hooks)
+    assert done.finished
+    assert metrics[-1]["visited"] > 0
+    bundle = save_bundle(tmp_path / "bundle", done.network.eval(), preprocessing={})
+
+    with pytest.raises(ModelError, match="names python:acme_faces:Backbone, which is not raymask's"):
+        begin_with(MaskFaceNet(SMALL), f"bundle:{bundle}")
+    begun = begin_with(MaskFaceNet(model), f"bundle:{bundle}").eval()
+    faces = torch.randint(256, (2, 3, 48, 48), dtype=torch.uint8)
+    assert torch.equal(begun(faces), done.network(faces))
+    plugins.allow(["python:acme_faces:Backbone"])
+    assert torch.equal(load_bundle(bundle).model(faces), done.network(faces))
