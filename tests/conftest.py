@@ -21,7 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 LANES = {
     "service, jobs and search": (
-        *("serve/on_ray/test_graph", "serve/test_soak", "serve/on_ray/test_bulk"),
+        *("serve/on_ray/test_graph", "serve/on_ray/test_outside", "serve/test_soak", "serve/on_ray/test_bulk"),
         *("jobs/test_submit", "test_demo"),
         *("tune/test_ray_tune", "tune/test_resume"),
     ),

@@ -137,7 +137,6 @@ def aligned(name: str) -> OwnRecogniser:
     return OwnRecogniser(name, made)
 
 
-@cache
 def _made(name: str) -> Any:
     found = find(RECOGNISERS, name, KINDS, "recogniser")
     is_maker = isinstance(found, type) or not (hasattr(found, "embed") or hasattr(found, "embed_aligned"))

@@ -114,7 +114,7 @@ def test_every_kind_of_name_has_its_entry():
 
 
 @pytest.mark.parametrize("name", SPIES)
-@pytest.mark.parametrize("form", ["{}", MADE_OF + ",{}", "routed:sface,{}"])
+@pytest.mark.parametrize("form", ["{}", MADE_OF + ",{}", "routed:{0},{0}"])
 def test_a_bundle_causes_no_import_unless_the_operator_names_the_same(spy, tmp_path, name, form):
     fusion = fusion_of(tmp_path / "fused", form.format(name))
     assert name in bundle_config(fusion)["arguments"]["parts"][0]
