@@ -29,7 +29,7 @@ class Kind(NamedTuple):
     """A word before the colon, and what may be named by it."""
 
     forms: tuple[str, ...]
-    """In square brackets stands what may be left out."""
+    """One or two. In square brackets stands what may be left out."""
     uses: tuple[Use, ...]
     """What such a network is good for."""
     has_file: bool = False
@@ -53,9 +53,12 @@ KINDS: dict[str, Kind] = {
 }
 """All kinds of raymask's own. Any other word is the name of an installed entry point, whose form is the name alone."""
 FORMS: dict[Use, tuple[str, ...]] = {
-    use: tuple(form for kind in KINDS.values() if use in kind.uses for form in kind.forms) for use in get_args(Use)
+    use: tuple(
+        form for place in (0, 1) for kind in KINDS.values() if use in kind.uses for form in kind.forms[place:][:1]
+    )
+    for use in get_args(Use)
 }
-"""The names that fit each use, beside those of installed entry points."""
+"""The names that fit each use, beside those of installed entry points; of each kind the shortest form first."""
 
 
 class ModelSpec(NamedTuple):
