@@ -44,7 +44,8 @@ from raymask.recognisers.face_finder import share_finder
 from raymask.recognisers.torch_networks import NetworkRecogniser
 from raymask.storage import Folder
 from raymask.train.embedder.blend import mix
-from raymask.train.embedder.loop import sampler_of, train
+from raymask.train.embedder.loop import train
+from raymask.train.embedder.setup import sampler_of
 from raymask.train.embedder.teacher_targets import Targets
 from raymask.train.engine.config import LoopConfig, TrainConfig
 from raymask.train.engine.hooks import LoopHooks

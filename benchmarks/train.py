@@ -33,10 +33,10 @@ from raymask.train.embedder.loader import batches
 from raymask.train.embedder.loop import train
 from raymask.train.embedder.objective import Objective
 from raymask.train.engine.checkpoints import Checkpoints
-from raymask.train.engine.config import DistilConfig, LossConfig, TrainConfig, WatchConfig
+from raymask.train.engine.config import LoopConfig, LossConfig, TrainConfig, WatchConfig
 from raymask.train.engine.distributed import World, prepare_batch_norm, settle_statistics
 from raymask.train.engine.hooks import LoopHooks
-from raymask.train.engine.run_log import open_watch
+from raymask.train.engine.run_log import open_run_log
 from raymask.train.engine.tensorboard import TENSORBOARD
 
 WARM = 3
@@ -71,8 +71,8 @@ def without_ray(config: TrainConfig) -> None:
     torch.set_num_threads(config.cpus_per_worker)
     run = Folder(f"{config.storage}/{config.name}")
     device = torch.device("cuda" if config.gpu else "cpu")
-    with open_watch(config.watch, run, settings=asdict(config.loop()), resume=None) as watch, _to_stderr():
-        train(config.loop(), LoopHooks(save=Checkpoints(run).save, watch=watch), device=device)
+    with open_run_log(config.watch, run, settings=asdict(config.loop()), resume=None) as run_log, _to_stderr():
+        train(config.loop(), LoopHooks(save=Checkpoints(run).save, run_log=run_log), device=device)
 
 
 def in_memory(config: TrainConfig) -> None:
@@ -152,7 +152,7 @@ def caching(options: argparse.Namespace) -> dict[str, float]:
     places = torch.arange(count)
     number = count // chunk
     chunks = [Chunk(n, pixels[n::number], places[n::number] // 8, places[n::number] % 2 == 0) for n in range(number)]
-    loss = partial(Objective(LossConfig(mining="all"), DistilConfig(), teachers=0), epoch=0)
+    loss = partial(Objective(LoopConfig(data="none", loss=LossConfig(mining="all"))), epoch=0)
     half = torch.bfloat16 if options.precision == "bfloat16" else None
 
     def cached() -> None:

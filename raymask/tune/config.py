@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from raymask.errors import ConfigError, check_choice
-from raymask.train.engine.config import TrainConfig
+from raymask.train.engine.config import TrainConfig, part_of
 from raymask.tune.space import Dimension, parse_space
 
 Metric = Literal["val_masked", "val_bare"]
@@ -43,4 +43,4 @@ class TuneConfig(TrainConfig):
 
     def training(self, **changes: Any) -> TrainConfig:
         """A trial's run before its values are set."""
-        return TrainConfig(**{entry.name: getattr(self, entry.name) for entry in fields(TrainConfig)} | changes)
+        return replace(part_of(TrainConfig, self), **changes)

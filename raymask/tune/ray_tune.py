@@ -47,6 +47,10 @@ def tune_on_ray(config: TuneConfig) -> SearchResult:
     if not folders_with(config.data, "val"):
         folders = ", ".join(folders_of(config.data))
         raise DataError(f"{folders} holds nobody to validate with; prepare it with --split.validation 1 or more")
+    if config.losses:
+        from raymask.train.embedder.terms.registry import check_losses
+
+        check_losses(config)
     trials = Trials(search)
     _claim(search, config, begun=len(trials) > 0)
     if len(trials.ended) < config.trials:

@@ -11,6 +11,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from raymask.storage import Folder
 from raymask.train.engine.checkpoints import Checkpoints
 from raymask.train.engine.config import TrainConfig
+from raymask.train.on_ray.tasks import task_of
 from raymask.train.on_ray.trainer import make_trainer, raise_failure
 from raymask.tune.space import with_values
 from raymask.tune.trials import TRIALS, read_trial
@@ -45,10 +46,10 @@ def run_trial(task: dict[str, Any], *, training: TrainConfig, metric: str) -> No
     config = replace(with_values(training, trial.values), storage=search / TRIALS, name=trial.name)
     newest = Checkpoints(Folder(f"{config.storage}/{config.name}")).newest()
     if newest is not None and newest[1]["metrics"]:  # the search may have ended before it heard of the last epoch
-        trial = trial.with_epoch(newest[1]["metrics"])
+        trial = trial.with_epoch(newest[1]["metrics"], config.loss_metrics.values())
     for metrics in trial.epochs:
         tune.report(metrics)
     if len(trial.epochs) and trial.epochs[-1]["epoch"] >= config.epochs:
         return
-    end = make_trainer(config, callbacks=[EpochReports(metric)]).fit().return_value
+    end = make_trainer(config, task_of(config), callbacks=[EpochReports(metric)]).fit().return_value
     raise_failure(end, Folder(f"{config.storage}/{config.name}"))

@@ -22,6 +22,7 @@ FIXED = {
     "data": "trials compare settings on the same faces",
     "epochs": "all trials have the same budget",
     "masks": "its values are lists; search with one of them at a time",
+    "losses": "its values are mappings; search with one of them at a time",
 }
 """Fields that no search may vary, and why."""
 

@@ -49,7 +49,7 @@ class TrialCallback(Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         before = self._of(trial)
-        after = before.with_epoch(result)
+        after = before.with_epoch(result, self._config.loss_metrics.values())
         if after is not before:
             after = self._keep(after)
             self._say(after, f"epoch {result['epoch']:.0f}/{self._config.epochs}, {self._score(after)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ TRIALS = "trials"
 """Folder of a search; a trial's training run lies in TRIALS/007."""
 
 KEPT = ("epoch", "loss", "val_bare", "val_masked", "valid", "active", "photos_per_second")
-"""What a trial keeps of an epoch's metrics."""
+"""What a trial keeps of an epoch's metrics, beside its losses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +43,13 @@ class Trial:
         """The metric after its last epoch; None if it never got there."""
         return self.epochs[-1][metric] if self.epochs else None
 
-    def with_epoch(self, metrics: dict[str, Any]) -> Trial:
-        """With the metrics of an epoch; of one that it has already, nothing changes."""
+    def with_epoch(self, metrics: dict[str, Any], losses: Iterable[str] = ()) -> Trial:
+        """With the metrics of an epoch, those of `losses` too; of one that it has already, nothing changes."""
         if self.epochs and metrics["epoch"] <= self.epochs[-1]["epoch"]:
             return self
-        return replace(self, epochs=(*self.epochs, {key: float(metrics[key]) for key in KEPT if key in metrics}))
+        names = dict.fromkeys((*KEPT, *losses))
+        kept = {name: float(metrics[name]) for name in names if name in metrics}
+        return replace(self, epochs=(*self.epochs, kept))
 
 
 class Trials:

@@ -45,7 +45,7 @@ class Chunk(NamedTuple):
 class StepResult(NamedTuple):
     """What a step found, equal on all ranks."""
 
-    loss: BatchLoss
+    losses: BatchLoss
     spread: float
     """Mean squared distance between two embeddings of the batch, 0 to 4."""
     embeddings: Tensor

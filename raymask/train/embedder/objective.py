@@ -1,60 +1,42 @@
 """What a batch is trained on: quintuplets, teachers, people, or several of these; over the batches of all ranks.
 
-Shapes: B photos of this rank, G of all ranks, D values an embedding.
+Shapes: B photos of this rank, D values an embedding.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
-from raymask.losses.distillation import contrast_loss, pull_loss
-from raymask.losses.margin_softmax import margin_softmax_loss
-from raymask.train.engine.config import DistilConfig, LossConfig, SoftmaxConfig
-from raymask.train.engine.distributed import all_sum, gather, global_quintuplet_loss
+from raymask.train.embedder.terms.base import Lesson, LossBatch, Lost
+from raymask.train.embedder.terms.registry import terms_of
+from raymask.train.engine.config import LoopConfig
 
-
-class BatchLoss(NamedTuple):
-    """What a whole batch lost, equal on all ranks, without gradient; 0 for what is off."""
-
-    quintuplets: float
-    """Mean hinge over the active quintuplets."""
-    valid: int
-    active: int
-    pull: float
-    """Mean squared distance to the teachers' embeddings, 0 to 4."""
-    contrast: float
-    """Mean cross-entropy of telling one's own teachers' embeddings."""
-    softmax: float
-    """Mean cross-entropy of telling people."""
+BatchLoss = Mapping[str, Lost]
+"""What a whole batch lost by each term that is on, equal on all ranks, without gradient."""
 
 
 class Objective(nn.Module):
-    """Of a training; with a softmax it learns a vector a person, which no bundle keeps."""
+    """The sum of a training's losses, each times its weight; what they learn beside the network is in it."""
 
-    def __init__(
-        self,
-        loss: LossConfig,
-        distil: DistilConfig,
-        softmax: SoftmaxConfig | None = None,
-        *,
-        teachers: int,
-        people: int = 0,
-        embedding_size: int = 0,
-    ) -> None:
+    def __init__(self, config: LoopConfig, *, people: int = 0) -> None:
         """
         Args:
-            teachers: how many there are; each has an equal part of the embedding.
-            people: in the training data; as `embedding_size` only for a softmax.
+            config: of the training, whose losses are taken.
+            people: in the training data.
+
+        Raises:
+            ConfigError: a loss that is not there, or that does not take its settings.
         """
         super().__init__()
-        self._loss, self._distil, self._teachers = loss, distil, teachers
-        self._softmax = softmax or SoftmaxConfig()
-        vectors = people if self._softmax.weight else 0
-        self.people = nn.Parameter(0.1 * torch.randn(vectors, embedding_size))
+        self._weights, self._teachers = config.weights, len(config.teachers)
+        lesson = Lesson(people, config.model.embedding_size, self._teachers)
+        self.terms = terms_of(config, lesson)
+        """By name."""
+        self._learned = nn.ModuleList(self.terms.values())
 
     def forward(
         self, embeddings: Tensor, identities: Tensor, masked: Tensor, targets: Tensor | None, *, epoch: int
@@ -72,52 +54,22 @@ class Objective(nn.Module):
             The share to call backward on: with parameter gradients summed over ranks it gives the gradient of the
             whole batch's loss. And what the batch lost.
         """
-        shares: list[Tensor] = []
-        hinge, valid, active, pull, contrast, told = 0.0, 0, 0, 0.0, 0.0, 0.0
-        if self._loss.weight:
-            own, result = global_quintuplet_loss(
-                self._placed(embeddings, masked, targets),
-                identities,
-                masked,
-                margin=self._loss.margin,
-                mining=self._loss.rule(epoch),
-                distance=self._loss.distance,
-            )
-            shares.append(self._loss.weight * own)
-            hinge, valid, active = result.loss.item(), int(result.valid), int(result.active)
-        if self._teachers:
-            targets = embeddings.detach()[:0] if targets is None else targets
-            pulls, contrasts = self._distilled(embeddings, identities, targets)
-            shares += [self._distil.pull * pulls, self._distil.contrast * contrasts]
-            pull, contrast = all_sum(pulls).item(), all_sum(contrasts).item()
-        if self._softmax.weight:
-            losses = margin_softmax_loss(
-                embeddings, identities, self.people, margin=self._softmax.margin, scale=self._softmax.scale
-            )
-            own = losses.sum() / all_sum(losses.new_tensor(len(losses)))
-            shares.append(self._softmax.weight * own)
-            told = all_sum(own).item()
-        return torch.stack(shares).sum(), BatchLoss(hinge, valid, active, pull, contrast, told)
+        if self._teachers and targets is None:
+            targets = embeddings.detach()[:0]
+        batch = LossBatch(embeddings, identities, masked, targets, epoch, self._teachers)
+        shares, losses = [], {}
+        for name, term in self.terms.items():
+            share, losses[name] = term(batch)
+            shares.append(self._weights[name] * share)
+        return torch.stack(shares).sum(), losses
 
-    def _placed(self, embeddings: Tensor, masked: Tensor, targets: Tensor | None) -> Tensor:
-        """What the quintuplets compare: the embeddings, or bare photos where the teacher puts them."""
-        if not self._loss.bare_fixed or targets is None:
-            return embeddings
-        return torch.where(masked[:, None], normalize(embeddings, dim=1), targets.to(embeddings))
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it, by term."""
+        return {name: term.state_dict() for name, term in self.terms.items()}
 
-    def _distilled(self, embeddings: Tensor, identities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """This rank's shares of both losses' means over all ranks' photos and all parts."""
-        all_targets, start = gather(targets)
-        all_identities, _ = gather(identities)
-        own = torch.arange(start, start + len(embeddings), device=embeddings.device)
-        students = embeddings.unflatten(1, (self._teachers, -1)).unbind(1)
-        teachers = all_targets.unflatten(1, (self._teachers, -1)).unbind(1)
-        pull = contrast = embeddings.sum() * 0
-        for student, teacher in zip(students, teachers, strict=True):
-            student = normalize(student, dim=1)
-            pull = pull + pull_loss(student, teacher[own]).sum()
-            if self._distil.contrast:
-                losses = contrast_loss(student, teacher, all_identities, own, temperature=self._distil.temperature)
-                contrast = contrast + losses.sum()
-        count = len(all_targets) * self._teachers
-        return pull / count, contrast / count
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """As `state` gave it. Earlier versions kept the softmax's vectors alone, and none where it was off."""
+        if isinstance(state.get("people"), Tensor):
+            state = {"softmax": state}
+        for name, term in self.terms.items():
+            term.load_state_dict(state.get(name, {}))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from raymask.data.reading.joined import Data, folders_of
 from raymask.data.reading.sampler import SamplerConfig
@@ -13,6 +13,7 @@ from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
 from raymask.models.config import MaskFaceNetConfig
 from raymask.models.spec import ModelSpec
+from raymask.train.engine.schedules import cycle, dropped
 
 Distance = Literal["squared_euclidean", "cosine"]
 Schedule = Literal["hybrid", "all", "semihard", "hardest"]
@@ -20,11 +21,16 @@ Precision = Literal["float32", "bfloat16"]
 Kind = Literal["sgd", "adam"]
 RateSchedule = Literal["steps", "cycle"]
 
-_RISE = 0.2
-"""Share of the training in which a cycle's rate rises."""
-
 LEAST_CHUNK = 8
 """Photos whose statistics are worth normalising by."""
+
+
+C = TypeVar("C")
+
+
+def part_of(kind: type[C], config: Any) -> C:
+    """The fields of `kind` out of a configuration that has them among others."""
+    return kind(**{entry.name: getattr(config, entry.name) for entry in fields(kind)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,12 +168,9 @@ class OptimiserConfig:
     def rate(self, epoch: int, step: int, steps: int) -> float:
         """Learning rate of a step; `epoch` and the overall `step` of `steps` count from 0."""
         if self.schedule == "cycle":
-            done = (step + 0.5) / steps
-            part = done / _RISE if done < _RISE else 0.5 + 0.5 * math.cos(math.pi * (done - _RISE) / (1 - _RISE))
-            return self.learning_rate * part
-        drops = epoch // self.drop_every if self.drop_every else 0
-        warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        return self.learning_rate * warm / math.pow(self.drop_factor, drops)
+            return self.learning_rate * cycle(step, steps)
+        warm, divisor = dropped(epoch, step, every=self.drop_every, factor=self.drop_factor, warmup=self.warmup_steps)
+        return self.learning_rate * warm / divisor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +189,40 @@ class WatchConfig:
     def __post_init__(self) -> None:
         if self.every < 1:
             raise ConfigError(f"watch.every must be 1 or more, not {self.every}")
+
+
+OWN_OPTIONS = {
+    "quintuplets": ("loss", "weight"),
+    "pull": ("distil", "pull"),
+    "contrast": ("distil", "contrast"),
+    "softmax": ("softmax", "weight"),
+}
+"""The first losses, by name: which fields of `LoopConfig` hold their settings, and which of these is the weight. All
+others are in `losses`."""
+
+_METRICS = ("epoch", "loss", "valid", "active", "empty_steps", "visited", "unvisited", "photos_per_second")
+"""Names that no loss can have, beside those that begin with `val_`: an epoch's metrics have them."""
+
+
+def loss_label(name: str) -> str:
+    """What a loss is called in metrics and curves: of python:MODULE:ATTRIBUTE the attribute."""
+    return name.rpartition(":")[2]
+
+
+def _check_losses(losses: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ConfigError for names or weights that cannot be. No loss is looked up here: that may import anything."""
+    labels = [loss_label(name) for name in losses]
+    for name, label in zip(losses, labels, strict=True):
+        if label in OWN_OPTIONS:
+            raise ConfigError(f"losses.{name}: this loss has an option of its own, {'.'.join(OWN_OPTIONS[label])}")
+        taken = label in _METRICS or label.startswith("val_") or labels.count(label) > 1
+        if taken or not re.fullmatch(r"[A-Za-z][\w-]*", label):
+            why = "is taken" if taken else "must be letters, digits, dashes and underscores"
+            raise ConfigError(f"losses.{name}: the name {label!r} {why}; choose another")
+        settings = losses[name]
+        weight = settings.get("weight") if isinstance(settings, Mapping) else None
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+            raise ConfigError(f"losses.{name} needs a weight of 0 or more, as in {{weight: 0.1}}, not {weight!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +277,9 @@ class LoopConfig:
     """What is learned from teachers."""
     softmax: SoftmaxConfig = field(default_factory=SoftmaxConfig)
     """Telling the training's people apart."""
+    losses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """More losses: of each its weight, 0 or more, and its settings, as NAME: {weight: 0.1, ...}. NAME is what an
+    installed package offers, or python:MODULE:ATTRIBUTE, which every worker must be able to import. Empty: none."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     """How the weights move."""
 
@@ -257,10 +297,11 @@ class LoopConfig:
             )
         if self.loss.bare_fixed and len(self.teachers) != 1:
             raise ConfigError("loss.bare_fixed needs one teacher, which says where bare photos stand")
-        if not self.losses:
+        _check_losses(self.losses)
+        if not self.weights:
             raise ConfigError(
-                "nothing is learned: loss.weight and softmax.weight are 0, and there are no teachers, or distil.pull "
-                "and distil.contrast are 0"
+                "nothing is learned: loss.weight and softmax.weight are 0, losses names none, and there are no "
+                "teachers, or distil.pull and distil.contrast are 0"
             )
         if self.remask and self.distil.as_prepared:
             raise ConfigError(
@@ -271,7 +312,8 @@ class LoopConfig:
         check_choice("precision", self.precision, get_args(Precision))
         if self.masks is not None and not (self.remask and self.masks):
             raise ConfigError("masks must name at least one mask, for remask to draw")
-        check_looks(self.masks or TRAIN_LOOKS, self.textures)
+        if self.masks is not None or self.textures is not None:
+            check_looks(self.masks or TRAIN_LOOKS, self.textures)
         if self.morphs < 0 or (self.morphs and not (self.remask or self.distil.as_prepared)):
             raise ConfigError(
                 "morphs must be 0 or more, and wear only masks that remask draws, or painted faces that teachers embed "
@@ -295,16 +337,18 @@ class LoopConfig:
         return () if self.optimiser.schedule == "cycle" else ("epochs",)
 
     @property
-    def losses(self) -> tuple[str, ...]:
-        """Of quintuplets, pull, contrast and softmax those that are on."""
-        taught = bool(self.teachers)
-        weights = {
-            "quintuplets": self.loss.weight,
-            "pull": taught * self.distil.pull,
-            "contrast": taught * self.distil.contrast,
-            "softmax": self.softmax.weight,
-        }
-        return tuple(name for name, weight in weights.items() if weight)
+    def weights(self) -> dict[str, float]:
+        """Of the losses that are on, by name, in the order in which they are added."""
+        own = {name: getattr(getattr(self, part), field) for name, (part, field) in OWN_OPTIONS.items()}
+        if not self.teachers:
+            del own["pull"], own["contrast"]
+        weights = own | {loss_label(name): settings["weight"] for name, settings in self.losses.items()}
+        return {name: weight for name, weight in weights.items() if weight}
+
+    @property
+    def loss_metrics(self) -> dict[str, str]:
+        """Under which names an epoch's metrics hold the losses that are on; the quintuplets' was the only one once."""
+        return {name: "loss" if name == "quintuplets" else name for name in self.weights}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,17 +395,4 @@ class TrainConfig(RunConfig, LoopConfig):
 
     def loop(self) -> LoopConfig:
         """The part that the loop needs."""
-        return LoopConfig(**{entry.name: getattr(self, entry.name) for entry in fields(LoopConfig)})
-
-
-def loop_config(settings: dict[str, Any]) -> LoopConfig:
-    """A LoopConfig from its `asdict`, as it comes out of a checkpoint or a worker's arguments."""
-    parts = {
-        "model": MaskFaceNetConfig,
-        "batch": SamplerConfig,
-        "loss": LossConfig,
-        "distil": DistilConfig,
-        "softmax": SoftmaxConfig,
-        "optimiser": OptimiserConfig,
-    }
-    return LoopConfig(**{key: parts[key](**value) if key in parts else value for key, value in settings.items()})
+        return part_of(LoopConfig, self)

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raymask.errors import ConfigError, DataError, ModelError, UnsavedError
-from raymask.losses.quintuplet import Distance, Mining, QuintupletResult, quintuplet_loss
 
 Made = TypeVar("Made")
 
@@ -120,32 +119,6 @@ def from_first_rank(value: Tensor) -> Tensor:
     if World.current().size > 1:
         dist.broadcast(value, 0)
     return value
-
-
-def global_quintuplet_loss(
-    embeddings: Tensor, identities: Tensor, masked: Tensor, *, margin: float, mining: Mining, distance: Distance
-) -> tuple[Tensor, QuintupletResult]:
-    """The quintuplet loss of the union of all ranks' batches.
-
-    Each rank mines its own anchors against the gathered batch; sums and int64 counts are added before the division.
-
-    Args:
-        embeddings: (B, D) of this rank, with gradient; identities (B,) int64; masked (B,) bool.
-
-    Returns:
-        The share to call backward on: with parameter gradients summed over ranks it gives the gradient of the whole
-        batch's loss. And the whole batch's result, equal on all ranks, without gradient.
-    """
-    all_embeddings, start = gather(embeddings)
-    all_identities, _ = gather(identities)
-    all_masked, _ = gather(masked.to(torch.uint8))
-    own = torch.arange(start, start + len(embeddings), device=embeddings.device)
-    part = quintuplet_loss(
-        all_embeddings, all_identities, all_masked.bool(), margin=margin, mining=mining, distance=distance, anchors=own
-    )
-    active = all_sum(part.active)
-    share = part.loss * part.active / active.clamp(min=1)  # in this order: a ratio of integers would be float32
-    return share, QuintupletResult(all_sum(share), all_sum(part.valid), active)
 
 
 class _Normalise(torch.autograd.Function):

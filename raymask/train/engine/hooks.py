@@ -27,5 +27,5 @@ class LoopHooks:
     """Steps between checkpoints."""
     stop: Callable[[], bool] = lambda: False
     """Whether to stop after this step; rank 0 is asked, all ranks stop together."""
-    watch: RunLog | None = None
-    """Who looks on; rank 0 has one."""
+    run_log: RunLog | None = None
+    """Takes the curves; rank 0 has one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -99,11 +98,3 @@ def move_average(average: nn.Module, network: nn.Module, keep: float, *, step: i
 
 def _group(weights: list[nn.Parameter], share: float) -> dict[str, object]:
     return {"params": weights, "share": share}
-
-
-def warm_cosine(step: int, steps: int) -> float:
-    """Share of the rate: over a twentieth up, then down to 0 along half a cosine (Loshchilov and Hutter 2017)."""
-    warm = max(1, steps // 20)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))

@@ -8,7 +8,7 @@ training: the place is given up with one line, and the training goes on.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from raymask.storage import Folder
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 _EPOCH_NAMES = {
     "val_bare": "validation/rank1_bare",
     "val_masked": "validation/rank1_masked",
-    "loss": "epoch/loss",
-    "pull": "epoch/pull",
-    "contrast": "epoch/contrast",
-    "softmax": "epoch/softmax",
     "unvisited": "epoch/photos_not_visited",
     "empty_steps": "epoch/steps_without_active_quintuplet",
 }
@@ -75,26 +71,21 @@ class RunLog:
         self,
         step: int,
         *,
-        rule: str,
         losses: Mapping[str, float],
-        valid: int,
-        active: int,
+        figures: Mapping[str, float],
         learning_rate: float,
         photos_per_second: float,
     ) -> None:
         """A training step; call it at every one, those at multiples of `every` become points.
 
         Args:
-            rule: which quintuplets count; their loss has its name.
-            losses: those that are on.
-            valid, active: quintuplets.
+            losses: those that are on, by the names of their curves.
+            figures: more of theirs, as LOSS/FIGURE.
         """
         self._start(step)
         if step % self._every:
             return
-        values = {f"loss/{rule if name == 'quintuplets' else name}": value for name, value in losses.items()}
-        if "quintuplets" in losses:
-            values |= {"quintuplets/active_share": active / max(1, valid), "quintuplets/active": active}
+        values = {f"loss/{name}": value for name, value in losses.items()} | dict(figures)
         values |= {"rate/learning_rate": learning_rate, "rate/photos_per_second": photos_per_second}
         self._each(lambda sink: sink.scalars(step, values))
 
@@ -133,13 +124,15 @@ class RunLog:
         top = 2.0 if distance == "cosine" else 4.0
         self._each(lambda sink: sink.distances(step, filled, top))
 
-    def epoch(self, step: int, metrics: Mapping[str, float]) -> None:
-        """An epoch's figures, after `step` steps in all. They are shown at the last of these.
+    def epoch(self, step: int, metrics: Mapping[str, float], *, losses: Iterable[str] = ()) -> None:
+        """An epoch's figures, after `step` steps in all, `losses` naming those of losses. They are shown at the last of
+        these steps.
 
         So they stay when the run goes on from the checkpoint that this epoch left, which takes back all from `step` on.
         """
         self._start(step - 1)
-        values = {name: metrics[key] for key, name in _EPOCH_NAMES.items() if key in metrics}
+        names = _EPOCH_NAMES | {loss: f"epoch/{loss}" for loss in losses}
+        values = {name: metrics[key] for key, name in names.items() if key in metrics}
         self._each(lambda sink: sink.scalars(step - 1, values))
         self.publish()
 
@@ -169,10 +162,10 @@ class RunLog:
 
 
 @contextlib.contextmanager
-def open_watch(
+def open_run_log(
     watch: WatchConfig | None, run: Folder, *, settings: Mapping[str, Any], resume: State | None
 ) -> Iterator[RunLog | None]:
-    """The watch of a run, closed at the end; None for ranks that have none.
+    """The log of a run, closed at the end; None for ranks that have none.
 
     Args:
         watch: what is on.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from abc import ABC, abstractmethod
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from raymask.data.reading.joined import absolute_data
@@ -14,175 +14,231 @@ from raymask.models.digest import weights_digest
 from raymask.models.spec import ModelSpec
 from raymask.storage import absolute
 from raymask.train.engine.checkpoints import State
-from raymask.train.engine.config import RunConfig, TrainConfig, loop_config
+from raymask.train.engine.config import LoopConfig, RunConfig, TrainConfig
 from raymask.train.engine.hooks import LoopHooks, Metrics
-from raymask.train.staged.aligner_config import TrainAlignerConfig, align_config, without_idle
-from raymask.train.staged.config import CourseConfig
-from raymask.train.staged.inpainter_config import TrainInpainterConfig, inpaint_config
-from raymask.train.staged.segmenter_config import TrainSegmenterConfig, segment_config
+from raymask.train.staged.aligner_config import AlignConfig, TrainAlignerConfig, without_idle
+from raymask.train.staged.config import CourseConfig, StagedRunConfig
+from raymask.train.staged.inpainter_config import InpaintConfig, TrainInpainterConfig
+from raymask.train.staged.segmenter_config import TrainSegmenterConfig
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from raymask.train.staged.loop import Course
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A training of one kind."""
+
+class Task(ABC):
+    """A training of one kind, as it travels to the workers. Making one reads the files that it begins with.
+
+    Raises:
+        ConfigError, DataError, ModelError: what it begins with or learns from cannot be had.
+    """
 
     settings: dict[str, Any]
     """The loop's settings as plain values, with the data's address as workers in other folders need it."""
-    loop: Callable[[dict[str, Any], LoopHooks, State | None, torch.device], bool]
-    """Trains by `settings` to the end, or until it is asked to stop; says which. Runs in each worker."""
-    ended: Callable[[State], bool]
-    """Whether a checkpoint is the last."""
-    model: Callable[[State], nn.Module]
-    """The model in a checkpoint, with its `config`."""
+    weights: dict[str, Any]
+    """By which files' digests a run is told from one of the same settings, and what the bundle says of them."""
+    free: tuple[str, ...]
+    """Settings that may change when the run goes on."""
     preprocessing: dict[str, Any]
     """How crops are made for the model."""
-    sentence: Callable[[Metrics], str]
-    """An epoch's or a stage's metrics as a line."""
-    weights: dict[str, Any] = field(default_factory=dict)
-    """By which files' digests a run is told from one of the same settings, and what the bundle says of them."""
-    free: tuple[str, ...] = ()
-    """Settings that may change when the run goes on."""
+
+    @abstractmethod
+    def train(self, hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
+        """Train to the end, or until it is asked to stop; says which. Runs in each worker."""
+
+    @abstractmethod
+    def ended(self, state: State) -> bool:
+        """Whether a checkpoint is the last."""
+
+    @abstractmethod
+    def model(self, state: State) -> nn.Module:
+        """The model in a checkpoint, with its `config`."""
+
+    @abstractmethod
+    def sentence(self, metrics: Metrics) -> str:
+        """An epoch's or a stage's metrics as a line."""
 
 
 def task_of(config: RunConfig) -> Task:
-    """The task that a run's configuration asks for."""
-    if isinstance(config, TrainConfig):
-        return _embedder(config)
-    if isinstance(config, TrainAlignerConfig):
-        return _aligner(config)
-    if isinstance(config, TrainSegmenterConfig):
-        return _segmenter(config)
-    if isinstance(config, TrainInpainterConfig):
-        return _inpainter(config)
+    """The task that a run's configuration asks for; raises as `Task`."""
+    for kind, task in _TASKS.items():
+        if isinstance(config, kind):
+            return task(config)
     raise ConfigError(f"{type(config).__name__} is no kind of training")
 
 
-def _embedder(config: TrainConfig) -> Task:
-    def model(state: State) -> nn.Module:
+class EmbedderTask(Task):
+    """The training of a MaskFaceNet."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.name = config.name
+        self.config: LoopConfig = replace(
+            config.loop(),
+            data=absolute_data(config.data),
+            init=config.init and _placed(config.init),
+            teachers=tuple(map(_placed, config.teachers)),
+            textures=_address(config.textures),
+        )
+        if config.losses:
+            from raymask.train.embedder.terms.registry import check_losses
+
+            check_losses(self.config)
+        init, teachers = self.config.init, self.config.teachers
+        self.settings = asdict(self.config)
+        self.weights = {"teachers_sha256": [weights_digest(teacher) for teacher in teachers]} if teachers else {}
+        self.weights |= {"init_sha256": None if init is None else weights_digest(init)} | _drawn_with(config.textures)
+        self.free = (*config.free, "init", "textures")
+        self.preprocessing = _CROPS | {"input_size": config.model.input_size}
+
+    def train(self, hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
+        """As `raymask.train.embedder.loop.train`."""
+        from raymask.train.embedder.loop import train
+
+        return train(self.config, hooks, resume=resume, device=device).finished
+
+    def ended(self, state: State) -> bool:
+        """Whether all epochs are done. Raises ConfigError if the run has come further than it is to."""
+        epochs, done = self.config.epochs, state["epoch"] + (state["step"] > 0)
+        if done > epochs:
+            raise ConfigError(
+                f"epochs {epochs}: the run {self.name} has begun or done {done} already; give as many or more, or "
+                f"choose another --name"
+            )
+        return bool(state["epoch"] == epochs)
+
+    def model(self, state: State) -> nn.Module:
+        """The mean of the weights, where one was made."""
         from raymask.models.networks.maskfacenet import MaskFaceNet
 
-        network = MaskFaceNet(config.model)
+        network = MaskFaceNet(self.config.model)
         network.load_state_dict(state["average"] or state["model"])
         return network
 
-    def ended(state: State) -> bool:
-        done = state["epoch"] + (state["step"] > 0)
-        if done > config.epochs:
-            raise ConfigError(
-                f"epochs {config.epochs}: the run {config.name} has begun or done {done} already; give as many or "
-                f"more, or choose another --name"
-            )
-        return bool(state["epoch"] == config.epochs)
+    def sentence(self, metrics: Metrics) -> str:
+        """Losses, speed, validation, and what was left out."""
+        words = [f"loss {metrics['loss']:.4f}"] if metrics["valid"] else []
+        words += [f"{name} {metrics[name]:.4f}" for name in self.config.weights if name in metrics]
+        words.append(f"{metrics['photos_per_second']:.0f} photos/s")
+        if "val_bare" in metrics:
+            words.append(f"validation rank-1: bare {metrics['val_bare']:.1%}, masked {metrics['val_masked']:.1%}")
+        if metrics["unvisited"]:
+            words.append(f"{metrics['unvisited']:,.0f} photos did not come up and are first in the next")
+        if metrics["empty_steps"]:
+            words.append(f"{metrics['empty_steps']:.0f} steps without an active quintuplet")
+        return f"epoch {metrics['epoch']:.0f} done: {', '.join(words)}"
 
-    init, teachers = config.init and _placed(config.init), tuple(map(_placed, config.teachers))
-    taught = {"teachers_sha256": [weights_digest(teacher) for teacher in teachers]} if teachers else {}
-    return Task(
-        settings=asdict(config.loop())
-        | {
-            "data": absolute_data(config.data),
-            "init": init,
-            "teachers": teachers,
-            "textures": _address(config.textures),
-        },
-        loop=_train_embedder,
-        ended=ended,
-        model=model,
-        preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE, "input_size": config.model.input_size},
-        sentence=_epoch_sentence,
-        weights=taught | {"init_sha256": None if init is None else weights_digest(init)} | _drawn_with(config.textures),
-        free=(*config.free, "init", "textures"),
-    )
+
+class StagedTask(Task):
+    """What the trainings in stages have in common."""
+
+    config: CourseConfig
+    stages = 1
+
+    def __init__(self, config: StagedRunConfig) -> None:
+        course = config.course()
+        start = course.start and absolute(course.start)
+        begun_with = None if start is None else bundle_config(start, self.course().makes.__name__)["sha256"]
+        self.config = replace(course, data=absolute_data(course.data), start=start, textures=_address(course.textures))
+        self.settings = asdict(self.config)
+        self.weights = {"start_sha256": begun_with} | _drawn_with(course.textures)
+        self.free = ("start", "textures")
+        self.preprocessing = dict(_CROPS)
+
+    @staticmethod
+    @abstractmethod
+    def course() -> type[Course]:
+        """What is taught; imports torch."""
+
+    def train(self, hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
+        """As `raymask.train.staged.loop.run_course`."""
+        from raymask.train.staged.loop import run_course
+
+        return run_course(self.course()(self.config, device), hooks, resume=resume)
+
+    def ended(self, state: State) -> bool:
+        """Whether all stages are done; a state counts them as epochs."""
+        return bool(state["epoch"] >= self.stages)
+
+    def model(self, state: State) -> nn.Module:
+        """What judges it in training is left behind."""
+        course = self.course()
+        model = course.makes(self.config.model)
+        model.load_state_dict(state["networks"][course.name])
+        return model
+
+    def sentence(self, metrics: Metrics) -> str:
+        """Which stage is done."""
+        return f"stage {metrics['stage']:.0f} done after {metrics['steps']:,.0f} steps"
+
+
+class SegmenterTask(StagedTask):
+    """The training of a segmenter."""
+
+    @staticmethod
+    def course() -> type[Course]:
+        """Finding masks."""
+        from raymask.train.staged.segmenter import SegmenterCourse
+
+        return SegmenterCourse
+
+
+class AlignerTask(StagedTask):
+    """The training of an aligner."""
+
+    config: AlignConfig
+
+    def __init__(self, config: TrainAlignerConfig) -> None:
+        super().__init__(config)
+        self.config = replace(self.config, worn=_address(config.worn))
+        self.settings = without_idle(asdict(self.config))
+        self.preprocessing = {"input_size": config.model.input_size}
+
+    @staticmethod
+    def course() -> type[Course]:
+        """Finding five points."""
+        from raymask.train.staged.aligner import AlignerCourse
+
+        return AlignerCourse
+
+
+class InpainterTask(StagedTask):
+    """The training of an inpainter."""
+
+    config: InpaintConfig
+
+    def __init__(self, config: TrainInpainterConfig) -> None:
+        from raymask.train.staged.inpainter import teachers_of
+
+        super().__init__(config)
+        self.config = replace(self.config, teacher=_placed(config.teacher))
+        self.settings = asdict(self.config)
+        self.weights["teachers_sha256"] = teachers_of(self.config)
+        self.free = ("start", "teacher", "textures")
+        self.stages = len(config.stages.chosen())
+
+    @staticmethod
+    def course() -> type[Course]:
+        """Painting faces."""
+        from raymask.train.staged.inpainter import InpainterCourse
+
+        return InpainterCourse
+
+
+_TASKS: dict[type[RunConfig], Any] = {
+    TrainConfig: EmbedderTask,
+    TrainAlignerConfig: AlignerTask,
+    TrainSegmenterConfig: SegmenterTask,
+    TrainInpainterConfig: InpainterTask,
+}
+"""By the configuration that asks for it."""
+_CROPS = {"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE}
 
 
 def _placed(name: str) -> str:
     """A network's name with its path as workers in other folders need it. Raises ModelError if nothing is there."""
     return str(ModelSpec.of(name).absolute())
-
-
-def _train_embedder(settings: dict[str, Any], hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
-    from raymask.train.embedder.loop import train
-
-    return train(loop_config(settings), hooks, resume=resume, device=device).finished
-
-
-def _epoch_sentence(metrics: Metrics) -> str:
-    words = [f"loss {metrics['loss']:.4f}"] if metrics["valid"] else []
-    words += [f"{name} {metrics[name]:.4f}" for name in ("pull", "contrast", "softmax") if name in metrics]
-    words.append(f"{metrics['photos_per_second']:.0f} photos/s")
-    if "val_bare" in metrics:
-        words.append(f"validation rank-1: bare {metrics['val_bare']:.1%}, masked {metrics['val_masked']:.1%}")
-    if metrics["unvisited"]:
-        words.append(f"{metrics['unvisited']:,.0f} photos did not come up and are first in the next")
-    if metrics["empty_steps"]:
-        words.append(f"{metrics['empty_steps']:.0f} steps without an active quintuplet")
-    return f"epoch {metrics['epoch']:.0f} done: {', '.join(words)}"
-
-
-def _aligner(config: TrainAlignerConfig) -> Task:
-    def model(state: State) -> nn.Module:
-        from raymask.models.networks.aligner import FaceAligner
-
-        network = FaceAligner(config.model)
-        network.load_state_dict(state["networks"]["aligner"])
-        return network
-
-    return Task(
-        settings=without_idle(_reachable(config.course(), "FaceAligner") | {"worn": _address(config.worn)}),
-        loop=_train_aligner,
-        ended=lambda state: state["epoch"] >= 1,
-        model=model,
-        preprocessing={"input_size": config.model.input_size},
-        sentence=_stage_sentence,
-        weights=_begun_with(config.start) | _drawn_with(config.textures),
-        free=("start", "textures"),
-    )
-
-
-def _train_aligner(settings: dict[str, Any], hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
-    from raymask.train.staged.aligner import train_aligner
-
-    return train_aligner(align_config(settings), hooks, resume=resume, device=device)
-
-
-def _segmenter(config: TrainSegmenterConfig) -> Task:
-    def model(state: State) -> nn.Module:
-        from raymask.models.networks.segmenter import MaskSegmenter
-
-        network = MaskSegmenter(config.model)
-        network.load_state_dict(state["networks"]["segmenter"])
-        return network
-
-    return Task(
-        settings=_reachable(config.course(), "MaskSegmenter"),
-        loop=_train_segmenter,
-        ended=lambda state: state["epoch"] >= 1,
-        model=model,
-        preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
-        sentence=_stage_sentence,
-        weights=_begun_with(config.start) | _drawn_with(config.textures),
-        free=("start", "textures"),
-    )
-
-
-def _reachable(config: CourseConfig, kind: str) -> dict[str, Any]:
-    """Settings with paths as workers in other folders need them. Raises ModelError if the start is no bundle."""
-    start = config.start and absolute(config.start)
-    if start is not None:
-        bundle_config(start, kind)  # named before any worker starts
-    return asdict(config) | {
-        "data": absolute_data(config.data),
-        "start": start,
-        "textures": _address(config.textures),
-    }
-
-
-def _begun_with(start: str | None) -> dict[str, Any]:
-    """A start by its weights, wherever its bundle lies."""
-    return {"start_sha256": None if start is None else bundle_config(absolute(start))["sha256"]}
 
 
 def _address(folder: str | None) -> str | None:
@@ -192,48 +248,9 @@ def _address(folder: str | None) -> str | None:
 
 def _drawn_with(folder: str | None) -> dict[str, Any]:
     """A user's own textures by their files, wherever they lie. Raises DataError if they cannot be read."""
+    if folder is None:
+        return {}
     from raymask.data.prepare.textures import load_textures
 
     textures = load_textures(folder)
     return {} if textures is None else {"textures_sha256": textures.digest}
-
-
-def _train_segmenter(settings: dict[str, Any], hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
-    from raymask.train.staged.segmenter import train_segmenter
-
-    return train_segmenter(segment_config(settings), hooks, resume=resume, device=device)
-
-
-def _inpainter(config: TrainInpainterConfig) -> Task:
-    from raymask.train.staged.inpainter import teachers_of
-
-    def model(state: State) -> nn.Module:
-        from raymask.models.networks.inpainter import Inpainter
-
-        network = Inpainter(config.model)
-        network.load_state_dict(state["networks"]["inpainter"])
-        return network
-
-    teacher = _placed(config.teacher)
-    return Task(
-        settings=_reachable(config.course(), "Inpainter") | {"teacher": teacher},
-        loop=_train_inpainter,
-        ended=lambda state: state["epoch"] >= len(config.stages.chosen()),
-        model=model,
-        preprocessing={"crop_scale": CROP_SCALE, "crop_size": CROP_SIZE},
-        sentence=_stage_sentence,
-        weights=_begun_with(config.start)
-        | {"teachers_sha256": teachers_of(replace(config, teacher=teacher))}
-        | _drawn_with(config.textures),
-        free=("start", "teacher", "textures"),
-    )
-
-
-def _train_inpainter(settings: dict[str, Any], hooks: LoopHooks, resume: State | None, device: torch.device) -> bool:
-    from raymask.train.staged.inpainter import train_inpainter
-
-    return train_inpainter(inpaint_config(settings), hooks, resume=resume, device=device)
-
-
-def _stage_sentence(metrics: Metrics) -> str:
-    return f"stage {metrics['stage']:.0f} done after {metrics['steps']:,.0f} steps"

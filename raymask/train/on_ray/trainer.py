@@ -63,17 +63,18 @@ def train_on_ray(config: RunConfig) -> tuple[str, Metrics]:
     for key in ("data", "worn"):
         if task.settings.get(key) is not None:
             check_data(task.settings[key])
+    trainer = make_trainer(config, task)
     _claim(run, task)
     newest = Checkpoints(run).newest()
     if newest is None or not task.ended(newest[1]):
-        _run_workers(config, run)
+        _run_workers(config, run, trainer)
         newest = Checkpoints(run).newest()
     if newest is None:
         raise DataError(f"the run left no checkpoint in {run.uri}; start it again")
     return _bundle(config, task, run, newest[1]), newest[1]["metrics"]
 
 
-def _run_workers(config: RunConfig, run: Folder) -> None:
+def _run_workers(config: RunConfig, run: Folder, trainer: TorchTrainer) -> None:
     """Have the workers train to the end, and raise whatever ends them earlier."""
     import ray
     from ray.train import TrainingFailedError
@@ -87,7 +88,7 @@ def _run_workers(config: RunConfig, run: Folder) -> None:
         at_once = "stopped at once; the same command continues from the last checkpoint"
         with asked_by_sigterm(partial(_ask_to_stop, run), at_once=at_once):
             try:
-                end = make_trainer(config).fit().return_value
+                end = trainer.fit().return_value
             except (TrainingFailedError, ray.exceptions.RayError) as error:
                 raise own_error(error) from error
     run.delete(STARTED)
@@ -114,27 +115,26 @@ def raise_failure(end: dict[str, Any], run: Folder) -> None:
     raise (DataError if end["unsaved"] else TrainingError)(end["failed"] + kept)
 
 
-def make_trainer(config: RunConfig, *, callbacks: Sequence[UserCallback] = ()) -> TorchTrainer:
+def make_trainer(config: RunConfig, task: Task, *, callbacks: Sequence[UserCallback] = ()) -> TorchTrainer:
     """The trainer of a run; its result's `return_value` says whether it `finished`, or how it `failed`.
 
     Args:
-        config: the run; Ray Train's own files lie in STORAGE/NAME too.
+        config: where it runs; Ray Train's own files lie in STORAGE/NAME too.
+        task: what it trains.
         callbacks: called with the metrics of each epoch or stage.
     """
     from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    storage, task = absolute(config.storage), task_of(config)
+    storage = absolute(config.storage)
     return TorchTrainer(
         _worker,
         train_loop_config={
             "run": f"{storage}/{config.name}",
             "gpu": config.gpu,
-            "settings": task.settings,
-            "loop": task.loop,
-            "sentence": task.sentence,
+            "task": task,
             "save_every": config.checkpoint_every,
-            "watch": asdict(config.watch),
+            "watch": config.watch,
             "own": config.own,
         },
         scaling_config=ScalingConfig(
@@ -162,55 +162,58 @@ def _ask_to_stop(run: Folder) -> bool:
     return True
 
 
-def _worker(task: dict[str, Any]) -> dict[str, Any]:
+def _worker(given: dict[str, Any]) -> dict[str, Any]:
     """What each Ray Train worker does."""
     import ray.train.torch
     import torch
 
+    task: Task = given["task"]
     logging.getLogger().setLevel(logging.WARNING)  # Ray Train announces each report; ours says what is in it
-    allow(task["own"])
-    run, first = Folder(task["run"]), ray.train.get_context().get_world_rank() == 0
+    allow(given["own"])
+    run, first = Folder(given["run"]), ray.train.get_context().get_world_rank() == 0
     if first:
         run.write(STARTED, f"{socket.gethostname()} {os.getpid()}".encode())
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))  # Ray sets it to the worker's CPUs
 
     def report(metrics: dict[str, float]) -> None:
         if first:
-            print(task["sentence"](metrics), flush=True)
+            print(task.sentence(metrics), flush=True)
         ray.train.report({key: float(value) for key, value in metrics.items()})
 
-    device = ray.train.torch.get_device() if task["gpu"] else torch.device("cpu")
+    device = ray.train.torch.get_device() if given["gpu"] else torch.device("cpu")
     checkpoints = Checkpoints(run)
     resume = checkpoints.agreed()
     if resume is not None and first:
         print(f"going on at epoch {resume['epoch'] + 1}, step {resume['step'] + 1}", flush=True)
     try:
-        with _watching(WatchConfig(**task["watch"]), first, run, settings=task["settings"], resume=resume) as watch:
+        with _logging(given["watch"], first, run, settings=task.settings, resume=resume) as run_log:
 
             def save(state: State) -> None:
                 checkpoints.save(state)
-                if watch is not None:
-                    watch.publish()
+                if run_log is not None:
+                    run_log.publish()
 
-            hooks = LoopHooks(report=report, save=save, save_every=task["save_every"], stop=_Asked(run), watch=watch)
-            return {"finished": task["loop"](task["settings"], hooks, resume, device)}
+            hooks = LoopHooks(
+                report=report, save=save, save_every=given["save_every"], stop=_Asked(run), run_log=run_log
+            )
+            return {"finished": task.train(hooks, resume, device)}
     except (ConfigError, ModelError, TrainingError, UnsavedError) as error:  # all ranks alike; no new try would help
         return {"failed": str(error), "unsaved": isinstance(error, UnsavedError)}
 
 
 @contextlib.contextmanager
-def _watching(
+def _logging(
     watch: WatchConfig, first: bool, run: Folder, *, settings: dict[str, Any], resume: State | None
 ) -> Iterator[RunLog | None]:
-    """The first rank's watch; if it cannot be opened all ranks end, for the others would wait for ever."""
+    """The first rank's log; if it cannot be opened all ranks end, for the others would wait for ever."""
     import torch.distributed as dist
 
-    from raymask.train.engine.run_log import open_watch
+    from raymask.train.engine.run_log import open_run_log
 
     with contextlib.ExitStack() as stack:
         opened, failure = None, ""
         try:
-            opened = stack.enter_context(open_watch(watch if first else None, run, settings=settings, resume=resume))
+            opened = stack.enter_context(open_run_log(watch if first else None, run, settings=settings, resume=resume))
         except (ConfigError, DataError) as error:
             failure = str(error)
         failures = [failure]

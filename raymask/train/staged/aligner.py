@@ -11,23 +11,20 @@ from torch import Tensor
 
 from raymask.data.augment.redraw import Redraw
 from raymask.data.reading.crops import Crops, CropStore
-from raymask.data.reading.validation import validation_store
 from raymask.faces.alignment import places
 from raymask.losses.points import disagreement, distances
 from raymask.models.networks.aligner import TEMPLATE, FaceAligner
 from raymask.train.engine.checkpoints import State
-from raymask.train.engine.distributed import World, all_sum
+from raymask.train.engine.distributed import all_sum
 from raymask.train.engine.hooks import LoopHooks, Metrics
 from raymask.train.engine.resume_guard import contents
 from raymask.train.staged.aligner_config import AlignConfig, without_idle
 from raymask.train.staged.drawn_batches import DrawnBatch, DrawnFaces, FreshlyDrawn
-from raymask.train.staged.loop import run_course
+from raymask.train.staged.loop import run_course, shown_faces
 from raymask.train.staged.picture_grid import picture_grid
 from raymask.train.staged.single_stage import SingleStage
 from raymask.train.staged.worn_views import TwoViews, WornAmongDrawn, learned_and_kept
 
-PICTURES = 6
-"""Faces that are shown."""
 _CHUNK = 50
 """Photos that are measured at a time."""
 
@@ -35,16 +32,7 @@ _CHUNK = 50
 def train_aligner(
     config: AlignConfig, hooks: LoopHooks | None = None, *, resume: State | None = None, device: torch.device
 ) -> bool:
-    """Train an aligner, or train it further from a checkpoint's state; returns whether it was done to its end.
-
-    In a process group every rank calls this and takes its part of each batch.
-
-    Raises:
-        ModelError: the start is no aligner of this shape.
-        DataError: no prepared faces, or a state that was trained with other settings.
-        TrainingError: loss or weights are no longer numbers.
-        UnsavedError: a checkpoint cannot be kept.
-    """
+    """Train an aligner to its end; as `run_course`. Raises ModelError too: the start is no aligner of this shape."""
     return run_course(AlignerCourse(config, device), hooks or LoopHooks(), resume=resume)
 
 
@@ -52,11 +40,11 @@ class AlignerCourse(SingleStage):
     """Teaches an aligner to find the five points."""
 
     config: AlignConfig
-    teaches = "an aligner"
+    makes, teaches = FaceAligner, "an aligner"
     name, loss_name = "aligner", "away"
 
     def __init__(self, config: AlignConfig, device: torch.device) -> None:
-        super().__init__(config, device, lambda: FaceAligner(config.model))
+        super().__init__(config, device)
         worn = None if config.worn is None else contents(config.worn)
         self.settings = without_idle({**self.settings, "worn": worn})
 
@@ -108,12 +96,8 @@ class AlignerCourse(SingleStage):
         apart = disagreement(first[worn], second, across[worn], batch.points[worn]).mean(1)
         return torch.cat([away, self.config.worn_weight * apart])
 
-    @cached_property
-    def _validation(self) -> FreshlyDrawn | None:
-        """The validation people's faces, drawn once, half of them bare."""
-        store = validation_store(self.config.data)
-        if store is None or not self.config.validation_photos:
-            return None
+    def measured_faces(self, store: Crops) -> FreshlyDrawn:
+        """A split's faces, half of them bare."""
         redraw = self._redraw(strong=False, bare=0.5)
         return FreshlyDrawn(store, redraw, seed=self.config.seed, device=self.device, quiet=True)
 
@@ -138,11 +122,11 @@ class AlignerCourse(SingleStage):
 
     def _measured(self) -> Metrics:
         """On faces whose points are known."""
-        if self._validation is None:
+        if self.validation is None:
             return {}
         begun_at = torch.from_numpy(places(TEMPLATE, self.config.model.input_size)).float().to(self.device)
         sums = torch.zeros(2, 3, dtype=torch.float64, device=self.device)  # bare, masked: found, begun, faces
-        for batch in self._validation.first(self.config.validation_photos, at_once=_CHUNK, world=World.current()):
+        for batch in self.measured_batches(self.validation, at_once=_CHUNK):
             worn = (batch.mask_map > 0).flatten(1).any(1).long()
             found = distances(self.network(batch.masked), batch.points).mean(1)
             begun = distances(begun_at.expand_as(batch.points), batch.points).mean(1)
@@ -159,7 +143,7 @@ class AlignerCourse(SingleStage):
         if self._worn_validation is None:
             return {}
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # apart, faces
-        for batch in self._worn_validation.first(self.config.validation_photos, at_once=_CHUNK, world=World.current()):
+        for batch in self.measured_batches(self._worn_validation, at_once=_CHUNK):
             first, second = self.network(batch.masked), self.network(batch.more["second"])
             apart = disagreement(first, second, batch.more["across"], batch.points).mean(1)
             sums += torch.stack([apart.double().sum(), sums.new_tensor(len(apart))])
@@ -172,12 +156,12 @@ class AlignerCourse(SingleStage):
         in real masks, with the points found in each."""
         self.network.eval()
         grids = []
-        if self._validation is not None:
-            (batch,) = self._validation.first(PICTURES, at_once=PICTURES, world=World(0, 1))
+        if self.validation is not None:
+            batch = shown_faces(self.validation)
             found = self.network(batch.masked)
             grids.append(picture_grid([_marked(batch.masked, points) for points in (found, batch.points)]))
         if self._worn_validation is not None:
-            (batch,) = self._worn_validation.first(PICTURES, at_once=PICTURES, world=World(0, 1))
+            batch = shown_faces(self._worn_validation)
             views = batch.masked, batch.more["second"]
             grids.append(picture_grid([_marked(view, self.network(view)) for view in views]))
         return _beside(grids) if grids else None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from raymask.errors import ConfigError
 from raymask.models.config import AlignerConfig
-from raymask.train.engine.config import RunConfig
-from raymask.train.staged.config import SingleStageConfig
+from raymask.train.staged.config import SingleStageConfig, StagedRunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,35 +48,12 @@ WORN_DEFAULTS = {entry.name: entry.default for entry in fields(AlignConfig) if e
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainAlignerConfig(RunConfig, AlignConfig):
+class TrainAlignerConfig(StagedRunConfig, AlignConfig):
     """An aligner's training and where it runs."""
 
-    smoke: bool = False
-    """Learn from a few batches only, to see that everything works."""
-
-    def __post_init__(self) -> None:
-        AlignConfig.__post_init__(self)
-        RunConfig.__post_init__(self)
-        if self.batch < self.workers:
-            raise ConfigError(f"batch must be at least workers ({self.workers}), not {self.batch}")
-
-    def course(self) -> AlignConfig:
-        """The part that the training itself needs."""
-        return AlignConfig.part_of(self)
-
-    def smoked(self) -> TrainAlignerConfig:
-        """As it is, or cut short if it is only to see that it works."""
-        if not self.smoke:
-            return self
-        batch = max(self.workers, min(self.batch, 8))
-        return replace(self, steps=min(self.steps, 12), batch=batch, validation_photos=min(self.validation_photos, 16))
+    COURSE = AlignConfig
 
 
 def without_idle(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings without those that have no effect, so that a run that an earlier version began can go on."""
     return settings if settings["worn"] else {key: settings[key] for key in settings if key not in WORN_DEFAULTS}
-
-
-def align_config(settings: dict[str, Any]) -> AlignConfig:
-    """An AlignConfig from its `asdict`."""
-    return AlignConfig(**settings | {"model": AlignerConfig(**settings["model"]), "masks": tuple(settings["masks"])})

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Self, get_args
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self, get_args
 
 from raymask.data.reading.joined import Data, folders_of
 from raymask.errors import ConfigError, check_choice
 from raymask.faces.masks.looks import TRAIN_LOOKS, check_looks
-from raymask.train.engine.config import Precision
+from raymask.train.engine.config import Precision, RunConfig, part_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class CourseConfig:
+class CourseConfig(ABC):
     """Settings that segmenter, aligner and inpainter share."""
 
     data: Data
@@ -38,6 +39,8 @@ class CourseConfig:
     """Photos of the validation split that it is measured on, at most; 0: off."""
     measure_every: int = 500
     """Steps between two measurements and pictures."""
+    model: Any
+    """What the network is made of."""
 
     def __post_init__(self) -> None:
         if self.data:  # an inpainter that is made of published weights needs none
@@ -52,10 +55,9 @@ class CourseConfig:
             raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}")
         check_looks(self.masks, self.textures)
 
-    @classmethod
-    def part_of(cls, config: CourseConfig) -> Self:
-        """What the training itself needs of a configuration that also says where it runs."""
-        return cls(**{entry.name: getattr(config, entry.name) for entry in fields(cls)})
+    @abstractmethod
+    def short(self, workers: int) -> dict[str, Any]:
+        """Settings of a training by so many workers that only shows whether everything works."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +79,36 @@ class SingleStageConfig(CourseConfig):
             raise ConfigError(f"steps must be 1 or more, not {self.steps}")
         if not 0 <= self.bare < 1:
             raise ConfigError(f"bare must be at least 0 and under 1, not {self.bare}")
+
+    def short(self, workers: int) -> dict[str, Any]:
+        """A dozen small batches."""
+        return {
+            "steps": min(self.steps, 12),
+            "batch": max(workers, min(self.batch, 8)),
+            "validation_photos": min(self.validation_photos, 16),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedRunConfig(RunConfig):
+    """Where a training in stages runs; beside a `CourseConfig`."""
+
+    smoke: bool = False
+    """Learn from a few batches only, to see that everything works."""
+
+    COURSE: ClassVar[type[CourseConfig]]
+    """The part that the training itself needs."""
+
+    def __post_init__(self) -> None:
+        self.COURSE.__post_init__(self)  # type: ignore[arg-type]  # each of these is both
+        super().__post_init__()
+        if self.course().batch < self.workers:
+            raise ConfigError(f"batch must be at least workers ({self.workers}), not {self.course().batch}")
+
+    def course(self) -> CourseConfig:
+        """The part that the training itself needs."""
+        return part_of(self.COURSE, self)
+
+    def smoked(self) -> Self:
+        """As it is, or cut short if it is only to see that it works."""
+        return replace(self, **self.course().short(self.workers)) if self.smoke else self

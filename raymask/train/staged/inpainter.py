@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
 from typing import NamedTuple
 
 import cv2
@@ -25,7 +24,6 @@ from torchvision.transforms.functional import gaussian_blur
 from raymask.data.augment.redraw import Drawn, Redraw
 from raymask.data.prepare.textures import load_textures
 from raymask.data.reading.crops import Crops
-from raymask.data.reading.validation import validation_store
 from raymask.faces.edges import draw_edges, grey
 from raymask.losses.adversarial import adversarial_loss, discriminator_loss, feature_matching_loss
 from raymask.losses.identity import identity_loss
@@ -39,15 +37,14 @@ from raymask.models.networks.perceptual import Vgg19, load_perceptual
 from raymask.models.teacher import load_teacher
 from raymask.storage import absolute
 from raymask.train.engine.checkpoints import State
-from raymask.train.engine.distributed import World, all_sum, on_all_ranks, sum_gradients
+from raymask.train.engine.distributed import all_sum, on_all_ranks, sum_gradients
 from raymask.train.engine.hooks import LoopHooks, Metrics
+from raymask.train.engine.schedules import cosine_to
 from raymask.train.staged.drawn_batches import DrawnBatch, FreshlyDrawn
 from raymask.train.staged.inpainter_config import InpaintConfig
-from raymask.train.staged.loop import Course, Stage, run_course, settings_of, started
+from raymask.train.staged.loop import Course, Stage, run_course, settings_of, shown_faces, started
 from raymask.train.staged.picture_grid import picture_grid
 
-PICTURES = 6
-"""Faces that are shown."""
 _CHUNK = 20
 """Photos that are measured at a time."""
 _WIDEST = 0.03
@@ -59,15 +56,9 @@ _LEAST_RATE = 0.01
 def train_inpainter(
     config: InpaintConfig, hooks: LoopHooks | None = None, *, resume: State | None = None, device: torch.device
 ) -> bool:
-    """Train an inpainter, or train it further from a checkpoint's state; returns whether it was done to its end.
+    """Train an inpainter to its end; as `run_course`.
 
-    In a process group every rank calls this and takes its part of each batch.
-
-    Raises:
-        ConfigError, ModelError: start, teacher or perceptual network cannot be had.
-        DataError: no prepared faces, or a state that was trained with other settings.
-        TrainingError: loss or weights are no longer numbers.
-        UnsavedError: a checkpoint cannot be kept.
+    Raises ConfigError and ModelError too: start, teacher or perceptual network cannot be had.
     """
     return run_course(InpainterCourse(config, device), hooks or LoopHooks(), resume=resume)
 
@@ -93,7 +84,7 @@ class InpainterCourse(Course):
     """Teaches edges, then the image, then the image on drawn edges, then both."""
 
     config: InpaintConfig
-    teaches = "an inpainter"
+    makes, teaches, name = Inpainter, "an inpainter", "inpainter"
 
     def __init__(self, config: InpaintConfig, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -182,8 +173,7 @@ class InpainterCourse(Course):
         return {key: value.detach() for key, value in losses.items()}
 
     def _set_rates(self, step: int, steps: int) -> None:
-        fall = 0.5 * (1 + math.cos(math.pi * step / steps))
-        rate = self.config.learning_rate * (_LEAST_RATE + (1 - _LEAST_RATE) * fall)
+        rate = self.config.learning_rate * cosine_to(_LEAST_RATE, step, steps)
         for part, optimiser in self.optimisers.items():
             for group in optimiser.param_groups:
                 group["lr"] = rate / 10 if part.endswith("judge") else rate
@@ -240,11 +230,9 @@ class InpainterCourse(Course):
         losses["style"] = weights.style * style_loss(*looked[1], hole)
         return {key: value.mean() * batch.share for key, value in losses.items()}
 
-    @cached_property
-    def _validation(self) -> FreshlyDrawn | None:
-        """The validation people's faces, drawn once."""
-        store = validation_store(self.config.data)
-        return None if store is None or not self.config.validation_photos else self.faces(store, quiet=True)
+    def measured_faces(self, store: Crops) -> FreshlyDrawn:
+        """As those that are learned from."""
+        return self.faces(store, quiet=True)
 
     @torch.no_grad()
     def measure(self, stage: int) -> Metrics:
@@ -253,11 +241,11 @@ class InpainterCourse(Course):
 
         Each rank measures its part of the photos.
         """
-        if self._validation is None:
+        if self.validation is None:
             return {}
         self.inpainter.eval()
         sums = torch.zeros(6, dtype=torch.float64, device=self.device)
-        for batch in self._validation.first(self.config.validation_photos, at_once=_CHUNK, world=World.current()):
+        for batch in self.measured_batches(self.validation, at_once=_CHUNK):
             given = _inputs(batch)
             painted, drawn = self.inpainter(given.image, given.grey, given.known_edges, given.hole)
             filled = painted * given.hole + given.image * (1 - given.hole)
@@ -281,10 +269,10 @@ class InpainterCourse(Course):
     @torch.no_grad()
     def pictures(self, stage: int) -> np.ndarray | None:
         """Faces of the validation split: bare, masked, edges, filled."""
-        if self._validation is None:
+        if self.validation is None:
             return None
         self.inpainter.eval()
-        (batch,) = self._validation.first(PICTURES, at_once=PICTURES, world=World(0, 1))
+        batch = shown_faces(self.validation)
         given = _inputs(batch)
         painted, drawn = self.inpainter(given.image, given.grey, given.known_edges, given.hole)
         filled = painted * given.hole + given.image * (1 - given.hole)

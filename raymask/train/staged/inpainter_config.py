@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from raymask.data.reading.joined import Data
 from raymask.errors import ConfigError, check_choice
 from raymask.models.config import InpainterConfig
 from raymask.models.spec import ModelSpec
-from raymask.train.engine.config import RunConfig
-from raymask.train.staged.config import CourseConfig
+from raymask.train.staged.config import CourseConfig, StagedRunConfig
 
 Perceptual = Literal["teacher", "vgg19"]
 
@@ -98,9 +97,17 @@ class InpaintConfig(CourseConfig):
         check_choice("perceptual", self.perceptual, get_args(Perceptual))
         ModelSpec.checked(self.teacher, "teacher")
 
+    def short(self, workers: int) -> dict[str, Any]:
+        """A few small batches of each stage."""
+        return {
+            "stages": StagesConfig(**{name: min(4, steps) for name, steps in asdict(self.stages).items()}),
+            "batch": max(workers, min(self.batch, 4)),
+            "validation_photos": min(self.validation_photos, 8),
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
-class TrainInpainterConfig(RunConfig, InpaintConfig):
+class TrainInpainterConfig(StagedRunConfig, InpaintConfig):
     """An inpainter's training and where it runs."""
 
     data: Data = ""
@@ -108,34 +115,12 @@ class TrainInpainterConfig(RunConfig, InpaintConfig):
     from_edgeconnect: str | None = None
     """Train nothing: make the bundle from this folder of EdgeConnect's published weights (EdgeModel_gen.pth and
     InpaintingModel_gen.pth; not for commercial use)."""
-    smoke: bool = False
-    """Learn from a few batches only, to see that everything works."""
+
+    COURSE = InpaintConfig
 
     def __post_init__(self) -> None:
-        InpaintConfig.__post_init__(self)
-        RunConfig.__post_init__(self)
-        if self.batch < self.workers:
-            raise ConfigError(f"batch must be at least workers ({self.workers}), not {self.batch}")
+        super().__post_init__()
         if (self.data or self.start) and self.from_edgeconnect is not None:
             raise ConfigError("data and start have no effect with from_edgeconnect, which trains nothing; leave it out")
         if not self.data and self.from_edgeconnect is None:
             raise ConfigError("data must name a folder made by jobs/prepare.py")
-
-    def course(self) -> InpaintConfig:
-        """The part that the training itself needs."""
-        return InpaintConfig.part_of(self)
-
-    def smoked(self) -> TrainInpainterConfig:
-        """As it is, or cut short if it is only to see that it works."""
-        if not self.smoke:
-            return self
-        short = StagesConfig(**{entry.name: min(4, getattr(self.stages, entry.name)) for entry in fields(StagesConfig)})
-        photos, batch = min(self.validation_photos, 8), max(self.workers, min(self.batch, 4))
-        return replace(self, stages=short, batch=batch, validation_photos=photos)
-
-
-def inpaint_config(settings: dict[str, Any]) -> InpaintConfig:
-    """An InpaintConfig from its `asdict`."""
-    parts = {"model": InpainterConfig, "stages": StagesConfig, "loss": InpaintLossConfig}
-    made = {key: parts[key](**value) if key in parts else value for key, value in settings.items()}
-    return InpaintConfig(**made | {"masks": tuple(settings["masks"])})

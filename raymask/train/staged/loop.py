@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple, TypeVar
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from raymask.data.reading.crops import Crops
 from raymask.data.reading.joined import open_crops
+from raymask.data.reading.validation import validation_store
 from raymask.errors import ModelError
 from raymask.faces.masks import Textures
 from raymask.models.bundle import bundle_config, load_bundle
@@ -30,6 +32,8 @@ from raymask.train.engine.resume_guard import check_resumed
 from raymask.train.staged.config import CourseConfig
 from raymask.train.staged.drawn_batches import DrawnBatch, DrawnFaces
 
+PICTURES = 6
+"""Faces that are shown."""
 Network = TypeVar("Network", bound=nn.Module)
 _ADVICE = "train under another --name with a lower --learning-rate"
 
@@ -46,8 +50,12 @@ class Course(ABC):
 
     config: CourseConfig
     device: torch.device
-    teaches: str
+    makes: ClassVar[Callable[[Any], nn.Module]]
+    """The class of the model that it leaves, which is made of `config.model`."""
+    teaches: ClassVar[str]
     """What, with its article."""
+    name: ClassVar[str]
+    """Of that model among the networks."""
     stages: Sequence[Stage]
     batch: int
     """Photos of all ranks in a step."""
@@ -61,8 +69,26 @@ class Course(ABC):
     """Steps between two measurements, beside one after each stage."""
 
     @abstractmethod
+    def __init__(self, config: Any, device: torch.device) -> None:
+        """Ready to begin: `config` is its kind of CourseConfig."""
+
+    @abstractmethod
     def faces(self, store: Crops, *, quiet: bool) -> DrawnFaces:
         """The faces of a split, as it learns from them."""
+
+    @abstractmethod
+    def measured_faces(self, store: Crops) -> DrawnFaces:
+        """The faces of a split, as it is measured on them."""
+
+    @cached_property
+    def validation(self) -> DrawnFaces | None:
+        """The validation people's faces, drawn once; None if there are none, or none are asked for."""
+        store = validation_store(self.config.data)
+        return None if store is None or not self.config.validation_photos else self.measured_faces(store)
+
+    def measured_batches(self, faces: DrawnFaces, *, at_once: int) -> Iterator[DrawnBatch]:
+        """This rank's part of as many faces as are to be measured."""
+        return faces.first(self.config.validation_photos, at_once=at_once, world=World.current())
 
     @abstractmethod
     def begin(self, stage: int) -> Mapping[str, torch.optim.Optimizer]:
@@ -84,6 +110,12 @@ class Course(ABC):
         """What a network gives, its convolutions in the precision that is set."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             return network(*given)
+
+
+def shown_faces(faces: DrawnFaces) -> DrawnBatch:
+    """The first few, to be looked at."""
+    (batch,) = faces.first(PICTURES, at_once=PICTURES, world=World(0, 1))
+    return batch
 
 
 def started(network: Network, bundle: str | None) -> Network:
@@ -111,6 +143,8 @@ def settings_of(config: CourseConfig, textures: Textures | None) -> dict[str, An
 
 def run_course(course: Course, hooks: LoopHooks, *, resume: State | None) -> bool:
     """Teach all that is left of a course, or go on from a checkpoint's state.
+
+    In a process group every rank calls this and takes its part of each batch.
 
     Returns:
         Whether it was taught to its end; False if it was asked to stop.
@@ -169,9 +203,9 @@ class _Run:
                 overall = before + self.step
                 self.step += 1
                 progress.add(self.course.batch, ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
-                if self.hooks.watch is not None:
+                if self.hooks.run_log is not None:
                     rate = self.course.batch / max(time.monotonic() - begun, 1e-9)
-                    self.hooks.watch.losses(overall, stage.name, losses, photos_per_second=rate)
+                    self.hooks.run_log.losses(overall, stage.name, losses, photos_per_second=rate)
                 if self.step < stage.steps:
                     if self.step % self.course.measure_every == 0:
                         self._measure()
@@ -200,12 +234,12 @@ class _Run:
         if self.world.rank == 0 and measured:
             figures = ", ".join(f"{name} {value:.4g}" for name, value in measured.items())
             print(f"{self.course.stages[self.stage].name}, step {self.step:,}: {figures}", flush=True)
-        if self.hooks.watch is not None:
-            self.hooks.watch.measured(done, measured)
-            if self.hooks.watch.wants_pictures:
+        if self.hooks.run_log is not None:
+            self.hooks.run_log.measured(done, measured)
+            if self.hooks.run_log.wants_pictures:
                 pictures = self.course.pictures(self.stage)
                 if pictures is not None:
-                    self.hooks.watch.pictures(done, self.course.stages[self.stage].name, pictures)
+                    self.hooks.run_log.pictures(done, self.course.stages[self.stage].name, pictures)
 
     def _save(self) -> None:
         """Keep a checkpoint, but never one of broken weights; if it cannot be kept, all ranks end."""

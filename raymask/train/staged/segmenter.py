@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from raymask.data.augment.redraw import Redraw
 from raymask.data.reading.crops import Crops
-from raymask.data.reading.validation import validation_store
 from raymask.faces.crop import CROP_SIZE
 from raymask.losses.segmentation import segmentation_loss
 from raymask.models.networks.segmenter import MaskSegmenter
 from raymask.train.engine.checkpoints import State
-from raymask.train.engine.distributed import World, all_sum
+from raymask.train.engine.distributed import all_sum
 from raymask.train.engine.hooks import LoopHooks, Metrics
 from raymask.train.staged.drawn_batches import DrawnBatch, FreshlyDrawn
-from raymask.train.staged.loop import run_course
+from raymask.train.staged.loop import run_course, shown_faces
 from raymask.train.staged.picture_grid import picture_grid
 from raymask.train.staged.segmenter_config import SegmentConfig
 from raymask.train.staged.single_stage import SingleStage
 
-PICTURES = 6
-"""Faces that are shown."""
 _CHUNK = 20
 """Photos that are measured at a time."""
 
@@ -32,16 +27,7 @@ _CHUNK = 20
 def train_segmenter(
     config: SegmentConfig, hooks: LoopHooks | None = None, *, resume: State | None = None, device: torch.device
 ) -> bool:
-    """Train a segmenter, or train it further from a checkpoint's state; returns whether it was done to its end.
-
-    In a process group every rank calls this and takes its part of each batch.
-
-    Raises:
-        ModelError: the start is no segmenter of this shape.
-        DataError: no prepared faces, or a state that was trained with other settings.
-        TrainingError: loss or weights are no longer numbers.
-        UnsavedError: a checkpoint cannot be kept.
-    """
+    """Train a segmenter to its end; as `run_course`. Raises ModelError too: the start is no segmenter of this shape."""
     return run_course(SegmenterCourse(config, device), hooks or LoopHooks(), resume=resume)
 
 
@@ -49,11 +35,8 @@ class SegmenterCourse(SingleStage):
     """Teaches a segmenter to find masks."""
 
     config: SegmentConfig
-    teaches = "a segmenter"
+    makes, teaches = MaskSegmenter, "a segmenter"
     name, loss_name = "segmenter", "loss"
-
-    def __init__(self, config: SegmentConfig, device: torch.device) -> None:
-        super().__init__(config, device, lambda: MaskSegmenter(config.model))
 
     def faces(self, store: Crops, *, quiet: bool) -> FreshlyDrawn:
         """A split's faces, drawn as differently as can be."""
@@ -74,12 +57,8 @@ class SegmenterCourse(SingleStage):
         """As `segmentation_loss`."""
         return segmentation_loss(self.run(self.network, batch.masked), (batch.mask_map > 127).float())
 
-    @cached_property
-    def _validation(self) -> FreshlyDrawn | None:
-        """The validation people's faces, drawn once, half of them bare."""
-        store = validation_store(self.config.data)
-        if store is None or not self.config.validation_photos:
-            return None
+    def measured_faces(self, store: Crops) -> FreshlyDrawn:
+        """A split's faces, half of them bare."""
         redraw = Redraw(side=CROP_SIZE, looks=self.config.masks, textures=self.textures, bare=0.5)
         return FreshlyDrawn(store, redraw, seed=self.config.seed, device=self.device, quiet=True)
 
@@ -89,11 +68,11 @@ class SegmenterCourse(SingleStage):
 
         Each rank measures its part of the photos.
         """
-        if self._validation is None:
+        if self.validation is None:
             return {}
         self.network.eval()
         sums = torch.zeros(4, dtype=torch.float64, device=self.device)  # both, either, empty bare faces, bare faces
-        for batch in self._validation.first(self.config.validation_photos, at_once=_CHUNK, world=World.current()):
+        for batch in self.measured_batches(self.validation, at_once=_CHUNK):
             found, true = self.network(batch.masked) > 0, batch.mask_map > 127
             worn = true.any(3).any(2).any(1)
             sums[0] += (found & true).sum()
@@ -106,9 +85,9 @@ class SegmenterCourse(SingleStage):
     @torch.no_grad()
     def pictures(self, stage: int) -> np.ndarray | None:
         """Faces of the validation split, the map found and the true one."""
-        if self._validation is None:
+        if self.validation is None:
             return None
         self.network.eval()
-        (batch,) = self._validation.first(PICTURES, at_once=PICTURES, world=World(0, 1))
+        batch = shown_faces(self.validation)
         found = (self.network(batch.masked).sigmoid() * 255).to(torch.uint8).expand_as(batch.masked)
         return picture_grid([batch.masked, found, batch.mask_map.expand_as(batch.masked)])

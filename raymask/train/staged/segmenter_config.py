@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
-from raymask.errors import ConfigError
 from raymask.faces.masks.looks import TRAIN_LOOKS
 from raymask.models.config import SegmenterConfig
-from raymask.train.engine.config import RunConfig
-from raymask.train.staged.config import SingleStageConfig
+from raymask.train.staged.config import SingleStageConfig, StagedRunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,32 +24,7 @@ class SegmentConfig(SingleStageConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSegmenterConfig(RunConfig, SegmentConfig):
+class TrainSegmenterConfig(StagedRunConfig, SegmentConfig):
     """A segmenter's training and where it runs."""
 
-    smoke: bool = False
-    """Learn from a few batches only, to see that everything works."""
-
-    def __post_init__(self) -> None:
-        SegmentConfig.__post_init__(self)
-        RunConfig.__post_init__(self)
-        if self.batch < self.workers:
-            raise ConfigError(f"batch must be at least workers ({self.workers}), not {self.batch}")
-
-    def course(self) -> SegmentConfig:
-        """The part that the training itself needs."""
-        return SegmentConfig.part_of(self)
-
-    def smoked(self) -> TrainSegmenterConfig:
-        """As it is, or cut short if it is only to see that it works."""
-        if not self.smoke:
-            return self
-        batch = max(self.workers, min(self.batch, 8))
-        return replace(self, steps=min(self.steps, 12), batch=batch, validation_photos=min(self.validation_photos, 16))
-
-
-def segment_config(settings: dict[str, Any]) -> SegmentConfig:
-    """A SegmentConfig from its `asdict`."""
-    return SegmentConfig(
-        **settings | {"model": SegmenterConfig(**settings["model"]), "masks": tuple(settings["masks"])}
-    )
+    COURSE = SegmentConfig

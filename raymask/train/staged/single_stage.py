@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from raymask.data.prepare.textures import load_textures
 from raymask.train.engine.distributed import on_all_ranks, prepare_batch_norm, sum_gradients
-from raymask.train.engine.optimiser import warm_cosine
+from raymask.train.engine.schedules import warm_cosine
 from raymask.train.staged.config import SingleStageConfig
 from raymask.train.staged.drawn_batches import DrawnBatch
 from raymask.train.staged.loop import Course, Stage, settings_of, started
 
 
 class SingleStage(Course):
-    """AdamW, with a rate that rises over a twentieth of the steps and falls to 0 along a cosine."""
+    """AdamW, with a rate that rises over a twentieth of the steps and falls to 0 along a cosine. The stage and its
+    network have the name of what is taught."""
 
     config: SingleStageConfig
-    name: str
-    """Of the stage and its network."""
-    loss_name: str
+    loss_name: ClassVar[str]
     """What curves and progress call the loss."""
 
-    def __init__(self, config: SingleStageConfig, device: torch.device, make: Callable[[], nn.Module]) -> None:
+    def __init__(self, config: SingleStageConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         self.batch, self.measure_every = config.batch, config.measure_every
         self.stages = [Stage(self.name, config.steps)]
         torch.manual_seed(config.seed)
-        self.network = on_all_ranks(lambda: started(make(), config.start))
+        self.network = on_all_ranks(lambda: started(type(self).makes(config.model), config.start))
         self.textures = load_textures(config.textures, quiet=True)
         self.settings = settings_of(config, self.textures)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub

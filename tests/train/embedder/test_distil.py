@@ -187,7 +187,7 @@ def test_a_run_that_goes_on_ends_as_the_undisturbed_one(config):
     whole = train(short, LoopHooks(save=lambda state: states.append(_copy(state)), save_every=1))
     middle = next(state for state in states if (state["epoch"], state["step"]) == (1, 0))
     rest = train(short, resume=middle)
-    assert middle["objective"]["people"].shape == (4 + 6, 128)
+    assert middle["objective"]["softmax"]["people"].shape == (4 + 6, 128)
     last = states[-1]
     assert not torch.equal(last["average"]["head.3.weight"], last["model"]["head.3.weight"])
     assert torch.equal(last["average"]["head.3.weight"], whole.network.state_dict()["head.3.weight"])
@@ -225,14 +225,18 @@ def test_bare_photos_that_are_fixed_stand_where_the_teacher_puts_them_and_learn_
     torch.manual_seed(0)
     identities, masked = torch.arange(4).repeat_interleave(4), torch.tensor([False, False, True, True]).repeat(4)
     targets, embeddings = normalize(torch.randn(16, 8), dim=1), torch.randn(16, 8, requires_grad=True)
-    objective = Objective(LossConfig(mining="all", bare_fixed=True), DistilConfig(pull=0), teachers=1)
+    fixed = LoopConfig(
+        data="none", teachers=("dlib",), loss=LossConfig(mining="all", bare_fixed=True), distil=DistilConfig(pull=0)
+    )
+    objective = Objective(fixed)
     share, lost = objective(embeddings, identities, masked, targets, epoch=0)
     share.backward()
     assert embeddings.grad[~masked].abs().max() == 0
     assert embeddings.grad[masked].abs().min(dim=0).values.max() > 0
     placed = torch.where(masked[:, None], normalize(embeddings.detach(), dim=1), targets)
-    alone = Objective(LossConfig(mining="all"), DistilConfig(), teachers=0)
-    assert lost.quintuplets == pytest.approx(alone(placed, identities, masked, None, epoch=0)[1].quintuplets)
+    alone = Objective(LoopConfig(data="none", loss=LossConfig(mining="all")))
+    wanted = alone(placed, identities, masked, None, epoch=0)[1]
+    assert lost["quintuplets"].value == pytest.approx(wanted["quintuplets"].value)
 
 
 def test_bare_photos_are_fixed_by_one_teacher(config):

@@ -12,10 +12,10 @@ from raymask.models.config import MaskFaceNetConfig
 from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.train.embedder.grad_cache import Chunk, learn
 from raymask.train.embedder.objective import Objective
-from raymask.train.engine.config import DistilConfig, LossConfig
+from raymask.train.engine.config import LoopConfig, LossConfig
 from raymask.train.engine.distributed import GhostBatchNorm, prepare_batch_norm, settle_statistics
 
-LOSS = partial(Objective(LossConfig(mining="all"), DistilConfig(), teachers=0), epoch=0)
+LOSS = partial(Objective(LoopConfig(data="none", loss=LossConfig(mining="all"))), epoch=0)
 CPU = torch.device("cpu")
 
 

@@ -13,7 +13,8 @@ from raymask.data.reading.joined import open_crops
 from raymask.data.reading.sampler import SamplerConfig
 from raymask.errors import ConfigError, DataError, TrainingError
 from raymask.models.config import MaskFaceNetConfig
-from raymask.train.embedder.loop import Trained, check_steps, opening, sampler_of, train
+from raymask.train.embedder.loop import Trained, train
+from raymask.train.embedder.setup import check_steps, opening, sampler_of
 from raymask.train.engine.config import LoopConfig, LossConfig, OptimiserConfig, SoftmaxConfig
 from raymask.train.engine.hooks import LoopHooks
 
@@ -36,7 +37,7 @@ def history(config):
     return _train(config)
 
 
-def _train(config, *, resume=None, save_every=200, stop=lambda: False, watch=None):
+def _train(config, *, resume=None, save_every=200, stop=lambda: False, run_log=None):
     """Metrics of each epoch, every state kept, and what came of the training."""
     metrics, states = [], []
     hooks = LoopHooks(
@@ -44,7 +45,7 @@ def _train(config, *, resume=None, save_every=200, stop=lambda: False, watch=Non
         save=lambda state: states.append(_copy(state)),
         save_every=save_every,
         stop=stop,
-        watch=watch,
+        run_log=run_log,
     )
     return History(metrics, states, train(config, hooks, resume=resume))
 
@@ -164,24 +165,23 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_training(config):
         train(config, LoopHooks(save=save))
 
 
-def test_the_watch_sees_every_step_and_epoch(config):
+def test_the_run_log_sees_every_step_and_epoch(config):
     seen = {"steps": [], "epochs": [], "distances": []}
 
-    class Watch:
+    class Log:
         def step(self, step, **values):
-            seen["steps"].append(
-                (step, values["rule"], values["losses"]["quintuplets"] > 0, values["active"] <= values["valid"])
-            )
+            ((rule, loss),) = values["losses"].items()
+            seen["steps"].append((step, rule, loss > 0, values["figures"]["quintuplets/active_share"] <= 1))
 
         def distances(self, step, embeddings, identities, masked, distance):
             seen["distances"].append((step, embeddings.shape[1], len(embeddings) == len(identities) == len(masked)))
 
-        def epoch(self, step, metrics):
-            seen["epochs"].append((step, metrics["epoch"]))
+        def epoch(self, step, metrics, *, losses):
+            seen["epochs"].append((step, metrics["epoch"], list(losses)))
 
-    _train(replace(config, epochs=2), watch=Watch())
+    _train(replace(config, epochs=2), run_log=Log())
     assert seen["steps"] == [(step, "all", True, True) for step in range(4)]
-    assert seen["epochs"] == [(2, 1), (4, 2)]
+    assert seen["epochs"] == [(2, 1, ["loss"]), (4, 2, ["loss"])]
     assert seen["distances"] == [(0, 64, True)]
 
 
@@ -202,7 +202,7 @@ def test_two_folders_train_together_and_go_on_together(config, copied, capsys):
     assert whole.trained.finished
     assert [m["visited"] + m["unvisited"] for m in whole.metrics] == [64, 64]
     assert all(0 <= m["val_masked"] <= 1 for m in whole.metrics)
-    assert whole.states[-1]["objective"]["people"].shape[0] == 8
+    assert whole.states[-1]["objective"]["softmax"]["people"].shape[0] == 8
     middle = next(state for state in whole.states if (state["epoch"], state["step"]) == (1, 1))
     rest = _train(replace(both, data=f"{copied},{config.data}"), resume=middle)
     assert rest.metrics[0]["loss"] == pytest.approx(whole.metrics[1]["loss"], rel=1e-3)

@@ -12,10 +12,10 @@ from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.train.embedder.grad_cache import Chunk, learn
 from raymask.train.embedder.loader import cut
 from raymask.train.embedder.objective import Objective
-from raymask.train.engine.config import DistilConfig, LossConfig, SoftmaxConfig
+from raymask.train.embedder.terms.quintuplets import global_quintuplet_loss
+from raymask.train.engine.config import DistilConfig, LoopConfig, LossConfig, SoftmaxConfig
 from raymask.train.engine.distributed import (
     World,
-    global_quintuplet_loss,
     prepare_batch_norm,
     settle_statistics,
     sum_gradients,
@@ -68,22 +68,25 @@ def in_chunks() -> dict[str, torch.Tensor]:
     own, count = cut(range(14), 7, World.current())
     chunks = [Chunk(n, crops[places], identities[places], masked[places], targets[places]) for n, places in own.items()]
     net = network(dropout=0.5).train()
-    objective = Objective(
-        LossConfig(mining="all"),
-        DistilConfig(contrast=0.5),
-        SoftmaxConfig(weight=0.5),
-        teachers=2,
-        people=4,
-        embedding_size=16,
-    ).double()
+    config = LoopConfig(
+        data="none",
+        teachers=("dlib", "dlib"),
+        model=MaskFaceNetConfig(embedding_size=16, parts=2),
+        loss=LossConfig(mining="all"),
+        distil=DistilConfig(contrast=0.5),
+        softmax=SoftmaxConfig(weight=0.5),
+    )
+    objective = Objective(config, people=4).double()
     prepare_batch_norm(net, chunked=True)
     loss = partial(objective, epoch=0)
-    lost = learn(net, chunks, loss, seed=(0, 5), device=torch.device("cpu")).loss
+    lost = learn(net, chunks, loss, seed=(0, 5), device=torch.device("cpu")).losses
     sum_gradients(net)
     sum_gradients(objective)
     settle_statistics(net, count)
-    losses = torch.tensor([lost.quintuplets, lost.pull, lost.contrast, lost.softmax], dtype=torch.float64)
-    found = {"counts": torch.tensor([lost.valid, lost.active]), "loss": losses, "people": objective.people.grad}
+    assert list(lost) == ["quintuplets", "pull", "contrast", "softmax"]
+    losses = torch.tensor([one.value for one in lost.values()], dtype=torch.float64)
+    counts = torch.tensor([lost["quintuplets"].totals[name] for name in ("valid", "active")])
+    found = {"counts": counts, "loss": losses, "people": objective.terms["softmax"].people.grad}
     return state(net) | found
 
 

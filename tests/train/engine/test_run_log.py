@@ -18,7 +18,7 @@ from raymask.storage import Folder
 from raymask.train.engine.config import LoopConfig, LossConfig, WatchConfig
 from raymask.train.engine.distances import distances_by_kind
 from raymask.train.engine.mlflow import MLFLOW_RUN
-from raymask.train.engine.run_log import RunLog, open_watch
+from raymask.train.engine.run_log import RunLog, open_run_log
 
 # What MLflow makes SQLAlchemy say is MLflow's to mend.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::(mlflow|sqlalchemy|alembic)\b")
@@ -36,17 +36,15 @@ def _files_in_order(monkeypatch):
 
 
 def opened(run, watch=None, *, resume=None, config=CONFIG):
-    return open_watch(watch or WatchConfig(every=5), run, settings=asdict(config), resume=resume)
+    return open_run_log(watch or WatchConfig(every=5), run, settings=asdict(config), resume=resume)
 
 
 def steps(watch: RunLog, places, *, loss=0.5, rule="semihard"):
     for place in places:
         watch.step(
             place,
-            rule=rule,
-            losses={"quintuplets": loss + place},
-            valid=8,
-            active=2,
+            losses={rule: loss + place},
+            figures={"quintuplets/active": 2, "quintuplets/active_share": 0.25},
             learning_rate=0.05,
             photos_per_second=100.0 + place,
         )
@@ -64,7 +62,8 @@ def test_curves_have_names_steps_and_values(tmp_path):
     with opened(Folder(tmp_path)) as watch:
         steps(watch, range(8))
         steps(watch, range(8, 12), rule="hardest")
-        watch.epoch(12, {"val_bare": 0.75, "val_masked": 0.5, "loss": 0.4, "unvisited": 3, "epoch": 1})
+        metrics = {"val_bare": 0.75, "val_masked": 0.5, "loss": 0.4, "unvisited": 3, "epoch": 1}
+        watch.epoch(12, metrics, losses=("loss",))
     events = read(tmp_path / "tensorboard")
     assert sorted(events.Tags()["scalars"]) == [
         "epoch/loss",
@@ -87,17 +86,10 @@ def test_curves_have_names_steps_and_values(tmp_path):
     assert "| loss.margin | 0.3 |" in events.Tensors("settings/text_summary")[0].tensor_proto.string_val[0].decode()
 
 
-def test_a_step_without_quintuplets_has_no_share(tmp_path):
-    with opened(Folder(tmp_path)) as watch:
-        losses = {"quintuplets": 0.0}
-        watch.step(0, rule="all", losses=losses, valid=0, active=0, learning_rate=0.05, photos_per_second=9.0)
-    assert curve(read(tmp_path / "tensorboard"), "quintuplets/active_share") == [(0, 0)]
-
-
 def test_a_training_without_quintuplets_shows_the_losses_that_it_has(tmp_path):
     with opened(Folder(tmp_path)) as watch:
         losses = {"pull": 1.5, "contrast": 4.0}
-        watch.step(0, rule="hardest", losses=losses, valid=0, active=0, learning_rate=0.05, photos_per_second=9.0)
+        watch.step(0, losses=losses, figures={}, learning_rate=0.05, photos_per_second=9.0)
     events = read(tmp_path / "tensorboard")
     assert sorted(events.Tags()["scalars"]) == [
         "loss/contrast",
@@ -289,7 +281,7 @@ def test_all_off_and_other_ranks_write_nothing(tmp_path):
     with opened(Folder(tmp_path), WatchConfig(tensorboard=False)) as watch:
         steps(watch, range(6))
         watch.distances(0, torch.randn(5, 16), PEOPLE, MASKED, "squared_euclidean")
-    with open_watch(None, Folder(tmp_path), settings=asdict(CONFIG), resume=None) as watch:
+    with open_run_log(None, Folder(tmp_path), settings=asdict(CONFIG), resume=None) as watch:
         assert watch is None
     assert list(tmp_path.iterdir()) == []
 
@@ -301,10 +293,10 @@ FIRST_USE = """
 import sys, threading
 from raymask.storage import Folder
 from raymask.train.engine.config import LoopConfig, WatchConfig
-from raymask.train.engine.run_log import open_watch
+from raymask.train.engine.run_log import open_run_log
 
 watch = WatchConfig(tensorboard=False, mlflow=sys.argv[1], every=1)
-with open_watch(watch, Folder(sys.argv[2]), settings={"data": "x"}, resume=None) as opened:
+with open_run_log(watch, Folder(sys.argv[2]), settings={"data": "x"}, resume=None) as opened:
     opened.epoch(1, {"loss": 1.0})
 
 from mlflow.telemetry import get_telemetry_client

@@ -23,7 +23,7 @@ from raymask.train.embedder.loop import train
 from raymask.train.engine.checkpoints import Checkpoints
 from raymask.train.engine.config import LossConfig, OptimiserConfig, TrainConfig, WatchConfig
 from raymask.train.engine.hooks import LoopHooks
-from raymask.train.engine.run_log import open_watch
+from raymask.train.engine.run_log import open_run_log
 from raymask.train.engine.tensorboard import TENSORBOARD
 from raymask.train.on_ray.trainer import STARTED, train_on_ray
 
@@ -64,8 +64,8 @@ def undisturbed(config) -> list[tuple[int, float]]:
     run = Folder(f"{config.storage}/undisturbed")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as Ray's workers have
-    with open_watch(config.watch, run, settings=asdict(config.loop()), resume=None) as watch:
-        train(config.loop(), LoopHooks(watch=watch))
+    with open_run_log(config.watch, run, settings=asdict(config.loop()), resume=None) as run_log:
+        train(config.loop(), LoopHooks(run_log=run_log))
     torch.set_num_threads(threads)
     curve = loss_curve(run)
     assert [step for step, _ in curve] == list(range(STEPS * config.epochs))

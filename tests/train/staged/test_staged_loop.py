@@ -90,7 +90,7 @@ def inpaint(prepared):
 def segmented(segment):
     torch.set_num_threads(1)
     seen, states = Seen(), []
-    assert train_segmenter(segment, LoopHooks(watch=seen, save=states.append, save_every=10), device=CPU)
+    assert train_segmenter(segment, LoopHooks(run_log=seen, save=states.append, save_every=10), device=CPU)
     return seen, states
 
 
@@ -98,7 +98,7 @@ def segmented(segment):
 def inpainted(inpaint):
     torch.set_num_threads(1)
     seen, states = Seen(), []
-    hooks = LoopHooks(watch=seen, save=lambda state: states.append(_copied(state)), save_every=1)
+    hooks = LoopHooks(run_log=seen, save=lambda state: states.append(_copied(state)), save_every=1)
     assert train_inpainter(inpaint, hooks, device=CPU)
     return seen, states
 
@@ -126,7 +126,7 @@ def test_the_aligner_learns_where_the_points_are(prepared):
         data=str(prepared), steps=130, batch=16, learning_rate=4e-4, validation_photos=20, measure_every=130
     )
     seen = Seen()
-    assert train_aligner(config, LoopHooks(watch=seen), device=CPU)
+    assert train_aligner(config, LoopHooks(run_log=seen), device=CPU)
     losses = [losses["away"] for _, (_, losses) in sorted(seen.curve.items())]
     assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:5])
     figures = seen.figures[130]
@@ -138,7 +138,7 @@ def test_a_course_learns_from_two_folders_and_is_measured_by_the_one_that_can(pr
     other = shutil.copytree(prepared, tmp_path / "other", ignore=shutil.ignore_patterns("split=val"))
     config = AlignConfig(data=f"{other},{prepared}", steps=2, batch=4, validation_photos=6, measure_every=2)
     seen = Seen()
-    assert train_aligner(config, LoopHooks(watch=seen), device=CPU)
+    assert train_aligner(config, LoopHooks(run_log=seen), device=CPU)
     assert "on 64 photos" in capsys.readouterr().out
     assert seen.figures[2]["away_masked"] > 0
     course, store = AlignerCourse(config, CPU), open_crops(config.data, "train")
@@ -189,7 +189,7 @@ def worn(prepared):
 
 def test_an_aligner_learns_from_two_views_of_real_masks(worn, capsys):
     seen, states = Seen(), []
-    hooks = LoopHooks(watch=seen, save=lambda state: states.append(_copied(state)), save_every=2)
+    hooks = LoopHooks(run_log=seen, save=lambda state: states.append(_copied(state)), save_every=2)
     assert train_aligner(worn, hooks, device=CPU)
     assert "two views each of 28 photos in real masks" in capsys.readouterr().out
     figures = seen.figures[4]
@@ -197,7 +197,7 @@ def test_an_aligner_learns_from_two_views_of_real_masks(worn, capsys):
     assert 0.01 < figures["away_worn"] < 0.3
     assert seen.grids[4].shape == (6 * 96, 4 * 96, 3)
     again = Seen()
-    assert train_aligner(worn, LoopHooks(watch=again), resume=states[0], device=CPU)
+    assert train_aligner(worn, LoopHooks(run_log=again), resume=states[0], device=CPU)
     assert sorted(again.curve) == [2, 3]
     assert again.curve[3][1]["away"] == pytest.approx(seen.curve[3][1]["away"], rel=1e-3)
 
@@ -268,7 +268,7 @@ def test_going_on_anywhere_comes_to_the_same(inpaint, inpainted, place):
     seen, states = inpainted
     resume = states[place]
     again = Seen()
-    assert train_inpainter(inpaint, LoopHooks(watch=again), resume=resume, device=CPU)
+    assert train_inpainter(inpaint, LoopHooks(run_log=again), resume=resume, device=CPU)
     done = sum((2, 2, 2, 2)[: resume["epoch"]]) + resume["step"]
     assert sorted(again.curve) == list(range(done, 8))
     for step, (stage, losses) in again.curve.items():
@@ -283,7 +283,7 @@ def test_a_training_told_to_stop_leaves_a_checkpoint_it_goes_on_from(segment, se
     _, state = checkpoints.newest()
     assert (state["epoch"], state["step"]) == (0, 5)
     again = Seen()
-    assert train_segmenter(segment, LoopHooks(watch=again), resume=state, device=CPU)
+    assert train_segmenter(segment, LoopHooks(run_log=again), resume=state, device=CPU)
     for step in range(5, 24):
         assert again.curve[step][1]["loss"] == pytest.approx(segmented[0].curve[step][1]["loss"], rel=1e-3)
 
@@ -469,7 +469,7 @@ def test_losses_that_are_off_are_left_out(inpaint):
     off = InpaintLossConfig(adversarial=0, edge_adversarial=0, feature_matching=0)
     quiet = replace(inpaint, loss=off, stages=StagesConfig(edges=0, image=0, drawn=0, joint=1))
     seen = Seen()
-    assert train_inpainter(quiet, LoopHooks(watch=seen), device=CPU)
+    assert train_inpainter(quiet, LoopHooks(run_log=seen), device=CPU)
     assert set(seen.curve[0][1]) == {"edge_entropy", "l1", "image_gradient", "identity", "perceptual", "style"}
 
 
@@ -479,6 +479,6 @@ def test_people_without_a_validation_split_are_trained_without_measuring(segment
     shutil.copytree(prepared, tmp_path / "p", ignore=shutil.ignore_patterns("split=val"))
     seen = Seen()
     short = replace(segment, data=str(tmp_path / "p"), steps=2)
-    assert train_segmenter(short, LoopHooks(watch=seen), device=CPU)
+    assert train_segmenter(short, LoopHooks(run_log=seen), device=CPU)
     assert list(seen.figures.values()) == [{}]
     assert seen.grids == {}
