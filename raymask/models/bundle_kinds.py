@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from raymask.models.config import AlignerConfig, InpainterConfig, MaskFaceNetConfig, SegmenterConfig
+from raymask.settings import from_mapping
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,31 +24,31 @@ class BundleKind(NamedTuple):
 def _embedder(arguments: dict[str, Any]) -> nn.Module:
     from raymask.models.networks.maskfacenet import MaskFaceNet
 
-    return MaskFaceNet(MaskFaceNetConfig(**arguments))
+    return MaskFaceNet(from_mapping(MaskFaceNetConfig, arguments))
 
 
 def _segmenter(arguments: dict[str, Any]) -> nn.Module:
     from raymask.models.networks.segmenter import MaskSegmenter
 
-    return MaskSegmenter(SegmenterConfig(**arguments))
+    return MaskSegmenter(from_mapping(SegmenterConfig, arguments))
 
 
 def _aligner(arguments: dict[str, Any]) -> nn.Module:
     from raymask.models.networks.aligner import FaceAligner
 
-    return FaceAligner(AlignerConfig(**arguments))
+    return FaceAligner(from_mapping(AlignerConfig, arguments))
 
 
 def _inpainter(arguments: dict[str, Any]) -> nn.Module:
     from raymask.models.networks.inpainter import Inpainter
 
-    return Inpainter(InpainterConfig(**arguments))
+    return Inpainter(from_mapping(InpainterConfig, arguments))
 
 
 def _fusion(arguments: dict[str, Any]) -> nn.Module:
     from raymask.models.fusion import Fusion, FusionConfig
 
-    return Fusion(FusionConfig(parts=tuple(arguments["parts"])))
+    return Fusion(from_mapping(FusionConfig, arguments))
 
 
 BUNDLED: dict[str, BundleKind] = {
