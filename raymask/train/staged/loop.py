@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -50,7 +50,7 @@ class Course(ABC):
 
     config: CourseConfig
     device: torch.device
-    makes: ClassVar[Callable[[Any], nn.Module]]
+    makes: ClassVar[type[Any]]
     """The class of the model that it leaves, which is made of `config.model`."""
     teaches: ClassVar[str]
     """What, with its article."""

@@ -42,13 +42,16 @@ def each_function(note):
     """Have `note` called with the code that is entered; where Python can, once for each, for that takes no time."""
     if sys.version_info < (3, 12):
         sys.settrace(lambda frame, *_: note(frame.f_code))
-        yield
-        sys.settrace(None)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
         return
     monitoring, tool = sys.monitoring, sys.monitoring.PROFILER_ID
     monitoring.use_tool_id(tool, "walk")
     monitoring.register_callback(tool, monitoring.events.PY_START, lambda code, _: note(code) or monitoring.DISABLE)
     monitoring.set_events(tool, monitoring.events.PY_START)
+    monitoring.restart_events()
     try:
         yield
     finally:
