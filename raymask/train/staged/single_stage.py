@@ -33,7 +33,7 @@ class SingleStage(Course):
         self.network = on_all_ranks(lambda: started(type(self).makes(config.model), config.start))
         self.textures = load_textures(config.textures, quiet=True)
         self.settings = settings_of(config, self.textures)
-        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        self.network.to(device, memory_format=torch.channels_last)
         prepare_batch_norm(self.network, chunked=False)
         self.networks: Mapping[str, nn.Module] = {self.name: self.network}
 

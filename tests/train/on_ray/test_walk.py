@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raymask.data.prepare.run import FORMAT
+from raymask.data.prepare.layout import FORMAT
 
 ROOT = Path(__file__).parents[3]
 MOST_FILES = 10

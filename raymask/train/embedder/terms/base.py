@@ -29,7 +29,7 @@ class Lost(NamedTuple):
 
     value: float
     """The loss, a mean."""
-    count: int
+    count: int  # type: ignore[assignment]  # tuples have a method of this name, which nobody calls
     """Of how many, such as photos: an epoch's loss is the mean over all of them."""
     totals: Mapping[str, int] = _NOTHING
     """Counts that add up over an epoch and are among its metrics by these names."""
