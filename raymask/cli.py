@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
-from raymask.errors import RaymaskError, StoppedError
-from raymask.spellings import british_keys, british_options
+from raymask.errors import ConfigError, RaymaskError, StoppedError
 
 C = TypeVar("C")
+
+_BRITISH = {"optimizer": "optimiser"}
+"""Options that are spelled in two ways: fields are named in the British one."""
 
 
 def parse(
@@ -28,7 +30,7 @@ def parse(
 ) -> C:
     """Build `config_class` from the command line (`argv`, by default the program's own) and `--config FILE`.
 
-    Options are written with dashes or underscores, and some in two spellings (`raymask.spellings`). `positional` is the
+    Options are written with dashes or underscores, and some in two spellings. `positional` is the
     name and the help of a field, a tuple of strings, that is given without an option. Unknown options, unknown keys of
     the file and values of the wrong type end the program with a sentence that names them.
     """
@@ -58,6 +60,48 @@ def _take_spellings_in_files() -> None:
 
     load = get_loader("yaml")
     set_loader("yaml", lambda text: british_keys(load(text)), exceptions=(YAMLError,))
+
+
+def british(name: str) -> str:
+    """A field's dotted name, such as `optimizer.momentum`, as the field is named."""
+    return ".".join(_BRITISH.get(part, part) for part in name.split("."))
+
+
+def british_keys(value: Any) -> Any:
+    """What a configuration file says, with the keys of its mappings as fields are named.
+
+    Raises:
+        ConfigError: a mapping has a key in both spellings.
+    """
+    if isinstance(value, list):
+        return [british_keys(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    for american, spelled in _BRITISH.items():
+        if american in value and spelled in value:
+            raise ConfigError(f"{american} and {spelled} are one setting; write it once")
+    return {_BRITISH.get(key, key) if isinstance(key, str) else key: british_keys(item) for key, item in value.items()}
+
+
+def british_options(words: list[str]) -> list[str]:
+    """Words of a command line, with its options as fields are named.
+
+    Raises:
+        ConfigError: an option is given in both spellings.
+    """
+    first: dict[str, str] = {}
+    done = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if not option.startswith("--"):
+            done.append(word)
+            continue
+        name = option[2:]
+        spelled = british(name)
+        if first.setdefault(spelled, name) != name:
+            raise ConfigError(f"--{first[spelled]} and --{name} are one option; give it once")
+        done.append(f"--{spelled}{equals}{value}")
+    return done
 
 
 def _underscored(word: str) -> str:

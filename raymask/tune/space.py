@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from raymask.cli import british
 from raymask.errors import ConfigError
-from raymask.spellings import british
 from raymask.train.engine.config import LoopConfig
 
 Value = float | int | str | bool | None

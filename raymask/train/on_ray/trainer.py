@@ -57,7 +57,8 @@ def train_on_ray(config: RunConfig) -> tuple[str, Metrics]:
         TrainingError: the settings cannot be trained with.
         StoppedError: the process was told to end (SIGTERM) and did so, after a checkpoint if it had begun to learn.
     """
-    allow(config.own)
+    if config.own:
+        allow(config.own)
     run = Folder(f"{absolute(config.storage)}/{config.name}")
     task = task_of(config)
     for key in ("data", "worn"):
