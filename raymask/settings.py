@@ -15,9 +15,11 @@ def from_mapping(kind: type[C], settings: Mapping[str, Any]) -> C:
     fields name, lists become tuples.
 
     Raises:
-        TypeError: a field is unknown, or one without a default is missing.
+        TypeError: no mapping, a field that is unknown, or one without a default that is missing.
         ConfigError: a value that its field cannot take.
     """
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"{kind.__name__} is made of a mapping, not of {settings!r}")
     hints = get_type_hints(kind)
     return kind(**{name: _value(hints.get(name), value) for name, value in settings.items()})
 

@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 from raymask.demo import identify_one
 from raymask.models.shipped import SHIPPED
 
 
+@pytest.mark.faults
 def test_a_masked_person_is_identified_over_http(prepared, demo_faces, ray_cluster, tmp_path, capsys):
     splits = json.loads((prepared / "splits.json").read_text())
     answer = identify_one(str(SHIPPED / "fused"), str(demo_faces), splits, tmp_path)

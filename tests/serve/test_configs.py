@@ -73,6 +73,8 @@ def test_the_grafana_dashboard_is_whole():
 
 def test_replicas_find_the_files_that_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "own.onnx").touch()
     named = {"detector": "yunet:own.onnx", "bare_embedder": "sface:a/own.onnx", "segmenter": "b"}
     config = _absolute(from_mapping(ServiceConfig, {"models": named, "gallery": "gallery"}, "args"))
     assert config.models.detector == f"yunet:{tmp_path}/own.onnx"

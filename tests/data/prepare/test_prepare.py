@@ -215,6 +215,7 @@ def test_a_part_that_is_done_and_recorded_stays_as_it_is(prepared, demo_faces, t
     assert everything(out) == before
 
 
+@pytest.mark.faults
 def test_an_interrupted_run_continues_with_the_same_rows(prepared, demo_faces, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(prepared, out)
@@ -392,6 +393,7 @@ def test_masks_can_be_taken_off_again(demo_faces):
     assert np.abs(shown - bare)[covered].mean() < 0.6 * np.abs(masked - bare)[covered].mean()
 
 
+@pytest.mark.faults
 def test_people_left_out_are_dropped_counted_and_kept_with_the_plan(demo_faces, tmp_path):
     people = sorted(folder.name for folder in demo_faces.iterdir())
     file, named = tmp_path / "people.json", tmp_path / "named.txt"
@@ -424,6 +426,7 @@ def test_an_output_that_cannot_be_written_ends_in_a_sentence(demo_faces, tmp_pat
         prepare(PrepareConfig(images=str(demo_faces), out=str(tmp_path / "file" / "out")))
 
 
+@pytest.mark.faults
 def test_a_disk_that_fills_ends_in_a_sentence_and_keeps_what_is_done(prepared, demo_faces, small_disk, ray_cluster):
     out = small_disk / "out"
     done = {file.relative_to(prepared): file.stat().st_size for file in (prepared / "split=train").iterdir()}

@@ -65,6 +65,7 @@ def test_a_folder_is_enrolled_as_the_service_does_and_a_second_run_adds_what_is_
     assert photo.kept
 
 
+@pytest.mark.faults
 def test_prepared_faces_are_enrolled_from_their_crops_with_masks(prepared, fused_bundle, tmp_path, plan):
     faces = tmp_path / "prepared"
     shutil.copytree(prepared, faces, ignore=shutil.ignore_patterns("split=train", "split=test"))
@@ -80,6 +81,7 @@ def test_prepared_faces_are_enrolled_from_their_crops_with_masks(prepared, fused
     assert np.mean([len(one) for one in looks]) > 1.5, "most masks leave a face that is found"
 
 
+@pytest.mark.faults
 def test_storage_that_fails_ends_the_run_and_drops_no_photo(folder, fused_bundle, tmp_path, ray_cluster, monkeypatch):
     import ray
 
@@ -99,6 +101,7 @@ def test_storage_that_fails_ends_the_run_and_drops_no_photo(folder, fused_bundle
     assert done["dropped"] == "[]"
 
 
+@pytest.mark.faults
 def test_a_damaged_prepared_file_and_a_list_that_cannot_be_written_end_the_run_by_name(
     prepared, fused_bundle, tmp_path, plan
 ):

@@ -69,8 +69,8 @@ def test_value_and_gradient_equal_the_plain_steps_dropout_included(chunks, dropo
     prepare_batch_norm(twin, chunked=True)
     result = learn(net, parts, LOSS, seed=(3, 7), device=CPU)
     loss, wanted = plain(twin, parts, (3, 7))
-    assert result.loss.quintuplets == pytest.approx(loss, rel=1e-12)
-    assert result.loss.active > 0
+    assert result.losses["quintuplets"].value == pytest.approx(loss, rel=1e-12)
+    assert result.losses["quintuplets"].totals["active"] > 0
     for name, gradient in gradients(net).items():
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-9, atol=1e-12, msg=lambda m: f"{name}: {m}")  # noqa: B023
 
@@ -96,7 +96,8 @@ def test_running_statistics_move_once_a_step_by_the_mean_over_chunks():
 def test_a_rank_without_a_chunk_adds_nothing():
     net = network(0).train()
     result = learn(net, [], LOSS, seed=(0, 0), device=CPU)
-    assert (result.loss.quintuplets, result.loss.valid, result.loss.active) == (0, 0, 0)
+    lost = result.losses["quintuplets"]
+    assert (lost.value, lost.totals["valid"], lost.totals["active"]) == (0, 0, 0)
     assert all(parameter.grad is None for parameter in net.parameters())
 
 

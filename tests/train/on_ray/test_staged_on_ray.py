@@ -55,6 +55,7 @@ def test_the_same_command_does_nothing_again_and_other_settings_are_refused(segm
         train_on_ray(replace(config.smoked(), learning_rate=1e-3))
 
 
+@pytest.mark.faults
 def test_an_inpainter_goes_through_all_stages_without_pictures(prepared, storage):
     config = TrainInpainterConfig(
         data=str(prepared), storage=storage, name="inpainter", smoke=True, watch=WatchConfig(every=1, pictures=False)

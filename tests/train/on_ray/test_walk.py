@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def faces(tmp_path) -> Path:
 
 @contextlib.contextmanager
 def each_function(note):
-    """Have `note` called with the code that is entered; where Python can, once for each, for that takes no time."""
+    """Have `note` called with the code that is entered."""
     if sys.version_info < (3, 12):
         sys.settrace(lambda frame, *_: note(frame.f_code))
         try:
@@ -49,7 +50,7 @@ def each_function(note):
         return
     monitoring, tool = sys.monitoring, sys.monitoring.PROFILER_ID
     monitoring.use_tool_id(tool, "walk")
-    monitoring.register_callback(tool, monitoring.events.PY_START, lambda code, _: note(code) or monitoring.DISABLE)
+    monitoring.register_callback(tool, monitoring.events.PY_START, lambda code, _: note(code))
     monitoring.set_events(tool, monitoring.events.PY_START)
     monitoring.restart_events()
     try:
@@ -75,7 +76,7 @@ def entered(job: str, words: list[str], monkeypatch) -> list[str]:
     def note(code):
         """Bodies of modules and classes are no functions: they run at an import. Nor is a step of
         the walk what the parser asks a package for (`raymask.models` has lazy names)."""
-        if code.co_name == "__getattr__":
+        if code.co_name == "__getattr__" or threading.current_thread() is not threading.main_thread():
             return
         if code.co_filename.startswith(ours) and code.co_flags & inspect.CO_OPTIMIZED:
             files[code.co_filename.removeprefix(f"{ROOT}/")] = None

@@ -263,6 +263,7 @@ def test_all_four_stages_of_the_inpainter_teach_what_they_should(inpaint, inpain
     assert {"l1", "edge_l1", "identity", "identity_masked"} == set(seen.figures[8])
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("place", [1, 3, 6])
 def test_going_on_anywhere_comes_to_the_same(inpaint, inpainted, place):
     seen, states = inpainted
