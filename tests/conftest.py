@@ -173,7 +173,7 @@ def fused_bundle(tmp_path_factory) -> Path:
 
 
 OUTSIDE = Path(__file__).parent / "support" / "outside"
-"""What lies there is as if it were installed: a package with an embedder and a backbone that raymask does not know."""
+"""As if it were installed: a package with an embedder, a backbone and a loss, not known to raymask."""
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ def url(ray_cluster) -> Iterator[str]:
     serve.shutdown()
 
 
+@pytest.mark.faults
 def test_it_knows_people_over_http_once_the_operator_has_named_it(document, url, faces_of):
     models = document["applications"][0]["args"]["models"]
     own = models.pop("own")

@@ -1,7 +1,9 @@
-"""An embedder and a backbone that raymask does not know."""
+"""An embedder, a backbone and a loss that raymask does not know."""
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
+
+from raymask.train.embedder.terms.base import LossBatch, Lost, Term, mean_loss
 
 
 class Embedder:
@@ -28,3 +30,11 @@ class Backbone(nn.Sequential):
             *(nn.Conv2d(3, 16, 3, stride=4, padding=1), nn.BatchNorm2d(16), nn.ReLU()),
             *(nn.Conv2d(16, 32, 3, stride=4, padding=1), nn.BatchNorm2d(32), nn.ReLU()),
         )
+
+
+class Loss(Term):
+    """Mean squared value of the embeddings, which keeps them short."""
+
+    def forward(self, batch: LossBatch) -> tuple[Tensor, Lost]:
+        """This worker's share, with gradient, and what the whole batch lost."""
+        return mean_loss(batch.embeddings.square().mean(1))

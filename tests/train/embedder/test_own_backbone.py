@@ -1,4 +1,4 @@
-"""A training with a backbone from outside raymask."""
+"""A training with a backbone and a loss from outside raymask."""
 
 import pytest
 import torch
@@ -19,12 +19,14 @@ SMALL = MaskFaceNetConfig(backbone="resnet18", input_size=48, embedding_size=16,
 
 def test_it_trains_leaves_a_bundle_and_begins_another_training(outside, prepared, tmp_path):
     model = MaskFaceNetConfig(backbone="python:acme_faces:Backbone", input_size=48, embedding_size=16, dropout=0)
-    config = LoopConfig(data=str(prepared), epochs=1, model=model, batch=SamplerConfig(people=4))
+    added = {"acme_loss": {"weight": 0.1}}
+    config = LoopConfig(data=str(prepared), epochs=1, model=model, batch=SamplerConfig(people=4), losses=added)
     metrics = []
     hooks = LoopHooks(report=metrics.append, save=lambda state: None)
     done = train(config, hooks)
     assert done.finished
     assert metrics[-1]["visited"] > 0
+    assert metrics[-1]["acme_loss"] > 0
     bundle = save_bundle(tmp_path / "bundle", done.network.eval(), preprocessing={})
 
     with pytest.raises(ModelError, match="names python:acme_faces:Backbone, which is not raymask's"):
