@@ -35,6 +35,7 @@ def folder(demo_faces, tmp_path):
     return root
 
 
+@pytest.mark.faults
 def test_a_folder_is_enrolled_as_the_service_does_and_a_second_run_adds_what_is_new(
     folder, fused_bundle, tmp_path, plan, ray_cluster
 ):

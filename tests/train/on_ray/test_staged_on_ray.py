@@ -30,6 +30,7 @@ def segmenter(prepared, storage):
     return config, train_on_ray(config.smoked())
 
 
+@pytest.mark.faults
 def test_two_workers_leave_a_segmenter(segmenter):
     address, metrics = segmenter[1]
     bundle = load_bundle(address, "MaskSegmenter")
@@ -39,6 +40,7 @@ def test_two_workers_leave_a_segmenter(segmenter):
     assert bundle.config["preprocessing"]["crop_size"] == 224
 
 
+@pytest.mark.faults
 def test_curves_and_pictures_lie_beside_the_checkpoints(segmenter, storage):
     events = EventAccumulator(f"{storage}/segmenter/{TENSORBOARD}", size_guidance={"scalars": 0}).Reload()
     assert [point.step for point in events.Scalars("segmenter/loss")] == list(range(12))
@@ -47,6 +49,7 @@ def test_curves_and_pictures_lie_beside_the_checkpoints(segmenter, storage):
     assert (picture.width, picture.height) == (3 * 224, 6 * 224)
 
 
+@pytest.mark.faults
 def test_the_same_command_does_nothing_again_and_other_settings_are_refused(segmenter, capsys):
     config, (address, _) = segmenter
     assert train_on_ray(config.smoked())[0] == address

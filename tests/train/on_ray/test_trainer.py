@@ -67,6 +67,7 @@ def test_other_settings_under_the_name_are_refused_before_anything_starts(config
         train_on_ray(replace(config, model=MaskFaceNetConfig(backbone="resnet34", input_size=48)))
 
 
+@pytest.mark.faults
 def test_settings_that_cannot_be_trained_with_end_at_once_and_the_name_stays_free(config, first):
     wild = replace(config, name="wild", workers=1, optimiser=OptimiserConfig(learning_rate=1e30, drop_every=0))
     with pytest.raises(TrainingError, match=r"lower --optimiser\.learning-rate"):
