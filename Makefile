@@ -36,7 +36,7 @@ else
 	$(BIN)/python benchmarks/real_people.py --images "$(IMAGES)" --out out/evaluate $(if $(REAL_MASKS),--real-masks "$(REAL_MASKS)") $(if $(BASELINE),--baseline "$(BASELINE)") $(if $(FUSION),--fusion "$(FUSION)")
 endif
 
-test: setup  ## Check what a change is likely to break: under 12 minutes on 2 cores.
+test: setup  ## Check what a change is likely to break.
 	$(PYTEST) -m "not faults"
 
 test-faults: setup  ## Kill, stop and resume what runs; a browser, a soak, further clusters.

@@ -121,15 +121,16 @@ def prepared(demo_faces, made_once, request) -> Path:
 
 
 @pytest.fixture(scope="session")
-def unmask_bundles(prepared, tmp_path_factory) -> tuple[Path, Path]:
+def unmask_bundles(prepared, made_once) -> tuple[Path, Path]:
     """A segmenter that finds most of a mask, and an inpainter that has only begun to learn, by dlib's network."""
     from support.unmask_bundles import inpainter_bundle, segmenter_bundle
 
-    folder = tmp_path_factory.mktemp("unmask")
-    return (
-        segmenter_bundle(str(prepared), folder, steps=60),
-        inpainter_bundle(str(prepared), folder, steps=8, teacher="dlib"),
-    )
+    def make(folder: Path) -> None:
+        segmenter_bundle(str(prepared), folder, steps=60)
+        inpainter_bundle(str(prepared), folder, steps=8, teacher="dlib")
+
+    folder = made_once("unmask_bundles", make)
+    return folder / "segmenter", folder / "inpainter"
 
 
 @pytest.fixture(scope="session")
