@@ -313,7 +313,7 @@ class TestUnderAPrefix:
         page.fill("#name", "Ann")
         page.get_by_role("button", name="Enrol").click()
         page.locator("#people li", has_text="Ann, 1 photo").wait_for()
-        page.get_by_role("link", name="API").click()
+        page.get_by_role("navigation").get_by_role("link", name="API").click()
         page.get_by_text("POST /v1/identify", exact=True).wait_for()
         assert f"{address}/v1/identities/ann" in page.locator("#operations").inner_text()
         page.get_by_role("link", name="The page").click()
