@@ -39,7 +39,7 @@ endif
 test: setup  ## Check what a change is likely to break.
 	$(PYTEST) -m "not faults"
 
-test-faults: setup  ## Kill, stop and resume what runs; a browser, a soak, further clusters.
+test-faults: setup  ## Kill, stop and resume what runs; a browser, a soak, more clusters, what takes longest.
 	$(PYTEST) -m faults
 
 soak: setup  ## Kill the whole service 20 times, ask it 10,000 things nobody should: about 30 minutes.

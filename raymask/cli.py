@@ -30,9 +30,9 @@ def parse(
 ) -> C:
     """Build `config_class` from the command line (`argv`, by default the program's own) and `--config FILE`.
 
-    Options are written with dashes or underscores, and some in two spellings. `positional` is the
-    name and the help of a field, a tuple of strings, that is given without an option. Unknown options, unknown keys of
-    the file and values of the wrong type end the program with a sentence that names them.
+    Options are written with dashes or underscores, and some in two spellings. `positional` is the name and the help of
+    a field, a tuple of strings, that is given without an option. Unknown options, unknown keys of the file and values
+    of the wrong type end the program with a sentence that names them.
     """
     from jsonargparse import set_parsing_settings
 

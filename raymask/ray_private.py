@@ -16,7 +16,7 @@ HEAD = "node:__internal_head__"
 """The resource that each cluster's head has one of.
 
 Why: the driver of a search's trial belongs on the head, which outlives other machines, and takes no CPU there.
-On an upgrade: `ray.cluster_resources()` of a local cluster names it; else a search waits for ever.
+On an upgrade: `ray.cluster_resources()` of a local cluster names it; otherwise a search waits forever.
 """
 
 

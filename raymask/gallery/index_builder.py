@@ -32,7 +32,7 @@ class IndexBuilder:
         return self._thread is not None and self._thread.is_alive()
 
     def begin(self) -> None:
-        """Build one, if rows wait for it. The one before must have been settled."""
+        """Build one, if rows wait for it. The previous one must have been settled."""
         if time.monotonic() >= self._not_before and needs_index(self._table.dataset):
             self._table.index_is_built = True
             self._thread = threading.Thread(target=self._build, name="gallery-index", daemon=True)

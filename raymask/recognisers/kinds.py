@@ -101,9 +101,8 @@ def check_named(fusion: str | Path) -> None:
                 )
             raise ModelError(
                 f"{fusion} was calibrated for another {name} than the one that comes with this raymask; {again}, or "
-                "go on with the previous models: put it into "
-                "a copy of the previous raymask/bundles, and name it there, as models: {fused: COPY/fused} or "
-                "fused:COPY/fused"
+                "keep the previous models: put it into a copy of the previous raymask/bundles, and name it there, as "
+                "models: {fused: COPY/fused} or fused:COPY/fused"
             )
 
 

@@ -5,20 +5,7 @@ import torch
 
 from raymask.errors import ModelError
 from raymask.models import load_bundle, save_bundle
-from raymask.models.config import MaskFaceNetConfig
-from raymask.models.networks.maskfacenet import MaskFaceNet
 from raymask.models.ship import ship_bundle
-
-
-@pytest.fixture
-def model():
-    torch.manual_seed(0)
-    return MaskFaceNet(MaskFaceNetConfig(backbone="resnet18", input_size=64, embedding_size=32)).eval()
-
-
-@pytest.fixture
-def bundle(model, tmp_path):
-    return save_bundle(tmp_path / "b", model, preprocessing={"input_size": 64}, metrics={"loss": 0.5})
 
 
 def test_a_bundle_to_give_away_is_half_as_large_and_names_no_folder(model, tmp_path):

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -28,7 +29,8 @@ class CoreSeconds:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
-        while not threading.Event().wait(EVERY):
+        while True:
+            time.sleep(EVERY)
             self.so_far()
 
     def so_far(self) -> float:

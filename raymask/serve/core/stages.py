@@ -162,8 +162,8 @@ def _face_network(network: Network, device: str) -> SubjectRecogniser:
     network.check()
     if not isinstance(recogniser, SubjectRecogniser):
         raise ConfigError(
-            f"embedder {network.spec!r} is no network on faces; name sface, dlib, onnx:FILE, bundle:DIR or an embedder "
-            "of aligned faces of your own"
+            f"embedder {network.spec!r} is not a network on faces; name sface, dlib, onnx:FILE, bundle:DIR or an "
+            "embedder of aligned faces of your own"
         )
     recogniser.to_device(device)
     return recogniser

@@ -24,7 +24,7 @@ class Clock(NamedTuple):
         return self.epoch * steps + self.step
 
     def next_step(self) -> Clock:
-        """A step on."""
+        """The step after it."""
         return self._replace(step=self.step + 1)
 
     def next_epoch(self) -> Clock:
@@ -49,8 +49,8 @@ class Tally:
     def restored(cls, state: Mapping[str, Any], losses: Mapping[str, Any]) -> Tally:
         """From a checkpoint, of a training with these losses.
 
-        Earlier versions had a field for each of four losses, and for what quintuplets count; one that has no field for
-        a loss knew it not.
+        Previous versions had a field for each of four losses, and for what quintuplets count; the oldest had fewer
+        losses.
         """
         if "hinges" not in state:
             return cls(**state)
