@@ -26,6 +26,7 @@ def connect() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_COLOR_PREFIX", "0")
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")  # its lines are in its files
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")  # by itself it waits 5 s and kills it
     os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")  # it tells its plans; ours tells how far it is
     try:
         ray.init(logging_level=logging.WARNING, runtime_env={"worker_process_setup_hook": f"{__name__}.tell_address"})
