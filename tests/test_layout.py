@@ -18,11 +18,12 @@ USES: dict[str, set[str]] = {
     "demo_faces": {"faces"},
     "data": {"faces"},
     "recognisers": {"faces", "models"},
+    "calibration": set(),
     "train": {"faces", "losses", "models", "data"},
-    "evaluate": {"faces", "models", "data", "recognisers"},
+    "evaluate": {"faces", "models", "data", "recognisers", "calibration"},
     "tune": {"data", "train", "evaluate"},
     "gallery": set(),
-    "serve": {"faces", "models", "data", "recognisers", "gallery"},
+    "serve": {"faces", "models", "data", "recognisers", "gallery", "calibration"},
 }
 """Folders of `raymask/` with the others that they may import, all of which stand before them."""
 

@@ -29,7 +29,7 @@ class Bundle:
     model: nn.Module
     """In evaluation mode, on the CPU."""
     config: dict[str, Any]
-    """Keys: format, model, arguments, sha256, preprocessing, thresholds, metrics, training."""
+    """Keys: format, model, arguments, sha256, preprocessing, thresholds, metrics, training; of a fusion, searches."""
 
 
 def save_bundle(
@@ -40,6 +40,7 @@ def save_bundle(
     thresholds: Mapping[str, float] | None = None,
     metrics: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
+    searches: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a bundle folder, whole or not at all, replacing one of that name.
 
@@ -50,6 +51,7 @@ def save_bundle(
         thresholds: calibrated decision thresholds by name, cosine similarity.
         metrics: figures measured on it, by name.
         training: how it was trained: data, command, seed.
+        searches: of a fusion, its `SearchTable` as JSON.
 
     Raises:
         ModelError: `model` is of no kind that `load_bundle` can make.
@@ -69,6 +71,7 @@ def save_bundle(
         "thresholds": dict(thresholds or {}),
         "metrics": dict(metrics or {}),
         "training": dict(training or {}),
+        **({} if searches is None else {"searches": dict(searches)}),
     }
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
