@@ -51,31 +51,83 @@ def fitted(searches: Searches, enrolled: Sequence[int], *, largest: int, seed: i
 def state_table(searches: Searches, *, seed: int, measured: int) -> StateTable:
     """Measured as far as enough strangers reach a threshold, and by the upper end of a fit elsewhere."""
     enrolled = sizes(measured)
+    if not searches.people:  # nothing can be said: nobody is ever returned
+        nobody = np.ones((len(RATES), len(enrolled)))
+        return _table(nobody, nobody > 0)
     guess = fitted(searches, enrolled, largest=measured, seed=seed)
     reaching = searches.strangers_reaching()
     scores, extrapolated = np.array(guess.upper), np.ones(guess.upper.shape, bool)
-    for column, size in enumerate(enrolled):
-        if size > measured:
-            continue
-        fpir = searches.fpir(size)
+    within = [size for size in enrolled if size <= measured]
+    for column, fpir in enumerate(searches.fpir(within)):
         for row, rate in enumerate(RATES):
             edge = int(np.argmax(fpir <= rate))
             if reaching[edge] >= LEAST_STRANGERS:
                 scores[row, column], extrapolated[row, column] = EDGES[edge], False
     scores = np.clip(np.maximum.accumulate(np.maximum.accumulate(scores, axis=0), axis=1), -1, 1)
+    return _table(scores, extrapolated)
+
+
+def _table(scores: np.ndarray, extrapolated: np.ndarray) -> StateTable:
     return StateTable(
         scores=tuple(tuple(round(float(score), 4) for score in row) for row in scores),
         extrapolated=tuple(map(tuple, extrapolated.tolist())),
     )
 
 
-def search_table(searches: Mapping[State, Searches], *, seed: int = 0) -> SearchTable:
-    """The table of bare and masked strangers."""
-    measured = min(searches[state].most for state in STATES)
+class Checked(NamedTuple):
+    """What a fit to small galleries says of the largest one, beside what was measured there."""
+
+    searched: str
+    enrolled: int
+    rate: float
+    """FPIR that the threshold is for."""
+    fpir: float
+    """Of the fit's most likely threshold, as measured."""
+    fpir_of_upper: float
+    """Of its upper bound."""
+
+
+def check_fit(searches: Mapping[str, Searches], rates: Sequence[float], *, seed: int = 0) -> list[Checked]:
+    """Thresholds for the largest gallery of each state, from blocks FOLDS times smaller, beside the truth."""
+    checked = []
+    for name, found in searches.items():
+        if found.most < 4 * FOLDS:
+            continue
+        fit = fitted(found, [found.most], largest=found.most // FOLDS, seed=seed)
+        (fpir,) = found.fpir([found.most])
+        for rate in rates:
+            row = RATES.index(rate)
+            reached = [float(fpir[np.searchsorted(EDGES, score[row, 0])]) for score in fit]
+            checked.append(Checked(name, found.most, rate, *reached))
+    return checked
+
+
+def search_table(searches: Mapping[State, Sequence[Searches]], *, seed: int = 0) -> SearchTable:
+    """The table of bare and masked strangers.
+
+    Args:
+        searches: of each state one group of strangers or several, such as faces in drawn and in real masks; of these
+            the highest thresholds hold, so that each group keeps the rate.
+        seed: of blocks and resamples.
+    """
+    groups = [found for state in STATES for found in searches[state]]
+    measured = max(1, min(found.most for found in groups))
+    tables = {
+        state: _highest([state_table(found, seed=seed, measured=measured) for found in searches[state]])
+        for state in STATES
+    }
     return SearchTable(
         rates=RATES,
         enrolled=sizes(measured),
-        strangers=min(searches[state].people for state in STATES),
+        strangers=min(found.people for found in groups),
         measured=measured,
-        **{state: state_table(searches[state], seed=seed, measured=measured) for state in STATES},
+        bare=tables["bare"],
+        masked=tables["masked"],
     )
+
+
+def _highest(tables: Sequence[StateTable]) -> StateTable:
+    scores = np.stack([table.scores for table in tables])
+    extrapolated = np.stack([table.extrapolated for table in tables])
+    which = scores.argmax(axis=0)[None]
+    return _table(*(np.take_along_axis(cells, which, axis=0)[0] for cells in (scores, extrapolated)))

@@ -14,16 +14,19 @@ Shapes: R searches, E enrolled people, T thresholds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.special import gammaln
 
-BINS = 4000
+BINS = 20_000
 """Of cosine similarities from -1 to 1: what a threshold is good to."""
 EDGES = np.linspace(-1, 1, BINS + 1)
 """(BINS + 1,) cosines: the thresholds that are looked at."""
+_AT_ONCE = 256
+"""Searches that are counted at a time, so that memory does not grow with their number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +41,17 @@ class Searches:
     def __post_init__(self) -> None:
         keep = ~np.isnan(self.cosines).all(axis=1)
         object.__setattr__(self, "cosines", self.cosines[keep])
-        object.__setattr__(self, "strangers", np.unique(self.strangers[keep], return_inverse=True)[1])
+        object.__setattr__(self, "strangers", self.strangers[keep])
 
     @property
     def people(self) -> int:
-        """Strangers."""
-        return int(self.strangers.max(initial=-1)) + 1
+        """Strangers of whom at least one search is there."""
+        return int(self.codes.max(initial=-1)) + 1
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """(R,) `strangers`, numbered anew from 0 without gaps."""
+        return np.unique(self.strangers, return_inverse=True)[1]
 
     @cached_property
     def most(self) -> int:
@@ -58,43 +66,44 @@ class Searches:
     @cached_property
     def _weights(self) -> np.ndarray:
         """(R,) adding up to 1."""
-        return np.asarray(1 / (self.people * np.bincount(self.strangers)[self.strangers]))
+        return np.asarray(1 / (self.people * np.bincount(self.codes)[self.codes]))
 
-    @cached_property
-    def _reached(self) -> np.ndarray:
-        """(R, BINS + 1) int32: with how many people each search reaches each of EDGES."""
-        rows, columns = np.nonzero(~np.isnan(self.cosines))
-        bins = np.clip(((self.cosines[rows, columns] + 1) * (BINS / 2)).astype(np.int64), 0, BINS - 1)
-        counts = np.bincount(rows * BINS + bins, minlength=len(self.cosines) * BINS).reshape(-1, BINS)
-        reached = np.zeros((len(counts), BINS + 1), np.int32)
-        np.cumsum(counts[:, ::-1], axis=1, out=reached[:, -2::-1])
-        return reached
-
-    def fpir(self, enrolled: int) -> np.ndarray:
+    def fpir(self, enrolled: Sequence[int]) -> np.ndarray:
         """Share of strangers' searches that return somebody, at each of EDGES.
 
         Args:
-            enrolled: n, 1 to `most`.
+            enrolled: N sizes of galleries, each 1 to `most`.
 
         Returns:
-            (BINS + 1,) float64, falling.
+            (N, BINS + 1) float64, falling along EDGES.
         """
-        found = np.zeros(BINS + 1)
+        found = np.zeros((len(enrolled), BINS + 1))
         for compared in np.unique(self._compared):
-            rows = self._compared == compared
-            returned = returned_share(np.arange(compared + 1), compared, enrolled)
-            found += self._weights[rows] @ returned[self._reached[rows]]
+            shares = [returned_share(np.arange(compared + 1), compared, size) for size in enrolled]
+            rows = np.flatnonzero(self._compared == compared)
+            for some in np.array_split(rows, -(-len(rows) // _AT_ONCE)):
+                reached = _reached(self.cosines[some])
+                for place, share in enumerate(shares):
+                    found[place] += self._weights[some] @ share[reached]
         return found
 
     def strangers_reaching(self) -> np.ndarray:
         """(BINS + 1,) how many strangers reach each of EDGES with anybody at all: what an estimate there rests on."""
         best = np.full(self.people, -np.inf)
-        np.maximum.at(best, self.strangers, np.nanmax(self.cosines, axis=1))
+        np.maximum.at(best, self.codes, np.nanmax(self.cosines, axis=1))
         return np.asarray(self.people - np.searchsorted(np.sort(best), EDGES))
 
     def threshold(self, rate: float, enrolled: int) -> float:
         """The lowest of EDGES at which FPIR in galleries of `enrolled` is at most `rate`."""
-        return float(EDGES[np.argmax(self.fpir(enrolled) <= rate)])
+        return float(EDGES[np.argmax(self.fpir([enrolled])[0] <= rate)])
+
+
+def _reached(cosines: np.ndarray) -> np.ndarray:
+    """(R, E) cosines to (R, BINS + 1) int64: with how many people each search reaches each of EDGES."""
+    rows, columns = np.nonzero(~np.isnan(cosines))
+    bins = np.clip(((cosines[rows, columns] + 1) * (BINS / 2)).astype(np.int64), 0, BINS - 1)
+    counts = np.bincount(rows * BINS + bins, minlength=len(cosines) * BINS).reshape(-1, BINS)
+    return np.pad(counts[:, ::-1].cumsum(axis=1)[:, ::-1], ((0, 0), (0, 1)))
 
 
 def returned_share(reached: np.ndarray, compared: int, enrolled: int) -> np.ndarray:

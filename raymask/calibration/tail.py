@@ -80,20 +80,20 @@ def block_maxima(searches: Searches, random: np.random.Generator, *, largest: in
         largest: people of the largest block; the others are a half and a quarter of it.
         resampled: strangers and enrolled people are drawn anew before, each with replacement and apart (a bootstrap).
     """
-    cosines, strangers = searches.cosines, searches.strangers
+    cosines = searches.cosines
     if resampled:
-        rows_of = np.split(np.argsort(strangers, kind="stable"), np.cumsum(np.bincount(strangers))[:-1])
+        counts = np.bincount(searches.codes)
+        rows_of = np.split(np.argsort(searches.codes, kind="stable"), np.cumsum(counts)[:-1])
         drawn = random.integers(0, searches.people, searches.people)
         rows = np.concatenate([rows_of[person] for person in drawn])
         columns = random.integers(0, cosines.shape[1], cosines.shape[1])
         cosines = cosines[np.ix_(rows, columns)]
-    cosines = cosines[:, random.permutation(cosines.shape[1])]
+    cosines = np.nan_to_num(cosines[:, random.permutation(cosines.shape[1])], nan=-np.inf)
     values, sizes = [], []
     for division in DIVISIONS:
         size = max(largest // division, 1)
         for begin in range(0, cosines.shape[1] - size + 1, size):
-            block = cosines[:, begin : begin + size]
-            highest = np.where(np.isnan(block), -np.inf, block).max(axis=1)
+            highest = cosines[:, begin : begin + size].max(axis=1)
             highest = highest[np.isfinite(highest)]
             values.append(highest)
             sizes.append(np.full(len(highest), size))

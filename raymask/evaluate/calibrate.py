@@ -20,6 +20,9 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
+from raymask.calibration.fit import search_table
+from raymask.calibration.searches import Searches
+from raymask.calibration.table import SearchTable, State
 from raymask.data.prepare.photos import list_photos
 from raymask.data.prepare.textures import load_textures
 from raymask.evaluate.calibrate_config import FuseConfig
@@ -37,12 +40,12 @@ from raymask.recognisers.kinds import NAMED, calibration_digest, load_recogniser
 from raymask.storage import Folder
 
 FALSE_ACCEPTS = {"1e-2": 1e-2, "1e-3": 1e-3}
-"""False-accept rates, per comparison of two different people, that thresholds are kept for."""
+"""Rates at which two different people match that thresholds are kept for."""
 
 _AT_ONCE = 4096
 """Probes that are scored at a time, so that memory does not grow with their number."""
-_BINS = 20_000
-"""Of cosine similarities from -1 to 1: what a threshold is good to."""
+_MOST_SEARCHES = 20_000
+"""Of bare and of masked probes, over all draws, that thresholds are found on: their scores are held at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,9 @@ class Fused:
     weights: Mapping[str, float]
     """Of each part's similarity in the fused one; they add up to 1."""
     thresholds: Mapping[str, float]
-    """Cosine similarity, by state of the probe and false-accept rate: `masked_1e-2` and so on."""
+    """Cosine similarity, by state of the probe and rate of false matches of two photos: `masked_1e-2` and so on."""
+    searches: SearchTable
+    """Thresholds by rate and size of the gallery."""
     rank1: Mapping[str, tuple[float, float]]
     """Of bare and masked validation probes, by recogniser; what the weights were chosen by, not a result."""
 
@@ -88,10 +93,12 @@ def fuse(config: FuseConfig) -> Fused:
     fusion = Fusion(FusionConfig(parts=config.recognisers))
     fusion.scales.copy_(torch.from_numpy(np.sqrt(weights)))
     together = _fused(fusion, list(answers.values()))
+    searches = _searches(trial, together, config.seed)
     done = Fused(
         folder=Path(config.out),
         weights=dict(zip(config.recognisers, weights.tolist(), strict=True)),
-        thresholds=_thresholds(trial, together),
+        thresholds=pair_thresholds(searches),
+        searches=search_table({state: [found] for state, found in searches.items()}, seed=config.seed),
         rank1={name: _rank1(trial, answer) for name, answer in [*answers.items(), ("fused", together)]},
     )
     ranked = {f"part {place}": list(done.rank1[name]) for place, name in enumerate(answers)}
@@ -99,9 +106,12 @@ def fuse(config: FuseConfig) -> Fused:
         done.folder,
         fusion,
         thresholds=done.thresholds,
+        searches=done.searches.as_json(),
         metrics={
             "validation_rank1": ranked | {"fused": list(done.rank1["fused"])},
-            "thresholds_of_parts": [dict(_thresholds(trial, answer)) for answer in answers.values()],
+            "thresholds_of_parts": [
+                pair_thresholds(_searches(trial, answer, config.seed)) for answer in answers.values()
+            ],
         },
         training={
             "people": len(trial.people),
@@ -196,34 +206,33 @@ def _rank1(trial: GalleryTrial, answer: Embedded) -> tuple[float, float]:
     return float(bare), float(masked)
 
 
-def _thresholds(trial: GalleryTrial, answer: Embedded) -> dict[str, float]:
-    """By state of the probe and false-accept rate; every two people count alike, however many photos they have."""
-    histograms = np.zeros((2, _BINS))
-    for enrolled in trial.enrolled:
-        rows = np.flatnonzero(trial.is_probe(enrolled) & answer.found)
-        group = 2 * trial.identities[rows] + trial.masked[rows]
-        share = 1 / np.bincount(group)[group]
-        for part in np.array_split(np.arange(len(rows)), max(1, -(-len(rows) // _AT_ONCE))):
-            scores = _cosines(answer, rows[part], enrolled)
-            other = np.isfinite(scores) & (trial.identities[rows[part], None] != np.arange(len(trial.people)))
-            weights = np.broadcast_to(share[part][:, None], scores.shape)
-            for place, state in enumerate((~trial.masked[rows[part]], trial.masked[rows[part]])):
-                chosen = other & state[:, None]
-                histograms[place] += np.histogram(scores[chosen], _BINS, (-1, 1), weights=weights[chosen])[0]
+def _searches(trial: GalleryTrial, answer: Embedded, seed: int) -> dict[State, Searches]:
+    """Each probe among all enrolled but its own person, in every draw; of too many a seeded choice."""
+    random = np.random.default_rng(seed)
+    found: dict[State, Searches] = {}
+    in_states: dict[State, np.ndarray] = {"bare": ~trial.masked, "masked": trial.masked}
+    for state, in_state in in_states.items():
+        cosines, strangers = [], []
+        for enrolled in trial.enrolled:
+            rows = np.flatnonzero(trial.is_probe(enrolled) & answer.found & in_state)
+            if len(rows) > (most := -(-_MOST_SEARCHES // len(trial.enrolled))):
+                rows = np.sort(random.choice(rows, most, replace=False))
+            scores = answer.embeddings[rows] @ answer.embeddings[enrolled].T
+            scores[:, ~answer.found[enrolled]] = np.nan
+            scores[np.arange(len(rows)), trial.identities[rows]] = np.nan
+            cosines.append(scores)
+            strangers.append(trial.identities[rows])
+        found[state] = Searches(np.concatenate(cosines), np.concatenate(strangers))
+    return found
+
+
+def pair_thresholds(searches: Mapping[State, Searches]) -> dict[str, float]:
+    """By state of the probe and rate of false matches, such as masked_1e-3: the score that two people reach so often.
+
+    1 where nothing was compared.
+    """
     return {
-        f"{name}_{rate}": threshold_of(histogram, accepted)
-        for name, histogram in zip(("bare", "masked"), histograms, strict=True)
+        f"{state}_{rate}": found.threshold(accepted, 1) if found.people else 1.0
+        for state, found in searches.items()
         for rate, accepted in FALSE_ACCEPTS.items()
     }
-
-
-def threshold_of(histogram: np.ndarray, share: float) -> float:
-    """The lowest edge of a bin, from -1 to 1, at and above which lies at most `share` of a histogram of cosines.
-
-    Where that is rarer than the comparisons there are, it is above all of them; 1 where there are none.
-    """
-    if not histogram.any():
-        return 1.0
-    reached = np.cumsum(histogram[::-1])[::-1] / histogram.sum()
-    edges = np.linspace(-1, 1, len(histogram) + 1)
-    return float(edges[np.append(reached, 0) <= share][0])

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from raymask.data.format.splits import SPLITS, Split
 from raymask.errors import ConfigError, check_choice
+from raymask.evaluate.strangers.config import StrangersConfig
 from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.faces.masks.looks import TEST_LOOKS, check_looks
 from raymask.models.spec import ModelSpec, MriiParts
@@ -20,7 +21,7 @@ Drawing = Literal["fitted", "flat"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(StrangersConfig):
     """Whom to recognise, by which recognisers, and how it is judged."""
 
     recognisers: tuple[str, ...]
@@ -78,6 +79,9 @@ class EvaluateConfig:
     ROOT whom FILE names train or not at all. For protocol gallery."""
     crowd_images: str | None = None
     """Folder (or URI) that the crowd comes from, as ROOT/IDENTITY/photo.jpg; null: images."""
+    strangers_labels: str | None = None
+    """CSV file that says of strangers what groups they belong to: a column of people and others, such as sex, origin
+    and age; null: groups are not told apart."""
     resamples: int = 2000
     """Resamples of the people behind each 95% interval, at least 100."""
 
@@ -147,6 +151,15 @@ class EvaluateConfig:
         if self.crowd_images is not None and self.crowd == 0:
             raise ConfigError("crowd_images has no effect without crowd; say by --crowd how many people to enrol")
         self._check_real_masks()
+        self._check_strangers()
+
+    def _check_strangers(self) -> None:
+        """Refuse what has no effect without strangers, or on other protocols."""
+        if self.strangers and self.protocol != "gallery":
+            raise ConfigError(f"strangers has no effect on protocol {self.protocol}; leave it out")
+        for name in ("strangers_masked", "strangers_people", "strangers_repeats", "strangers_labels"):
+            if getattr(self, name) is not None and not self.strangers:
+                raise ConfigError(f"{name} has no effect without strangers; name a folder of their photos")
 
     def _check_real_masks(self) -> None:
         """Refuse what has no effect on photos in real masks, or without them."""

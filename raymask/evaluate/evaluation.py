@@ -13,8 +13,9 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import Embedded
 from raymask.evaluate.measures import Measure, Scored
 from raymask.evaluate.protocols.base import ProtocolTrial
-from raymask.evaluate.report.table import Difference, short_names, text_differences, text_table
+from raymask.evaluate.report.table import Difference, blocks, short_names, text_differences, text_table
 from raymask.evaluate.report.versions import versions
+from raymask.evaluate.strangers.measured import StrangerFigures, stranger_table
 from raymask.progress import duration
 
 
@@ -28,6 +29,8 @@ class Evaluation:
     scored: Mapping[str, Scored]
     figures: Mapping[str, Mapping[str, Figure]]
     differences: list[Difference]
+    strangers: Mapping[str, StrangerFigures]
+    """By recogniser; empty where no strangers were searched."""
     detection_seconds: float
     """Time spent finding faces, shared by the recognisers that use raymask's finder."""
 
@@ -42,9 +45,17 @@ class Evaluation:
             f"{self.config.protocol}: {self.trial.title}\n{self.counts()}",
             text_table(self.scored, self.figures),
             text_differences(self.scored, self.differences),
+            *self._of_strangers(),
             "\n".join([*self.gains(), *self.notes()]),
         ]
         return "\n\n".join(part for part in parts if part)
+
+    def _of_strangers(self) -> list[str]:
+        """A table of each recogniser; calibrated thresholds that come from a fit are marked."""
+        names = short_names(list(self.scored))
+        return [
+            blocks(f"strangers, {names[name]}", *stranger_table(found.rows)) for name, found in self.strangers.items()
+        ]
 
     def counts(self) -> str:
         """On whom, in a sentence."""
@@ -99,6 +110,7 @@ class Evaluation:
                 f"{len(answer.misses)} misses",
                 f"{rate:.1f} photos/s once faces are found",
                 *self.scored[name].notes,
+                *(self.strangers[name].notes if name in self.strangers else ()),
             ]
             lines.append(f"{name}: {'; '.join(remarks)}")
         return lines
@@ -130,4 +142,5 @@ class Evaluation:
             "seconds": round(answer.seconds, 3),
             "photos_per_second": round(len(self.trial.probes) / max(answer.seconds, 1e-9), 2),
             "notes": scored.notes,
+            **({"strangers": self.strangers[name].as_table()} if name in self.strangers else {}),
         }

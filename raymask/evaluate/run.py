@@ -10,11 +10,15 @@ from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.embedding import embed_probes
 from raymask.evaluate.evaluation import Evaluation
 from raymask.evaluate.probes import Probes
+from raymask.evaluate.protocols.gallery import GalleryTrial
 from raymask.evaluate.report.table import (
     as_json,
     differences,
     sample,
 )
+from raymask.evaluate.strangers.figures import Strangers
+from raymask.evaluate.strangers.measured import StrangerFigures
+from raymask.evaluate.strangers.photos import choose_strangers
 from raymask.plugins import allow
 from raymask.recognisers.face_finder import share_finder, shared_finder
 from raymask.recognisers.kinds import load_recogniser
@@ -51,6 +55,7 @@ def recognise(config: EvaluateConfig) -> Evaluation:
     out = Folder(config.out)
     wanted = ask(config)
     trial = wanted.trial
+    strangers = Strangers(config, choose_strangers(config, config.seed)) if config.strangers else None
     recognisers = {spec: load_recogniser(spec) for spec in config.recognisers}
     out.write("_check/writable", b"")  # a folder that cannot be written is better known before than after the work
     out.delete_folder("_check")
@@ -58,8 +63,14 @@ def recognise(config: EvaluateConfig) -> Evaluation:
     finding = shared_finder().seconds
     answers = embed_probes(trial.probes, probes, recognisers)
     finding = shared_finder().seconds - finding
+    faces = {} if strangers is None else strangers.embed(recognisers)
     scored = {name: trial.score(answer) for name, answer in answers.items()}
-    samples = sample(scored, draw_weights(len(trial.people), config.resamples, config.seed))
+    weights = draw_weights(len(trial.people), config.resamples, config.seed)
+    samples = sample(scored, weights)
+    known: dict[str, StrangerFigures] = {}
+    if strangers is not None:
+        assert isinstance(trial, GalleryTrial)  # the configuration refuses strangers for others
+        known = {name: strangers.figures(name, trial, answers[name], faces[name], weights) for name in answers}
     done = Evaluation(
         config=config,
         asked=wanted,
@@ -67,6 +78,7 @@ def recognise(config: EvaluateConfig) -> Evaluation:
         scored=scored,
         figures={name: {key: one.figure() for key, one in part.items()} for name, part in samples.items()},
         differences=differences(samples, scored[config.recognisers[0]].measures),
+        strangers=known,
         detection_seconds=finding,
     )
     write_report(done, probes, out)

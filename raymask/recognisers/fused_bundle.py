@@ -47,10 +47,23 @@ def write_fused(
     fusion: Fusion,
     *,
     thresholds: Mapping[str, float],
+    searches: Mapping[str, Any],
     metrics: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> None:
-    """Write the bundle, whole or not at all. Raises DataError if it cannot be written."""
+    """Write the bundle, whole or not at all.
+
+    Args:
+        target: its folder.
+        fusion: the model.
+        thresholds: of two photos, by name.
+        searches: of searches, a `SearchTable` as JSON.
+        metrics: figures measured on it.
+        training: what it was calibrated on.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
             made = Path(folder) / "made"
@@ -62,6 +75,7 @@ def write_fused(
                 movable,
                 preprocessing={},
                 thresholds=thresholds,
+                searches=searches,
                 metrics=metrics,
                 training={"raymask": __version__, **training},
             )

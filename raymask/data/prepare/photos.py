@@ -27,6 +27,11 @@ class Dropped(NamedTuple):
     reason: str
 
 
+def is_photo_name(name: str) -> bool:
+    """Whether a file is a photo by its name."""
+    return name.lower().endswith(SUFFIXES)
+
+
 def list_photos(root: Folder) -> tuple[list[Photo], list[Dropped]]:
     """All photos under ROOT, sorted by path, and the files that are none by their place or name.
 
@@ -39,7 +44,7 @@ def list_photos(root: Folder) -> tuple[list[Photo], list[Dropped]]:
         identity, slash, _ = name.partition("/")
         if not slash:
             dropped.append(Dropped(name, "not in a person's folder; the tree is ROOT/IDENTITY/photo.jpg"))
-        elif not name.lower().endswith(SUFFIXES):
+        elif not is_photo_name(name):
             dropped.append(Dropped(name, f"not a photo by its name; photos end in {', '.join(SUFFIXES)}"))
         else:
             photos.append(Photo(identity, name))

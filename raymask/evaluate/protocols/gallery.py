@@ -71,6 +71,20 @@ class GalleryTrial(PhotosTrial):
         is_probe[self._crowd] = False
         return is_probe
 
+    def own_scores(self, answer: Embedded) -> tuple[np.ndarray, np.ndarray]:
+        """Each photo's cosine with its person's enrolled one, -inf where either shows no face, and which are probes.
+
+        Returns:
+            (draws, rows) float32 and (draws, rows) bool.
+        """
+        scores, probes = [], []
+        for enrolled in self.enrolled:
+            own = self._gallery(enrolled)[self.identities]
+            cosines = (answer.embeddings * answer.embeddings[own]).sum(axis=1)
+            scores.append(np.where(answer.found & answer.found[own], cosines, -np.inf))
+            probes.append(self.is_probe(enrolled))
+        return np.stack(scores), np.stack(probes)
+
     def score(self, answer: Embedded) -> Scored:
         """Rank-1 and rank-5, false accepts and false rejects of the probes in each state; EER and d' of all pairs."""
         tally = _GalleryTally(self.identities, self.states, len(self.people))

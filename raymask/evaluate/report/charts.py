@@ -50,6 +50,15 @@ def roc_chart(lines: Mapping[str, list[Line]]) -> str:
     return _finish(figure, axes)
 
 
+def det_chart(lines: Mapping[str, list[Line]]) -> str:
+    """Detection error trade-off, by recogniser, both axes logarithmic. Returns a data URI."""
+    figure, axes = _canvas()
+    _draw(axes, lines)
+    axes.set(xscale="log", yscale="log", ylim=(0.1, 100))
+    axes.set(xlabel="FPIR: share of strangers' searches that return somebody", ylabel="FNIR: % of enrolled not found")
+    return _finish(figure, axes)
+
+
 def _draw(axes: Axes, lines: Mapping[str, list[Line]]) -> None:
     for number, (name, part) in enumerate(lines.items()):
         for line in part:

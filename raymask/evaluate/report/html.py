@@ -12,10 +12,11 @@ from raymask.evaluate.bootstrap import Figure
 from raymask.evaluate.embedding import Miss
 from raymask.evaluate.probes import Probe, Probes, Source
 from raymask.evaluate.protocols.base import Match
-from raymask.evaluate.report.charts import cmc_chart, data_uri, roc_chart, score_chart
+from raymask.evaluate.report.charts import cmc_chart, data_uri, det_chart, roc_chart, score_chart
 from raymask.evaluate.report.examples import choose_examples
 from raymask.evaluate.report.pages import render_page, said_settings
 from raymask.evaluate.report.table import number, short_names
+from raymask.evaluate.strangers.measured import StrangerFigures, stranger_table
 from raymask.faces.crop import Square
 from raymask.faces.images import encode_jpeg
 from raymask.recognisers.face_finder import shared_finder
@@ -103,6 +104,10 @@ def render_report(done: Evaluation, probes: Probes) -> str:
         photos=_shown_photos(done, tiles),
         examples=_examples(done, tiles, names),
         curve=_curve(done, names),
+        strangers={names[spec]: _strangers(found) for spec, found in done.strangers.items()},
+        det=det_chart({names[spec]: found.curves for spec, found in done.strangers.items()})
+        if done.strangers
+        else None,
         histograms={names[spec]: score_chart(part, *done.trial.scores_shown) for spec, part in done.scored.items()},
         misses=_misses(done, names),
         misses_shown=MISSES_SHOWN,
@@ -179,6 +184,18 @@ def _curve(done: Evaluation, names: dict[str, str]) -> tuple[str, str] | None:
     if done.config.protocol == "pairs":
         return "ROC: same pairs accepted against different pairs accepted", roc_chart(lines)
     return None
+
+
+def _det(done: Evaluation, names: dict[str, str]) -> str | None:
+    curves = {names[spec]: found.curves for spec, found in done.strangers.items()}
+    return det_chart(curves) if curves else None
+
+
+def _strangers(found: StrangerFigures) -> dict[str, Any]:
+    """A recogniser's table of strangers: titles, lines of cells, and groups by what is searched."""
+    heads, columns = stranger_table(found.rows)
+    lines = list(zip(heads, *(cells for _, cells in columns), strict=True))
+    return {"titles": [title for title, _ in columns], "lines": lines, "groups": found.groups}
 
 
 def _misses(done: Evaluation, names: dict[str, str]) -> list[tuple[Miss, str]]:

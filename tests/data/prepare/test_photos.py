@@ -128,15 +128,19 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 def test_the_strangers_are_two_equal_halves_of_people_whom_no_benchmark_knows():
     strangers = json.loads((BENCHMARKS / "strangers.json").read_text())
     sizes = {name: {half: len(people) for half, people in halves.items()} for name, halves in strangers.items()}
-    assert sizes == {"lfw": {"calibrate": 1250, "check": 1250}, "faces": {"calibrate": 1500, "check": 1500}}
+    assert sizes == {
+        "lfw": {"calibrate": 1250, "check": 1250},
+        "faces": {"calibrate": 1500, "check": 1500},
+        "real_masks": {"calibrate": 1500, "check": 1500},
+    }
     every = [person for halves in strangers.values() for people in halves.values() for person in people]
-    assert len(set(every)) == len(every) == 5500
+    assert len(set(every)) == len(every) == 8500
     known = json.loads((BENCHMARKS / "lfw_splits.json").read_text())
     assert not known.keys() & set(every)
     assert read_left_out(str(BENCHMARKS / "strangers.json")).people == set(every)
 
 
-@pytest.mark.parametrize("name", ["lfw", "faces"])
+@pytest.mark.parametrize("name", ["lfw", "faces", "real_masks"])
 def test_the_halves_of_the_strangers_are_every_other_one_by_the_hash_of_the_name(name):
     halves = json.loads((BENCHMARKS / "strangers.json").read_text())[name]
     in_order = sorted(
