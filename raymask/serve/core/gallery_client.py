@@ -9,6 +9,7 @@ import numpy as np
 from raymask.errors import UnknownIdentityError
 from raymask.gallery.reader import Candidate, EnrolledPhoto, KeptPhoto
 from raymask.gallery.rows import Enrolment
+from raymask.serve.core.gallery_checks import GalleryState
 
 
 class GalleryClient(Protocol):
@@ -25,6 +26,9 @@ class GalleryClient(Protocol):
 
     async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
         """People by name, and how many photos of each."""
+
+    async def state(self) -> GalleryState:
+        """How many are enrolled, and whether the thresholds hold for them."""
 
     async def photos(self, identity: str) -> list[EnrolledPhoto]:
         """A person's photos."""

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from raymask.calibration.table import SearchTable
 from raymask.faces import Face
 from raymask.gallery.committer import GroupCommitter
 from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader, KeptPhoto
 from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
+from raymask.serve.core.gallery_checks import GalleryChecks, GalleryState
 from raymask.serve.core.plan import Plan
 from raymask.serve.core.stages import Detector, Embedder, Inpainter, MaskFound, Segmenter
 
@@ -70,11 +72,12 @@ class LocalStages:
 class LocalGallery:
     """A gallery that this process writes and searches; what is enrolled is found at once."""
 
-    def __init__(self, uri: str, space: Space) -> None:
-        """Raises as `GalleryStore`."""
+    def __init__(self, uri: str, space: Space, searches: SearchTable | None = None) -> None:
+        """`searches`: what the thresholds promise. Raises as `GalleryStore`."""
         self._store = GalleryStore(uri, space)
         self._committer = GroupCommitter(self._store)
         self._reader = GalleryReader(uri, space)
+        self._checks = GalleryChecks(self._reader, searches)
 
     async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
         """As `GalleryClient.search`."""
@@ -97,6 +100,16 @@ class LocalGallery:
         """As `GalleryClient.identities`."""
         self._reader.refresh()
         return await asyncio.to_thread(lambda: self._reader.identities(after=after, limit=limit))
+
+    async def state(self) -> GalleryState:
+        """As `GalleryClient.state`; the gallery is checked first, if it has changed."""
+
+        def look() -> GalleryState:
+            self._reader.refresh()
+            self._checks.update()
+            return self._checks.state()
+
+        return await asyncio.to_thread(look)
 
     async def photos(self, identity: str) -> list[EnrolledPhoto]:
         """As `GalleryClient.photos`."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from raymask.calibration.table import SearchTable
 from raymask.errors import ConfigError, ModelError
 from raymask.faces.detection.names import DEFAULT_DETECTOR, check_detector
 from raymask.gallery.table import Space
@@ -102,6 +103,8 @@ class Plan:
     """Where the fused embeddings live."""
     own: tuple[str, ...] = ()
     """What bundles may name that is code of others; each process that loads them allows it."""
+    searches: SearchTable | None = None
+    """Thresholds by FPIR and size of the gallery: the fusion's; None, if it has none or they do not hold."""
 
     @classmethod
     def of(cls, config: ModelsConfig) -> Plan:
@@ -152,6 +155,7 @@ class Plan:
                 recogniser=fused.spec if own else f"{fused.spec} with other embedders",
             ),
             own=config.own,
+            searches=SearchTable.of(fusion["searches"], config.fused) if own and fusion.get("searches") else None,
         )
 
     @property

@@ -180,6 +180,49 @@ class People(BaseModel):
     next: str | None = Field(description="Where the next page begins: give it as `after`; null on the last page.")
 
 
+class SearchShare(BaseModel):
+    """Of the people enrolled, each searched among all others: those who are taken for somebody else."""
+
+    expected: float = Field(description="Share that the threshold promises.")
+    observed: float = Field(description="Share that reaches it.")
+    exceeds: bool = Field(description="Whether it is more than twice as much, and hardly by chance.")
+
+
+class PeopleAlike(BaseModel):
+    """Two people enrolled; one person under two names, perhaps."""
+
+    identities: list[str] = Field(min_length=2, max_length=2)
+    score: float = Field(description="Cosine similarity, -1 to 1, of their nearest photos.")
+
+
+class Gallery(BaseModel):
+    """How many are enrolled, and whether the thresholds hold for them."""
+
+    model_config = example(
+        people=250,
+        embeddings=262,
+        checked="2026-01-01T12:00:00Z",
+        searched=250,
+        shares=[
+            {"expected": 0.1, "observed": 0.112, "exceeds": False},
+            {"expected": 0.01, "observed": 0.012, "exceeds": False},
+        ],
+        warning=None,
+        nearest=[{"identities": ["person_003", "person_017"], "score": 0.62}],
+    )
+    people: int
+    embeddings: int
+    checked: datetime | None = Field(
+        description="When the thresholds were checked; null below 200 people, or where they promise nothing."
+    )
+    searched: int = Field(description="People who were searched among all others then, 1,000 at most.")
+    shares: list[SearchShare]
+    warning: str | None = Field(description="What to do where a share is exceeded; else null.")
+    nearest: list[PeopleAlike] | None = Field(
+        description="At most 5 of the pairs that were nearest, nearest first; null for a key that is not an admin's."
+    )
+
+
 class PhotoEnrolled(BaseModel):
     """A photo of somebody enrolled."""
 

@@ -18,6 +18,7 @@ from raymask.gallery.rows import check_identity, photo_key
 from raymask.serve.core import schemas
 from raymask.serve.core.config import Policy, ThresholdPair
 from raymask.serve.core.enrolment import enrolment_of, subject_of
+from raymask.serve.core.gallery_checks import warning_of
 from raymask.serve.core.gallery_client import GalleryClient, nobody
 from raymask.serve.core.kept_photos import KeptPhotos
 from raymask.serve.core.pipeline import PhotoOrRef, Pipeline, Seen, Stages, side_by_side, timed
@@ -186,6 +187,22 @@ class Service:
         found = await self.gallery.identities(after, limit + 1)
         page = [schemas.Person(identity=name, photos=count) for name, count in found[:limit]]
         return schemas.People(people=page, next=page[-1].identity if len(found) > limit else None)
+
+    async def gallery_state(self, *, admin: bool) -> schemas.Gallery:
+        """How many are enrolled, and whether the thresholds hold; who is nearest to whom, an admin alone is told."""
+        people, embeddings, check = await self.gallery.state()
+        alike = (
+            [schemas.PeopleAlike(identities=[*pair[:2]], score=pair.score) for pair in check.nearest] if check else []
+        )
+        return schemas.Gallery(
+            people=people,
+            embeddings=embeddings,
+            checked=check.checked if check else None,
+            searched=check.searched if check else 0,
+            shares=[schemas.SearchShare(**share._asdict()) for share in check.shares] if check else [],
+            warning=warning_of(check),
+            nearest=alike if admin else None,
+        )
 
     async def person(self, identity: str) -> schemas.PersonPhotos:
         """Somebody enrolled."""

@@ -120,6 +120,7 @@ def create_app(
     _photo_routes(app, service)
     _people_routes(app, service)
     _kept_photo_routes(app, service)
+    _gallery_route(app, service)
     _other_routes(app, service)
     documented = app.openapi
     app.openapi = lambda: _as_answered(documented())  # type: ignore[method-assign]  # FastAPI's own way to change it
@@ -265,6 +266,14 @@ def _kept_photo_routes(app: FastAPI, service: Service) -> None:
             done = await kept.delete(identity)
             line |= {"photos": done.photos}
         return done
+
+
+def _gallery_route(app: FastAPI, service: Service) -> None:
+    @app.get("/v1/gallery", tags=["people"], responses=_problems(429, 503))
+    async def gallery(request: Request) -> schemas.Gallery:
+        """How many are enrolled, and whether the thresholds hold for them: each is searched among all others. An admin
+        also sees who is nearest to whom, to find people who are enrolled twice."""
+        return await service.gallery_state(admin=request.state.admin)
 
 
 def _other_routes(app: FastAPI, service: Service) -> None:

@@ -39,7 +39,7 @@ _ROLES: tuple[tuple[str, str, Role | None], ...] = (
     ("DELETE", r"/v1/identities/[^/]+", "admin"),
     ("POST", r"/v1/identities/[^/]+/photos", "enrol"),
     (".*", r"/v1/identities/[^/]+/photos(/.*)?", "admin"),
-    ("GET", r"/v1/identities(/[^/]+)?", "enrol"),
+    ("GET", r"/v1/gallery|/v1/identities(/[^/]+)?", "enrol"),
     (".*", ".*", "identify"),
 )
 """Role that a request needs, None for none; the first row that fits counts."""
@@ -116,6 +116,7 @@ class Guard:
         role = role_needed(method, path)
         key = self._key(headers, scope, role)
         scope["state"]["key"] = key.name if key else "-"
+        scope["state"]["admin"] = self._keys is None or bool(key and key.may("admin"))
         if role is None:
             await self._app(scope, receive, answer)
             return

@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from raymask.calibration.table import SearchTable
 from raymask.errors import ChangingError, DataError
 from raymask.gallery.committer import GroupCommitter
 from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader, KeptPhoto
 from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space, first_line, read_space
-from raymask.serve.on_ray.metrics import ReplicaMetrics
+from raymask.serve.core.gallery_checks import GalleryChecks, GalleryState, warning_of
+from raymask.serve.on_ray.metrics import GalleryMetrics, ReplicaMetrics
 from raymask.storage import Folder
 
 FRESH = 0.25
@@ -26,6 +28,8 @@ _STALE = 60
 """Seconds for which a search goes on with what it has read, while the gallery cannot be read again."""
 _PATIENCE = 60
 """Seconds that a replica waits for another to let go of the gallery, or to make it."""
+_CHECKS = 600
+"""Seconds between two checks of the gallery, at least."""
 
 
 class GalleryName(NamedTuple):
@@ -86,10 +90,13 @@ class GalleryWriterReplica:
 
 
 class GallerySearchReplica:
-    """Searches the gallery, and sees within FRESH seconds what was written."""
+    """Searches the gallery, and sees within FRESH seconds what was written.
 
-    def __init__(self, uri: str, space: Space) -> None:
-        """Raises as `GalleryReader`."""
+    Beside that a thread checks what the thresholds promise; see `self_check`, which leaves searches most of a core.
+    """
+
+    def __init__(self, uri: str, space: Space, searches: SearchTable | None = None) -> None:
+        """`searches`: what the thresholds promise; None: nothing to check. Raises as `GalleryReader`."""
         self._reader = _patiently(lambda: _reader(uri, space))
         self._name = GalleryName(uri, space.digest)
         self._log = logging.getLogger("ray.serve")
@@ -97,6 +104,9 @@ class GallerySearchReplica:
         self._read_at = time.monotonic()
         self._following = threading.Thread(target=self._follow, name="gallery-follow", daemon=True)
         self._following.start()
+        self._checks = GalleryChecks(self._reader, searches)
+        if searches is not None:
+            threading.Thread(target=self._check, name="gallery-check", daemon=True).start()
 
     def _follow(self) -> None:
         while True:
@@ -106,6 +116,18 @@ class GallerySearchReplica:
                 self._read_at = time.monotonic()
             except Exception as error:  # searches go on with what was read before, for a while
                 self._log.warning("the gallery could not be read again: %s", first_line(error))
+
+    def _check(self) -> None:
+        tell = GalleryMetrics()
+        while True:
+            try:
+                checked = self._checks.update()
+                tell(self._checks.last)
+                if checked and (warning := warning_of(self._checks.last)):
+                    self._log.warning(warning)
+            except Exception as error:  # it is tried again, and searches go on meanwhile
+                self._log.warning("the gallery could not be checked: %s", first_line(error))
+            time.sleep(_CHECKS)
 
     async def search(self, gallery: GalleryName, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
         """As `GalleryClient.search`; here and below, ChangingError if `gallery` is another."""
@@ -117,6 +139,11 @@ class GallerySearchReplica:
         """As `GalleryClient.identities`."""
         self._name.check(gallery)
         return await asyncio.to_thread(lambda: self._reader.identities(after=after, limit=limit))
+
+    async def state(self, gallery: GalleryName) -> GalleryState:
+        """As `GalleryClient.state`."""
+        self._name.check(gallery)
+        return await asyncio.to_thread(self._checks.state)
 
     async def photos(self, gallery: GalleryName, identity: str) -> list[EnrolledPhoto]:
         """As `GalleryClient.photos`."""

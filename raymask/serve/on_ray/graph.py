@@ -67,7 +67,8 @@ def build(args: Mapping[str, Any]) -> Application:
         digests = tuple(network.digest for network in networks)
         deployment = _deployment(StageReplica, name, idle=name in plan.idle)
         handles[name] = deployment.bind(partial(make, device=stage.device), digests, stage)
-    handles["GallerySearch"] = _deployment(GallerySearchReplica, "GallerySearch").bind(config.gallery, plan.space)
+    search = _deployment(GallerySearchReplica, "GallerySearch")
+    handles["GallerySearch"] = search.bind(config.gallery, plan.space, plan.searches)
     handles["GalleryWriter"] = _deployment(GalleryWriterReplica, "GalleryWriter").bind(config.gallery, plan.space)
     return _deployment(serve.ingress()(ApiReplica), "Api").bind(config, plan, handles)
 

@@ -19,6 +19,7 @@ from raymask.faces import Face
 from raymask.gallery.reader import Candidate, EnrolledPhoto, KeptPhoto
 from raymask.gallery.rows import Enrolment
 from raymask.ray_private import by_message
+from raymask.serve.core.gallery_checks import GalleryState
 from raymask.serve.core.pipeline import PhotoOrRef
 from raymask.serve.core.plan import Network, Plan
 from raymask.serve.core.stages import MaskFound
@@ -129,6 +130,10 @@ class RayGallery:
     async def identities(self, after: str, limit: int) -> list[tuple[str, int]]:
         """As `GalleryClient.identities`."""
         return await asked(self._search.identities.remote(self._gallery, after, limit))
+
+    async def state(self) -> GalleryState:
+        """As `GalleryClient.state`."""
+        return await asked(self._search.state.remote(self._gallery))
 
     async def photos(self, identity: str) -> list[EnrolledPhoto]:
         """As `GalleryClient.photos`."""

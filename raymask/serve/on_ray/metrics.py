@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from ray.serve import metrics
 
+from raymask.gallery.self_check import SelfCheck
+
 SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]
 """Bounds of the histograms of time."""
 
@@ -41,3 +43,23 @@ class ReplicaMetrics:
             self._here -= 1
             self._waiting.set(self._here)
             self._seconds.observe(time.perf_counter() - begun)
+
+
+class GalleryMetrics:
+    """Whether the gallery keeps what the thresholds promise: as its last check has found it."""
+
+    def __init__(self) -> None:
+        self._observed = metrics.Gauge(
+            "raymask_gallery_observed",
+            description="Share of the people enrolled who are taken for somebody else, by the share that is promised.",
+            tag_keys=("promised",),
+        )
+        self._warning = metrics.Gauge(
+            "raymask_gallery_warning", description="1 where it is more than is promised; else 0, also without a check."
+        )
+
+    def __call__(self, check: SelfCheck | None) -> None:
+        """Tell of a check, or of none. Of what was observed the last is told on where no check is possible any more."""
+        for share in check.shares if check else ():
+            self._observed.set(share.observed, tags={"promised": f"{share.expected:g}"})
+        self._warning.set(float(check is not None and check.exceeds))

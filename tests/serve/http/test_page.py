@@ -274,6 +274,26 @@ def test_what_was_found_stays_when_the_mask_cannot_be_taken_off(browser, address
     assert page.locator("#enrol").is_visible()
 
 
+def test_the_page_warns_of_a_gallery_that_breaks_the_promise(browser, address):
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    told = {"warning": "Too many are taken for somebody else.", "nearest": None}
+    page.route("**/v1/gallery", lambda route: route.fulfill(json=told))
+    page.goto(address)
+    warning = page.locator("#gallery-warning")
+    warning.wait_for()
+    assert warning.inner_text() == "Too many are taken for somebody else."
+    told["nearest"] = [{"identities": ["ann", "<b>bob</b>"], "score": 0.91234}]
+    page.reload()
+    page.get_by_text("Most alike: ann and <b>bob</b> (0.912).").wait_for()
+    told["warning"] = None
+    page.reload()
+    page.get_by_text("Nobody is enrolled.").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert not warning.is_visible()
+    assert "ann" not in warning.inner_text()
+
+
 class TestWithKeys:
     """A service that asks for a key."""
 
@@ -281,6 +301,21 @@ class TestWithKeys:
     def keys(self) -> Callable[[], tuple[Key, ...]]:
         key = Key(name="door", role="admin", sha256=hashlib.sha256(b"sesame").hexdigest())
         return lambda: (key,)
+
+    def test_who_may_not_list_people_is_not_warned(self, browser, address):
+        page = browser.new_page()
+        page.set_default_timeout(20_000)
+        asked = []
+        page.on("request", lambda request: asked.append(request.url.removeprefix(address)))
+        page.goto(address)
+        page.get_by_role("dialog").wait_for()
+        assert "/v1/identities?limit=50" in asked
+        assert "/v1/gallery" not in asked
+        page.get_by_role("dialog").get_by_label("Key").fill("sesame")
+        page.keyboard.press("Enter")
+        page.get_by_text("Nobody is enrolled.").wait_for()
+        page.wait_for_load_state("networkidle")
+        assert "/v1/gallery" in asked
 
     def test_the_key_is_asked_for_and_the_photo_sent_again(self, browser, address, faces_of):
         page = opened(browser, address)

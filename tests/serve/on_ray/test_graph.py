@@ -228,7 +228,8 @@ def test_prometheus_hears_of_every_stage_and_the_dashboard_asks_for_what_there_i
     (node,) = ray.nodes()
     exported = f"http://127.0.0.1:{node['MetricsExportPort']}/metrics"
     grafana = (Path(__file__).parent.parent.parent.parent / "serve_configs" / "grafana.json").read_text()
-    asked = set(re.findall(r"(ray_[a-z_]+)\{", grafana)) - {"ray_raymask_stage_errors_total"}
+    without = {"ray_raymask_stage_errors_total", "ray_raymask_gallery_observed", "ray_raymask_gallery_warning"}
+    asked = set(re.findall(r"(ray_[a-z_]+)\{", grafana)) - without  # nothing fails, and few people are enrolled
     enrol(client, "measured", faces_of(1)[0].read_bytes())
     assert client.post("/v1/identify", files={"photo": masked_png(1, 1)}).status_code == 200
     end = time.monotonic() + HANGS

@@ -230,17 +230,33 @@ async function list(from = "") {
     $("more").hidden = next === null;
     $("nobody").textContent = "Nobody is enrolled.";
     $("nobody").hidden = $("people").childElementCount > 0;
+    if (!from) showWarning();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     if (!from) {
       $("people").replaceChildren(); // who may not see the list any more sees none of before
       $("more").hidden = true;
+      $("gallery-warning").hidden = true;
     }
     $("nobody").textContent = error.message;
     $("nobody").hidden = false;
   } finally {
     $("more").disabled = false;
   }
+}
+
+// Whether the thresholds hold for these people; who may list them may ask.
+async function showWarning() {
+  let text = "";
+  try {
+    const { warning, nearest } = await (await call("GET", "v1/gallery")).json();
+    const pairs = (nearest ?? []).map(({ identities, score }) => `${identities.join(" and ")} (${score.toFixed(3)})`);
+    if (warning) text = warning + (pairs.length ? ` Most alike: ${pairs.join(", ")}.` : "");
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error; // the list is there nevertheless
+  }
+  $("gallery-warning").textContent = text;
+  $("gallery-warning").hidden = !text;
 }
 
 async function enrol(event) {
