@@ -22,6 +22,8 @@ FOLDS = 8
 """How many times larger than what was measured a gallery may be for a fit to say anything of it."""
 DIVISIONS = (1, 2, 4)
 """Into how many blocks the people known are divided."""
+_MOST_SEARCHES = 4000
+"""That a fit rests on; of more a random choice is taken, for its time grows with them."""
 
 
 class Maxima(NamedTuple):
@@ -81,11 +83,15 @@ def block_maxima(searches: Searches, random: np.random.Generator, *, largest: in
         resampled: strangers and enrolled people are drawn anew before, each with replacement and apart (a bootstrap).
     """
     cosines = searches.cosines
+    if len(cosines) > _MOST_SEARCHES and not resampled:
+        cosines = cosines[random.choice(len(cosines), _MOST_SEARCHES, replace=False)]
     if resampled:
         counts = np.bincount(searches.codes)
         rows_of = np.split(np.argsort(searches.codes, kind="stable"), np.cumsum(counts)[:-1])
         drawn = random.integers(0, searches.people, searches.people)
         rows = np.concatenate([rows_of[person] for person in drawn])
+        if len(rows) > _MOST_SEARCHES:
+            rows = random.choice(rows, _MOST_SEARCHES, replace=False)
         columns = random.integers(0, cosines.shape[1], cosines.shape[1])
         cosines = cosines[np.ix_(rows, columns)]
     cosines = np.nan_to_num(cosines[:, random.permutation(cosines.shape[1])], nan=-np.inf)

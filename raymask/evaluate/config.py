@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from raymask.data.format.splits import SPLITS, Split
@@ -157,7 +157,7 @@ class EvaluateConfig(StrangersConfig):
         """Refuse what has no effect without strangers, or on other protocols."""
         if self.strangers and self.protocol != "gallery":
             raise ConfigError(f"strangers has no effect on protocol {self.protocol}; leave it out")
-        for name in ("strangers_masked", "strangers_people", "strangers_repeats", "strangers_labels"):
+        for name in [one.name for one in fields(StrangersConfig) if one.name != "strangers"] + ["strangers_labels"]:
             if getattr(self, name) is not None and not self.strangers:
                 raise ConfigError(f"{name} has no effect without strangers; name a folder of their photos")
 

@@ -17,5 +17,8 @@ class StrangersConfig:
     strangers_people: str | None = None
     """JSON file and a heading, FILE:HEADING: take only people whom a list under that heading names, wherever it
     stands; null: all."""
+    strangers_enrolled: str | None = None
+    """FILE:HEADING likewise: more people under the same folders, who are enrolled in the galleries that strangers are
+    searched in, and not searched themselves; null: strangers are searched among each other alone."""
     strangers_repeats: str | None = None
     """JSON file with pairs of people who are one person or may be, who are not compared; null: none."""

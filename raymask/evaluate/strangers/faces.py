@@ -40,6 +40,14 @@ class Faces:
     found: np.ndarray
     """(N,) bool: a face was found."""
 
+    def with_others(self, others: Faces) -> Faces:
+        """These, and others behind them."""
+        return Faces(
+            [*self.names, *others.names],
+            np.concatenate([self.embeddings, others.embeddings]),
+            np.concatenate([self.found, others.found]),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class StrangerFaces:
@@ -48,13 +56,15 @@ class StrangerFaces:
     bare: Faces
     drawn: Faces
     """The same people in drawn masks."""
+    enrolled: Faces
+    """The bare faces again, and those of people who are only enrolled."""
     worn: Faces | None
     """Others in real masks; None: there are none."""
 
     def searches(self, repeats: Sequence[tuple[str, str]]) -> dict[str, Searches]:
         """Of bare faces, of faces in drawn masks and of faces in real masks (`bare`, `masked`, `worn`).
 
-        Enrolled are the bare faces of all others.
+        Each is searched among all who are enrolled but themselves.
 
         Args:
             repeats: pairs of people who are one person, or may be, and are not compared.
@@ -63,16 +73,17 @@ class StrangerFaces:
         return {name: self._searches(searched, repeats) for name, searched in faces.items()}
 
     def _searches(self, searched: Faces, repeats: Sequence[tuple[str, str]]) -> Searches:
-        cosines = searched.embeddings @ self.bare.embeddings.T
+        cosines = searched.embeddings @ self.enrolled.embeddings.T
         cosines[~searched.found] = np.nan
-        cosines[:, ~self.bare.found] = np.nan
         if searched is not self.worn:
             np.fill_diagonal(cosines, np.nan)
-            place = {name: number for number, name in enumerate(self.bare.names)}
-            for one, other in repeats:
-                if one in place and other in place:
-                    cosines[place[one], place[other]] = cosines[place[other], place[one]] = np.nan
-        return Searches(cosines[:, self.bare.found], np.arange(len(cosines)))
+            row = {name: number for number, name in enumerate(searched.names)}
+            column = {name: number for number, name in enumerate(self.enrolled.names)}
+            for pair in repeats:
+                for one, other in (pair, pair[::-1]):
+                    if one in row and other in column:
+                        cosines[row[one], column[other]] = np.nan
+        return Searches(cosines[:, self.enrolled.found], np.arange(len(cosines)))
 
 
 def embed_strangers(
@@ -83,19 +94,23 @@ def embed_strangers(
     Raises:
         DataError, ModelError: as `embed_probes`.
     """
-    bare = [one for one in strangers if not one.in_real_mask]
-    worn = [one for one in strangers if one.in_real_mask]
-    both = _embedded(bare, recognisers, look)
-    alone = _embedded(worn, recognisers, look) if worn else {}
-    names = [one.photo.identity for one in bare]
-    return {
-        name: StrangerFaces(
-            bare=Faces(names, faces.embeddings[::2], faces.found[::2]),
-            drawn=Faces(names, faces.embeddings[1::2], faces.found[1::2]),
-            worn=alone.get(name),
-        )
-        for name, faces in both.items()
+    groups = {
+        name: [one for one in strangers if (one.searched, one.in_real_mask) == sort]
+        for name, sort in {"bare": (True, False), "enrolled": (False, False), "worn": (True, True)}.items()
     }
+    answers = {name: _embedded(group, recognisers, look) for name, group in groups.items() if group}
+    names = [one.photo.identity for one in groups["bare"]]
+    found = {}
+    for name, both in answers["bare"].items():
+        bare = Faces(names, both.embeddings[::2], both.found[::2])
+        others = answers.get("enrolled", {}).get(name)
+        found[name] = StrangerFaces(
+            bare=bare,
+            drawn=Faces(names, both.embeddings[1::2], both.found[1::2]),
+            enrolled=bare if others is None else bare.with_others(others),
+            worn=answers.get("worn", {}).get(name),
+        )
+    return found
 
 
 def _embedded(strangers: Sequence[Stranger], recognisers: Mapping[str, Recogniser], look: Look) -> dict[str, Faces]:
@@ -120,4 +135,6 @@ def _embedded(strangers: Sequence[Stranger], recognisers: Mapping[str, Recognise
 def _probes(stranger: Stranger) -> list[Probe]:
     if stranger.in_real_mask:
         return [Probe(stranger.photo, True, "masked_images")]
+    if not stranger.searched:
+        return [Probe(stranger.photo, False)]
     return [Probe(stranger.photo, False), Probe(stranger.photo, True)]

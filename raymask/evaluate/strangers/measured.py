@@ -27,8 +27,10 @@ RATES = (1e-1, 1e-2)
 """FPIR that are reported for."""
 RARE = 1e-3
 """Another, of which is said on how many strangers it rests."""
-SIZES = (100, 1000)
-"""Of galleries, and the largest that the strangers allow."""
+SIZES = (100, 1000, 5000)
+"""Of galleries, and the largest that those enrolled allow."""
+SHOWN = 1000
+"""The size that curves are drawn for, or the largest below it."""
 SEARCHED: dict[str, State] = {"bare": "bare", "masked": "masked", "worn": "masked"}
 """Which thresholds decide about strangers' bare faces, faces in drawn masks and faces in real ones."""
 
@@ -70,7 +72,7 @@ class StrangerFigures:
     groups: dict[str, list[Group]]
     """By what of strangers is searched; those let in most often first."""
     curves: list[Line]
-    """DET at the largest of SIZES that the strangers allow: FNIR over FPIR, by state of the probes."""
+    """DET for SHOWN enrolled, or the largest gallery below it: FNIR over FPIR, by state of the probes."""
     notes: list[str]
 
     def as_table(self) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def measure(
         sizes = sizes_of(found)
         for size, fpir in zip(sizes, found.fpir(sizes), strict=True):
             rows += [_row(own, searched, states.get(searched), found, size, fpir, rate, table) for rate in RATES]
-            if size == max(kept for kept in sizes if kept <= SIZES[-1]) and searched in states:
+            if size == max(kept for kept in sizes if kept <= SHOWN or kept == sizes[0]) and searched in states:
                 curves.append(det(own.all_of(states[searched]), fpir, states[searched], found.people))
         notes.append(_rare(searched, found))
     return StrangerFigures(rows=rows, groups={}, curves=curves, notes=notes)

@@ -24,10 +24,12 @@ class Stranger(NamedTuple):
     root: str
     photo: Photo
     in_real_mask: bool = False
+    searched: bool = True
+    """False: only enrolled, for others to be searched among."""
 
 
 def choose_strangers(config: StrangersConfig, seed: int) -> list[Stranger]:
-    """Those whose bare photos are known first, then those in real masks; each group by place and name.
+    """Those whose bare photos are known first, then those only enrolled, then those in real masks; each by name.
 
     Of somebody with several photos one is drawn by seed, and of too many people MOST.
 
@@ -42,6 +44,10 @@ def choose_strangers(config: StrangersConfig, seed: int) -> list[Stranger]:
         root = config.strangers_masked
         worn = [Stranger(root, photo, in_real_mask=True) for photo in _with_loose(Folder(root))]
     found = [_drawn(group, named, seed) for group in (bare, worn)]
+    enrolled: list[Stranger] = []
+    if config.strangers_enrolled is not None:
+        others = people_under(config.strangers_enrolled) - {one.photo.identity for one in found[0]}
+        enrolled = [one._replace(searched=False) for one in _drawn(bare, others, seed)]
     if len(found[0]) < LEAST:
         whom = "" if named is None else f" whom {config.strangers_people} names"
         raise DataError(
@@ -53,7 +59,7 @@ def choose_strangers(config: StrangersConfig, seed: int) -> list[Stranger]:
             f"{config.strangers_people} names nobody under {config.strangers_masked}, such as "
             f"{', '.join(one.photo.identity for one in worn[:3])}"
         )
-    return [*found[0], *found[1]]
+    return [*found[0], *enrolled, *found[1]]
 
 
 def _with_loose(folder: Folder) -> list[Photo]:
