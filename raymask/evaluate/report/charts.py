@@ -20,6 +20,8 @@ COLOURS = ("#1f5fa8", "#c2571a", "#2b7a4b", "#8a3d8f", "#7a6a1e", "#3a7f8c")
 INK, FAINT, SAME, DIFFERENT = "#22303c", "#d8dee4", "#2b7a4b", "#b23a48"
 LEAST_FAR = 1e-4
 """Where the ROC's axis begins."""
+LEAST_FNIR = 1e-3
+"""Where the DET's axis of people not found begins."""
 
 
 def data_uri(kind: str, data: bytes) -> str:
@@ -53,8 +55,12 @@ def roc_chart(lines: Mapping[str, list[Line]]) -> str:
 def det_chart(lines: Mapping[str, list[Line]]) -> str:
     """Detection error trade-off, by recogniser, both axes logarithmic. Returns a data URI."""
     figure, axes = _canvas()
-    _draw(axes, lines)
-    axes.set(xscale="log", yscale="log", ylim=(0.1, 100))
+    drawn = {
+        name: [Line(label=line.label, x=line.x, y=np.maximum(line.y, LEAST_FNIR)) for line in part]
+        for name, part in lines.items()
+    }
+    _draw(axes, drawn)
+    axes.set(xscale="log", yscale="log", ylim=(100 * LEAST_FNIR, 100))
     axes.set(xlabel="FPIR: share of strangers' searches that return somebody", ylabel="FNIR: % of enrolled not found")
     return _finish(figure, axes)
 
