@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from raymask.gallery.reader import GalleryReader
 from raymask.gallery.rows import Enrolment, photo_key
 from raymask.gallery.table import Space
+from raymask.gallery.view import Candidate
 
 SPACE = Space(digest="a" * 64, size=16, recogniser="dlib")
 
@@ -21,6 +23,10 @@ def enrolment(identity: str, seed: int, *, looks: tuple[str, ...] = ("",), pictu
     embeddings = np.stack([unit(seed + 1000 * place) for place in range(len(looks))])
     key = photo_key(identity, str(seed))
     return Enrolment(identity=identity, key=key, embeddings=embeddings, looks=looks, picture=picture)
+
+
+def nearest(reader: GalleryReader, query: np.ndarray, people: int) -> list[Candidate]:
+    return reader.search(query[None], people).candidates[0]
 
 
 def files_holding(folder: Path, *needles: bytes) -> list[tuple[Path, bytes]]:

@@ -139,9 +139,9 @@ def _as_answered(document: dict[str, Any]) -> dict[str, Any]:
 
 def _photo_routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/identify", tags=["photos"], responses=_SEES, openapi_extra=_takes("photo"))
-    async def identify(photo: OnePhoto) -> schemas.Identified:
+    async def identify(request: Request, photo: OnePhoto) -> schemas.Identified:
         """Who is this? For every face, the people enrolled who are nearest to it, and a decision."""
-        return await service.identify(photo)
+        return await service.identify(photo, below_review=_sees_below_review(request))
 
     @app.post("/v1/verify", tags=["photos"], responses=_SEES, openapi_extra=_takes("first", "second"))
     async def verify(photos: TwoPhotos) -> schemas.Verified:
@@ -204,6 +204,16 @@ def _people_routes(app: FastAPI, service: Service) -> None:
             line |= {"photo": done.photo, "new": done.new}
         response.status_code = 201 if done.new else 200
         return done
+
+    @app.post(
+        "/v1/identities/{identity}/verify",
+        tags=["people"],
+        responses=_problems(404, 408, 413, 422, 429, 500, 503),
+        openapi_extra=_takes("photo"),
+    )
+    async def verify_identity(request: Request, identity: str, photo: OnePhoto) -> schemas.IdentityVerified:
+        """Does a photo show this person, who is enrolled? Of the photo its subject is taken, as by `verify`."""
+        return await service.verify_identity(identity, photo, below_review=_sees_below_review(request))
 
     @app.get("/v1/identities", tags=["people"], responses=_problems(429, 503))
     async def identities(
@@ -290,6 +300,14 @@ def _other_routes(app: FastAPI, service: Service) -> None:
         ready = all(state == "ready" for state in states.values())
         response.status_code = 200 if ready else 503
         return schemas.Ready(ready=ready, stages=states)
+
+
+def _sees_below_review(request: Request) -> bool:
+    """Whether answers name people and scores that are too far away to count.
+
+    Not with a key that may only identify: who may not list people is not told whom a stranger resembles.
+    """
+    return bool(request.state.role != "identify")
 
 
 @contextmanager
