@@ -14,14 +14,14 @@ LOWEST = {"bare": 0.93, "masked": 0.92}
 """Thresholds of a single one enrolled, at the first of RATES."""
 
 
-def small_table() -> SearchTable:
-    """Thresholds that rise evenly in the logarithms of the gallery's size and of the rate."""
+def small_table(lower: float = 0.0) -> SearchTable:
+    """Thresholds that rise evenly in the logarithms of the gallery's size and of the rate; `lower` than LOWEST."""
     sizes = tuple(10**power for power in range(5))
     assert sizes[-1] == KNOWN
     states = {
         state: StateTable(
             scores=tuple(
-                tuple(round(lowest + STEP * (row + column), 4) for column in range(len(sizes)))
+                tuple(round(lowest - lower + STEP * (row + column), 4) for column in range(len(sizes)))
                 for row in range(len(RATES))
             ),
             extrapolated=tuple(tuple(size > MEASURED for size in sizes) for _ in RATES),
