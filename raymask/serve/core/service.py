@@ -27,8 +27,8 @@ from raymask.serve.core.plan import Plan
 
 _LOOKS_AGAIN = 8
 """Times that a photo is looked for which the gallery's writer knows."""
-_COMPARED = 2
-"""People who are looked for however few are named: whether the first two are equally near decides, too."""
+_LOOKED_FOR = 2
+"""People at least, however few are named: whether the first two are equally near decides, too."""
 
 
 class PhotoStages(Stages, Protocol):
@@ -73,7 +73,7 @@ class Service:
         seen = await self._pipeline.see(await self._decoded(data), self.policy.faces)
         assert seen.embeddings is not None
         with timed(seen.seconds, "gallery"):
-            found = await self.gallery.search(seen.embeddings, max(_COMPARED, self.policy.candidates))
+            found = await self.gallery.search(seen.embeddings, max(_LOOKED_FOR, self.policy.candidates))
         faces = []
         for place, people in enumerate(found.candidates):
             bounds = self.decisions.identifying(_state(seen, place), found.enrolled.embeddings)

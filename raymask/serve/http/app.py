@@ -148,6 +148,16 @@ def _photo_routes(app: FastAPI, service: Service) -> None:
         """Do two photos show the same person? Of each its subject is taken: the largest face near the middle."""
         return await service.verify(*photos)
 
+    @app.post(
+        "/v1/identities/{identity}/verify",
+        tags=["photos"],
+        responses=_problems(404, 408, 413, 422, 429, 500, 503),
+        openapi_extra=_takes("photo"),
+    )
+    async def verify_identity(request: Request, identity: str, photo: OnePhoto) -> schemas.IdentityVerified:
+        """Does a photo show this person, who is enrolled? Of the photo its subject is taken, as by `verify`."""
+        return await service.verify_identity(identity, photo, below_review=_sees_below_review(request))
+
     @app.post("/v1/segment", tags=["stages"], responses=_SEES, openapi_extra=_takes("photo"))
     async def segment(photo: OnePhoto) -> schemas.Segmented:
         """Which faces wear masks, and where."""
@@ -204,16 +214,6 @@ def _people_routes(app: FastAPI, service: Service) -> None:
             line |= {"photo": done.photo, "new": done.new}
         response.status_code = 201 if done.new else 200
         return done
-
-    @app.post(
-        "/v1/identities/{identity}/verify",
-        tags=["people"],
-        responses=_problems(404, 408, 413, 422, 429, 500, 503),
-        openapi_extra=_takes("photo"),
-    )
-    async def verify_identity(request: Request, identity: str, photo: OnePhoto) -> schemas.IdentityVerified:
-        """Does a photo show this person, who is enrolled? Of the photo its subject is taken, as by `verify`."""
-        return await service.verify_identity(identity, photo, below_review=_sees_below_review(request))
 
     @app.get("/v1/identities", tags=["people"], responses=_problems(429, 503))
     async def identities(
