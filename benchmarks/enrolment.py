@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from raymask.calibration.table import State
 from raymask.cli import parse, run
 from raymask.data.prepare.photo_work import mask_choice
 from raymask.data.prepare.photos import list_photos
@@ -29,11 +30,11 @@ from raymask.faces.masks.looks import TEST_LOOKS
 from raymask.models.shipped import SHIPPED
 from raymask.progress import Progress
 from raymask.serve.core.config import Policy
+from raymask.serve.core.decisions import Decisions
 from raymask.serve.core.enrolment import ENROLLED_LOOKS, enrolment_of, subject_of
 from raymask.serve.core.in_process import LocalStages
 from raymask.serve.core.pipeline import Pipeline
 from raymask.serve.core.plan import ModelsConfig, Plan
-from raymask.serve.core.service import Thresholds
 from raymask.storage import Folder
 
 
@@ -149,14 +150,14 @@ def interval(values: np.ndarray) -> list[float]:
 def measure(config: BenchmarkConfig) -> dict[str, object]:
     plan = Plan.of(ModelsConfig(fused=config.fused))
     seen = asyncio.run(see(config, Pipeline(plan, LocalStages(plan))))
-    thresholds = Thresholds.of(plan, Policy())
+    decisions = Decisions.of(plan, Policy())
     result: dict[str, object] = {
         "enrolled": len(seen.names),
         "probes": {name: sum(one.masked == masked for one in seen.probes) for name, masked in STATES},
         "masks_drawn": list(ENROLLED_LOOKS),
     }
     for state, masked in STATES:
-        given = (thresholds.masked if masked else thresholds.bare).match
+        given = decisions.identifying(state, len(seen.names)).match.score
         alone = judge(seen, given, masked=masked, with_masks=False)
         more = judge(seen, given, masked=masked, with_masks=True)
         strict = judge(seen, as_strict(seen, given, masked=masked), masked=masked, with_masks=True)
@@ -172,7 +173,7 @@ def measure(config: BenchmarkConfig) -> dict[str, object]:
     return result
 
 
-STATES = (("bare", False), ("masked", True))
+STATES: tuple[tuple[State, bool], ...] = (("bare", False), ("masked", True))
 
 
 def to_stderr(line: str) -> None:

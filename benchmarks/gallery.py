@@ -126,11 +126,11 @@ def search_here(folder: str) -> None:
     queries, truth = np.load(f"{folder}.queries.npy"), json.loads(Path(f"{folder}.truth.json").read_text())
     reader = GalleryReader(folder, SPACE)
     for query in queries[:200]:
-        reader.search(query, 5)  # a warm gallery is what is asked about
+        reader.search(query[None], 5)  # a warm gallery is what is asked about
     seconds, right = [], 0
     for query, person in zip(queries, truth, strict=True):
         begun = time.perf_counter()
-        found = reader.search(query, 5)
+        (found,) = reader.search(query[None], 5).candidates
         seconds.append(time.perf_counter() - begun)
         right += found[0].identity == person
     times = np.array(seconds) * 1e3

@@ -4,7 +4,7 @@ The fusion and galleries made with it stay as they are; only its thresholds are 
 """
 
 from raymask.cli import parse, run
-from raymask.evaluate.strangers.calibrate import CalibrateConfig
+from raymask.evaluate.strangers.calibrate_config import CalibrateConfig
 
 
 def main() -> None:

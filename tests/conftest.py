@@ -18,6 +18,7 @@ import pytest
 from filelock import FileLock
 from support.durations import Durations
 from support.ports import free_port
+from support.tables import with_table
 from xdist.scheduler import LoadScopeScheduling
 
 LANES = {
@@ -169,9 +170,8 @@ def fused_bundle(tmp_path_factory) -> Path:
     unmasked = f"mrii:{SHIPPED / 'segmenter'},{SHIPPED / 'inpainter'},dlib"
     fusion = Fusion(FusionConfig(parts=(f"bundle:{embedder}", unmasked)))
     fusion.scales.copy_(torch.tensor([0.2, 0.8]).sqrt())
-    thresholds = {"bare_1e-2": 0.93, "bare_1e-3": 0.95, "masked_1e-2": 0.92, "masked_1e-3": 0.94}
-    write_fused(folder / "fused", fusion, thresholds=thresholds, metrics={}, training={})
-    return folder / "fused"
+    write_fused(folder / "fused", fusion, thresholds={}, metrics={}, training={})
+    return with_table(folder / "fused")
 
 
 OUTSIDE = Path(__file__).parent / "support" / "outside"

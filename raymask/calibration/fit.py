@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raymask.calibration.searches import EDGES, Searches
+from raymask.calibration.searches import EDGES, Searches, edge_at
 from raymask.calibration.table import STATES, SearchTable, State, StateTable
 from raymask.calibration.tail import FOLDS, Gev, block_maxima
 
@@ -42,7 +42,8 @@ def fitted(searches: Searches, enrolled: Sequence[int], *, largest: int, seed: i
     again = []
     for _ in range(resamples):
         maxima = block_maxima(searches, random, largest=largest, resampled=True)
-        again.append(Gev.fit(maxima, begin=fit).threshold(rates, galleries))
+        refit = Gev.fit(maxima, begin=fit) if len(maxima.values) else fit  # of two people nobody may be left to compare
+        again.append(refit.threshold(rates, galleries))
     likely = fit.threshold(rates, galleries)
     # from the middle of the resamples: a gallery drawn with replacement has fewer people, and so lower scores
     return Fit(likely, likely + np.quantile(again, 0.95, axis=0) - np.median(again, axis=0))
@@ -60,7 +61,7 @@ def state_table(searches: Searches, *, seed: int, measured: int) -> StateTable:
     within = [size for size in enrolled if size <= measured]
     for column, fpir in enumerate(searches.fpir(within)):
         for row, rate in enumerate(RATES):
-            edge = int(np.argmax(fpir <= rate))
+            edge = edge_at(fpir, rate)
             if reaching[edge] >= LEAST_STRANGERS:
                 scores[row, column], extrapolated[row, column] = EDGES[edge], False
     scores = np.clip(np.maximum.accumulate(np.maximum.accumulate(scores, axis=0), axis=1), -1, 1)

@@ -95,7 +95,12 @@ class Searches:
 
     def threshold(self, rate: float, enrolled: int) -> float:
         """The lowest of EDGES at which FPIR in galleries of `enrolled` is at most `rate`."""
-        return float(EDGES[np.argmax(self.fpir([enrolled])[0] <= rate)])
+        return float(EDGES[edge_at(self.fpir([enrolled])[0], rate)])
+
+
+def edge_at(fpir: np.ndarray, rate: float) -> int:
+    """Place in EDGES of the lowest at which a row of `Searches.fpir` is at most `rate`, but for rounding."""
+    return int(np.argmax(fpir <= rate * (1 + 1e-9)))
 
 
 def _reached(cosines: np.ndarray) -> np.ndarray:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from raymask.errors import DataError
-from raymask.gallery.index import in_memory, nearest
 from raymask.gallery.table import FAILURES, Space, check_space, first_line, is_identity, open_table
+from raymask.gallery.view import Found, Likeness, View
 from raymask.storage import Folder
 
-if TYPE_CHECKING:
-    from lance import LanceDataset
+T = TypeVar("T")
 
-_ROWS_PER_PERSON = 8
-"""Rows fetched for each person wanted, at first; more while they are of too few people."""
 _PICTURES = 16
 """Kept photos that are read at a time, only to be counted."""
 _TRIES = 3
@@ -28,14 +25,6 @@ _TRIES = 3
 
 class ChangedError(DataError):
     """A gallery's files were deleted while they were read, because it was compacted or somebody was erased."""
-
-
-class Candidate(NamedTuple):
-    """A person enrolled, and how near."""
-
-    identity: str
-    score: float
-    """Cosine similarity, -1 to 1, of the person's nearest embedding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,42 +60,6 @@ class Drawn(NamedTuple):
     """(P, D) float32, rows of length 1."""
 
 
-class _InMemory:
-    """Rows, and which files they came from."""
-
-    def __init__(self, size: int) -> None:
-        self.files: tuple[str, ...] = ()
-        self.names: list[str] = []
-        self._vectors = np.zeros((0, size), np.float32)
-
-    def extended(self, rows: Iterable[Any], files: tuple[str, ...]) -> _InMemory:
-        """With more rows: batches of identity and vector."""
-        more = _InMemory(self._vectors.shape[1])
-        batches = list(rows)
-        names = [name for batch in batches for name in batch["identity"].to_pylist()]
-        vectors = [batch["vector"].flatten().to_numpy().reshape(-1, self._vectors.shape[1]) for batch in batches]
-        more.files, more.names = files, self.names + names
-        more._vectors = np.concatenate([self._vectors, *vectors])
-        return more
-
-    def nearest(self, query: np.ndarray, rows: int) -> tuple[list[str], np.ndarray]:
-        scores = self._vectors @ query
-        if rows < len(scores):
-            top = np.argpartition(scores, -rows)[-rows:]
-            top = top[np.argsort(-scores[top], kind="stable")]
-        else:
-            top = np.argsort(-scores, kind="stable")
-        return [self.names[place] for place in top], scores[top]
-
-
-class _View(NamedTuple):
-    """The gallery as a search sees it."""
-
-    dataset: LanceDataset
-    rows: int
-    memory: _InMemory
-
-
 class GalleryReader:
     """Searches a gallery that another process may be writing. Safe to share between threads."""
 
@@ -116,12 +69,17 @@ class GalleryReader:
         self.space = space
         check_space(self.folder, space)
         self._turn = threading.Lock()
-        self._view = self._loaded(_InMemory(space.size))
+        self._view = self._loaded(None)
 
     @property
     def rows(self) -> int:
         """Embeddings."""
-        return self._view.rows
+        return self._view.enrolled.embeddings
+
+    @property
+    def people(self) -> int:
+        """Who has embeddings."""
+        return self._view.enrolled.people
 
     @property
     def version(self) -> int:
@@ -136,46 +94,32 @@ class GalleryReader:
                     return False
             except FAILURES as error:
                 raise self._unreadable(error) from None
-            self._view = self._loaded(self._view.memory)
+            self._view = self._loaded(self._view)
             return True
 
-    def search(self, query: np.ndarray, people: int) -> list[Candidate]:
-        """The nearest people, nearest first.
+    def search(self, queries: np.ndarray, people: int) -> Found:
+        """The nearest people to each face, and how many are enrolled, of one version of the gallery.
 
         Args:
-            query: (D,) float32 of length 1.
-            people: how many at most.
+            queries: (F, D) float32, rows of length 1.
+            people: how many for each face at most, 1 or more.
 
         Raises:
             DataError: the table cannot be read.
         """
-        if not np.any(query) or not self.rows:
-            return []
-        rows = people * _ROWS_PER_PERSON
-        while True:
-            names, scores = self._nearest(query.astype(np.float32), rows)
-            best: dict[str, float] = {}
-            for name, score in zip(names, scores, strict=True):
-                best.setdefault(name, float(score))
-            if len(best) >= people or len(names) < rows:
-                return [Candidate(*item) for item in list(best.items())[:people]]
-            rows *= 4
+        return self._read(lambda view: Found([view.search(query, people) for query in queries], view.enrolled))
 
-    def _nearest(self, query: np.ndarray, rows: int) -> tuple[list[str], np.ndarray]:
-        """Rows by name and score, nearest first: those in memory, and those in the files."""
+    def compare(self, query: np.ndarray, identity: str) -> Likeness | None:
+        """How near a face is to one person, whose embeddings are all compared; None if nobody has that name.
 
-        def scan(view: _View) -> tuple[list[str], np.ndarray]:
-            names, scores = view.memory.nearest(query, rows)
-            if view.rows == len(view.memory.names):
-                return names, scores
-            asked = nearest(view.dataset, query, rows, waiting=not view.memory.names)
-            found = view.dataset.to_table(columns=["identity", "_distance"], **asked)
-            names += found["identity"].to_pylist()
-            scores = np.concatenate([scores, 1 - found["_distance"].to_numpy()])
-            order = np.argsort(-scores, kind="stable")[:rows]
-            return [names[place] for place in order], scores[order]
+        Args:
+            query: (D,) float32 of length 1.
+            identity: the person's name.
 
-        return self._read(scan)
+        Raises:
+            DataError: the table cannot be read.
+        """
+        return self._read(lambda view: view.compare(query, identity))
 
     def identities(self, *, after: str = "", limit: int = 100) -> list[tuple[str, int]]:
         """People by name and how many photos of each, those that come after a name."""
@@ -188,10 +132,6 @@ class GalleryReader:
         counted = found["identity"].value_counts().to_pylist()
         people = sorted((item["values"], item["counts"]) for item in counted)
         return people[:limit]
-
-    def count_people(self) -> int:
-        """People enrolled. Reads the column of names: 0.1 s a million."""
-        return self._read(lambda view: len(view.dataset.to_table(columns=["identity"])["identity"].unique()))
 
     def enrolled_of(self, names: Collection[str]) -> set[str]:
         """Those of the names that are enrolled."""
@@ -211,7 +151,7 @@ class GalleryReader:
             seed: of the draw.
         """
 
-        def scan(view: _View) -> Drawn:
+        def scan(view: View) -> Drawn:
             chance = np.random.default_rng(seed)
             bare = view.dataset.to_table(columns=["identity"], filter="look = ''", with_row_id=True)
             names = bare["identity"].combine_chunks().dictionary_encode().indices.to_numpy()
@@ -251,7 +191,7 @@ class GalleryReader:
         columns = ["photo", "added", "picture"]
         chosen = f"{is_identity(identity)} AND picture IS NOT NULL"
 
-        def scan(view: _View) -> list[KeptPhoto]:
+        def scan(view: View) -> list[KeptPhoto]:
             batches = view.dataset.to_batches(columns=columns, filter=chosen, batch_size=_PICTURES)
             return [
                 KeptPhoto(key=row["photo"], added=row["added"], size=len(row["picture"]))
@@ -282,7 +222,7 @@ class GalleryReader:
         except FAILURES as error:
             raise ChangedError(f"{self.folder.uri} changed while it was read ({first_line(error)})") from None
 
-    def _read(self, act: Any) -> Any:
+    def _read(self, act: Callable[[View], T]) -> T:
         """Read the table; of its latest version, where files of the known one are gone."""
         for attempt in range(_TRIES):
             try:
@@ -291,15 +231,14 @@ class GalleryReader:
                 if attempt == _TRIES - 1:
                     raise self._unreadable(error) from None
             with self._turn:
-                self._view = self._loaded(self._view.memory)
+                self._view = self._loaded(self._view)
         raise AssertionError("unreachable")
 
-    def _loaded(self, before: _InMemory) -> _View:
-        """The latest version; of the files that are in memory none is read again."""
+    def _loaded(self, before: View | None) -> View:
+        """The latest version; of the files that an earlier view has read none is read again."""
         for attempt in range(_TRIES):
             try:
-                dataset = open_table(self.folder)
-                return _View(dataset, int(dataset.count_rows()), self._extended(before, dataset))
+                return View(open_table(self.folder), self.space.size, before)
             except FAILURES as error:
                 if attempt == _TRIES - 1:
                     raise self._unreadable(error) from None
@@ -309,19 +248,3 @@ class GalleryReader:
         if isinstance(error, DataError):
             return error
         return DataError(f"{self.folder.uri} cannot be read ({first_line(error)})")
-
-    def _extended(self, before: _InMemory, dataset: LanceDataset) -> _InMemory:
-        fragments = in_memory(dataset)
-        files = tuple(_file(fragment) for fragment in fragments)
-        known = len(before.files) if files[: len(before.files)] == before.files else 0
-        if known == 0:
-            before = _InMemory(self.space.size)
-        new = fragments[known:]
-        scanned = dataset.scanner(columns=["identity", "vector"], fragments=new).to_batches() if new else ()
-        return before.extended(scanned, files)
-
-
-def _file(fragment: Any) -> str:
-    """By which a fragment is known: its files, and what was deleted from it."""
-    meta = fragment.metadata
-    return "|".join([*(file.path for file in meta.files), str(meta.deletion_file)])

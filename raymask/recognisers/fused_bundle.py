@@ -47,7 +47,7 @@ def write_fused(
     fusion: Fusion,
     *,
     thresholds: Mapping[str, float],
-    searches: Mapping[str, Any],
+    searches: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> None:
@@ -57,7 +57,7 @@ def write_fused(
         target: its folder.
         fusion: the model.
         thresholds: of two photos, by name.
-        searches: of searches, a `SearchTable` as JSON.
+        searches: of searches, a `SearchTable` as JSON; None: the service then wants thresholds from its configuration.
         metrics: figures measured on it.
         training: what it was calibrated on.
 

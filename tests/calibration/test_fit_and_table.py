@@ -85,6 +85,13 @@ def test_few_strangers_leave_a_table_that_is_all_fitted():
     assert np.all(np.isfinite(table.bare.scores))
 
 
+def test_two_people_are_too_few_for_anything_and_no_fault():
+    two = Searches(np.array([[np.nan, 0.2], [0.1, np.nan]], np.float32), np.arange(2))
+    table = search_table({"bare": [two], "masked": [two]})
+    assert table.enrolled == (1, 2, 4, 8)
+    assert np.all(table.bare.extrapolated)
+
+
 def test_without_any_face_nobody_is_ever_returned():
     none = Searches(np.full((3, 4), np.nan, np.float32), np.arange(3))
     table = search_table({"bare": [none], "masked": [independent(30, 20)]})

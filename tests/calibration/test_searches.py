@@ -52,6 +52,14 @@ def test_thresholds_keep_their_rate_where_scores_are_independent(enrolled, rate)
     assert rate / 1.6 < true_fpir(threshold, enrolled) < 1.6 * rate
 
 
+@pytest.mark.parametrize("share", [1e-2, 0.1, 0.5])
+def test_a_threshold_is_the_lowest_that_lets_no_more_through(share):
+    scores = np.random.default_rng(0).uniform(-0.5, 0.7, (40, 50))
+    threshold = Searches(scores, np.arange(40)).threshold(share, 1)
+    assert (scores >= threshold).mean() <= share
+    assert (scores >= threshold - 1.5 * (EDGES[1] - EDGES[0])).mean() > share
+
+
 def test_strangers_are_counted_who_reach_a_score_with_anybody():
     searches = Searches(np.array([[0.5, 0.1], [0.2, 0.3], [0.0, 0.0]], np.float32), np.array([0, 0, 1]))
     assert searches.strangers_reaching()[[at(-0.5), at(0.25), at(0.6)]].tolist() == [2, 1, 0]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.galleries import SPACE, enrolment, unit
+from support.galleries import SPACE, enrolment, nearest, unit
 
 from raymask.errors import DataError, ModelError
 from raymask.gallery import backup as backup_module
@@ -37,7 +37,7 @@ def test_a_backup_brings_everything_back(saved):
     before, after = (GalleryReader(str(saved / name), SPACE) for name in ("gallery", "new"))
     for identity in ("ann", "bob", "cyd"):
         assert after.photos(identity) == before.photos(identity)
-        assert after.search(unit(2), 3) == before.search(unit(2), 3)
+        assert nearest(after, unit(2), 3) == nearest(before, unit(2), 3)
     photo = after.photos("ann")[0]
     assert photo.looks == ("cloth:plain", "kn95")
     assert after.picture("ann", photo.key) == b"JPEG"

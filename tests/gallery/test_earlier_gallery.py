@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.galleries import SPACE, enrolment, files_holding, unit
+from support.galleries import SPACE, enrolment, files_holding, nearest, unit
 
 from raymask.gallery.erasures import Erasures
 from raymask.gallery.reader import GalleryReader
@@ -24,7 +24,7 @@ def gallery(tmp_path) -> Path:
 
 
 def found(reader: GalleryReader, query: list[float]) -> list[tuple[str, float]]:
-    return [(one.identity, one.score) for one in reader.search(np.array(query, np.float32), 4)]
+    return [(one.identity, one.score) for one in nearest(reader, np.array(query, np.float32), 4)]
 
 
 def check_searches(reader: GalleryReader) -> None:

@@ -1,7 +1,7 @@
 """What is erased is gone from every file, whatever happened meanwhile."""
 
 import pytest
-from support.galleries import SPACE, enrolment, files_holding, unit
+from support.galleries import SPACE, enrolment, files_holding, nearest, unit
 
 from raymask.errors import UnsavedError
 from raymask.gallery import erasing
@@ -24,7 +24,7 @@ def test_the_erased_are_in_no_file(tmp_path):
         assert files_holding(tmp_path, *traces) == []
         reader.refresh()
         assert reader.identities() == [("ann", 1), ("bob", 1)]
-        assert {one.identity for one in reader.search(unit(2), 9)} == {"ann", "bob"}
+        assert {one.identity for one in nearest(reader, unit(2), 9)} == {"ann", "bob"}
         assert store.erase("O'Hara") is None
         assert store.enrol([enrolment("O'Hara", 4)]) == [True], "who was erased can be enrolled anew"
 
@@ -119,14 +119,14 @@ def test_a_kept_photo_that_is_deleted_is_in_no_file_and_its_person_stays(tmp_pat
         store.enrol(ann)
         store.enrol([enrolment("ann", 3, picture=b"SECOND-OF-ANN"), enrolment("ann", 4)])
         reader = GalleryReader(str(tmp_path), SPACE)
-        before, photos = reader.search(unit(1), 9), reader.photos("ann")
+        before, photos = nearest(reader, unit(1), 9), reader.photos("ann")
         assert store.delete_pictures("ann", photo_key("ann", "1")) == 1
         assert files_holding(tmp_path, b"FIRST-OF-ANN") == []
         assert files_holding(tmp_path, b"SECOND-OF-ANN")
         reader.refresh()
         assert [one.key for one in reader.pictures("ann")] == [photo_key("ann", "3")]
         assert reader.picture("ann", photo_key("ann", "1")) is None
-        assert reader.search(unit(1), 9) == before, "embeddings stay as they are"
+        assert nearest(reader, unit(1), 9) == before, "embeddings stay as they are"
         assert [(one.key, one.added, one.looks) for one in reader.photos("ann")] == [
             (one.key, one.added, one.looks) for one in photos
         ]

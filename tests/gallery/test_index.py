@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.galleries import nearest
 
-from raymask.gallery import index, index_builder
+from raymask.gallery import index, index_builder, view
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.rows import Enrolment, photo_key
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
 
 SPACE = Space(digest="c" * 64, size=64, recogniser="dlib")
+NEW = Enrolment(identity="new", key=bytes(16), embeddings=np.eye(1, 64, dtype=np.float32), looks=("",))
 
 
 def people(count: int, seed: int, noise: float) -> np.ndarray:
@@ -33,7 +35,7 @@ def enrol(store: GalleryStore, rows: np.ndarray, tag: str) -> None:
 
 def recall(gallery: GalleryReader, queries: np.ndarray, every: int = 1) -> float:
     asked = range(0, len(queries), every)
-    return float(np.mean([gallery.search(queries[n], 1)[0].identity == f"p{n:05}" for n in asked]))
+    return float(np.mean([nearest(gallery, queries[n], 1)[0].identity == f"p{n:05}" for n in asked]))
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_a_gallery_that_grows_is_indexed_and_stays_searched_whole(tmp_path, smal
         gallery.refresh()
         assert gallery._view.dataset.has_index
         assert recall(gallery, queries[:300]) >= 0.99
-        found = gallery.search(queries[7], 3)
+        found = nearest(gallery, queries[7], 3)
         rows = np.concatenate([people(1200, 1, 0.3)[7:8], people(2000, 2, 0.3)[7:8]])
         assert found[0].score == pytest.approx(float((rows @ queries[7]).max()), abs=1e-5), "scores are exact"
 
@@ -77,7 +79,7 @@ def test_a_gallery_that_grows_is_indexed_and_stays_searched_whole(tmp_path, smal
             enrol(store, late[place : place + 10], f"late {place}")
         gallery.refresh()
         assert len(gallery._view.memory.names) == 100
-        found = gallery.search(late[42], 1)[0]
+        found = nearest(gallery, late[42], 1)[0]
         assert found.score == pytest.approx(1, abs=1e-5)
         assert recall(gallery, queries, every=10) >= 0.99, "the indexed are found beside them"
 
@@ -112,8 +114,8 @@ def test_the_erased_leave_the_index(tmp_path, small_limits):
         assert len(rows_of(store)) == 1999
         gallery = GalleryReader(str(tmp_path), SPACE)
         assert gallery._view.dataset.has_index
-        assert gallery.search(rows[7], 1)[0].identity != "p00007"
-        assert gallery.search(rows[8], 1)[0].identity == "p00008"
+        assert nearest(gallery, rows[7], 1)[0].identity != "p00007"
+        assert nearest(gallery, rows[8], 1)[0].identity == "p00008"
         assert index._unindexed(gallery._view.dataset) == 0
     data = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(rows[7].tobytes() in one or b"p00007" in one for one in data)
@@ -137,12 +139,55 @@ def test_a_deleted_photo_leaves_the_index_right(tmp_path, small_limits, beside):
         assert indexed_rows(tmp_path) <= rows_of(store)
         assert len(rows_of(store)) == 2001 + beside
         gallery = GalleryReader(str(tmp_path), SPACE)
-        nearest = {one.identity: one.score for one in gallery.search(alone.embeddings[0], 1 + beside)}
-        assert nearest["alone"] == pytest.approx(1, abs=1e-5)
-        assert gallery.search(rows[8], 1)[0].identity == "p00008"
+        scores = {one.identity: one.score for one in nearest(gallery, alone.embeddings[0], 1 + beside)}
+        assert scores["alone"] == pytest.approx(1, abs=1e-5)
+        assert nearest(gallery, rows[8], 1)[0].identity == "p00008"
         assert store.erase("alone") == 1
         assert indexed_rows(tmp_path) == rows_of(store)
         assert len(rows_of(store)) == 2000 + beside
+
+
+def test_people_are_counted_whether_in_memory_or_in_files_and_a_file_is_read_once(tmp_path, small_limits, monkeypatch):
+    read: list[int] = []
+    names = view._names
+    monkeypatch.setattr(view, "_names", lambda fragment: read.append(fragment.fragment_id) or names(fragment))
+
+    def enrolled() -> tuple[int, int]:
+        """People and embeddings, as a reader that follows and a new one count them."""
+        gallery.refresh()
+        again = GalleryReader(str(tmp_path), SPACE)
+        assert gallery.search(queries, 1).enrolled == again.search(queries, 1).enrolled
+        return gallery.search(queries, 1).enrolled
+
+    queries = people(1, 9, 0.4)
+    with GalleryStore(tmp_path, SPACE) as store:
+        enrol(store, people(2000, 1, 0.3), "first")
+        store.finish_index()
+        gallery = GalleryReader(str(tmp_path), SPACE)
+        assert enrolled() == (2000, 2000)
+        assert not gallery._view.memory.names, "all are in files"
+        enrol(store, people(50, 2, 0.3), "second")
+        enrol(store, people(2030, 3, 0.3)[1990:], "third")  # by the names of the first 40
+        store.enrol([replace(NEW, identity=name, key=photo_key(name, "1")) for name in ("new", "O'Hara")])
+        read.clear()
+        gallery.refresh()
+        assert gallery.search(queries, 1).enrolled == (2002, 2092), "most of them twice"
+        assert len(gallery._view.memory.names) == 92
+        assert read == [], "what the files hold is known"
+        assert enrolled() == (2002, 2092)
+        likeness = gallery.compare(people(50, 2, 0.3)[7], "p00007")
+        assert likeness == (pytest.approx(1, abs=1e-5), 3), "of the index, and of what waits for it"
+
+        store.erase("O'Hara")
+        assert enrolled() == (2001, 2091)
+        files = {one.fragment_id for one in gallery._view.dataset.get_fragments()}
+        store.erase("p01234")
+        read.clear()
+        gallery.refresh()
+        assert gallery.search(queries, 1).enrolled == (2000, 2090)
+        assert not files & set(read), "only what was written anew is read"
+        assert enrolled() == (2000, 2090)
+        assert gallery.compare(people(2000, 1, 0.3)[1234], "p01234") is None
 
 
 def test_who_is_erased_while_the_index_is_built_is_not_in_it(tmp_path, small_limits, monkeypatch):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from support.galleries import SPACE, enrolment, run_writer, unit
+from support.galleries import SPACE, enrolment, nearest, run_writer, unit
 
 from raymask.errors import DataError, ModelError, UnsavedError
 from raymask.gallery import store as store_module
@@ -22,12 +22,12 @@ def test_what_is_enrolled_is_found(tmp_path):
     with GalleryStore(tmp_path, SPACE) as store:
         assert store.enrol([enrolment("ann", 1), enrolment("bob", 2)]) == [True, True]
         reader = GalleryReader(str(tmp_path), SPACE)
-        assert [one.identity for one in reader.search(unit(2), 5)] == ["bob", "ann"]
-        assert reader.search(unit(2), 1)[0].score == pytest.approx(1, abs=1e-6)
+        assert [one.identity for one in nearest(reader, unit(2), 5)] == ["bob", "ann"]
+        assert nearest(reader, unit(2), 1)[0].score == pytest.approx(1, abs=1e-6)
         store.enrol([enrolment("cyd", 3)])
-        assert reader.search(unit(3), 1)[0].identity != "cyd"
+        assert nearest(reader, unit(3), 1)[0].identity != "cyd"
         assert reader.refresh()
-        assert reader.search(unit(3), 1)[0].identity == "cyd"
+        assert nearest(reader, unit(3), 1)[0].identity == "cyd"
         assert not reader.refresh()
 
 
@@ -113,7 +113,7 @@ def test_searches_go_on_while_the_writer_compacts_and_erases(tmp_path, monkeypat
             searches = 0
             while not stop.is_set():
                 assert [photo.key for photo in reader.photos("ann")] == [photo_key("ann", "49")]
-                assert reader.search(unit(49), 1)[0].identity == "ann"
+                assert nearest(reader, unit(49), 1)[0].identity == "ann"
                 reader.refresh()
                 searches += 1
             return searches

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from raymask.calibration.table import SearchTable, StateTable
+from raymask.gallery.reader import GalleryReader
 from raymask.gallery.rows import Enrolment, photo_key
 from raymask.gallery.table import Space
+from raymask.gallery.view import Candidate
 
 SPACE = Space(digest="a" * 64, size=16, recogniser="dlib")
 
@@ -57,6 +59,10 @@ def search_table(people: int = 250, size: int = 64) -> SearchTable:
     scores = tuple((score, score) for score in calibrated(people, size).values())
     state = StateTable(scores=scores, extrapolated=((False, False),) * 2)
     return SearchTable(rates=(0.1, 0.01), enrolled=(1, 1000), strangers=8000, measured=1000, bare=state, masked=state)
+
+
+def nearest(reader: GalleryReader, query: np.ndarray, people: int) -> list[Candidate]:
+    return reader.search(query[None], people).candidates[0]
 
 
 def files_holding(folder: Path, *needles: bytes) -> list[tuple[Path, bytes]]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from raymask.calibration.searches import EDGES, Searches
+from raymask.calibration.searches import EDGES, Searches, edge_at
 from raymask.calibration.table import SearchTable, State
 from raymask.evaluate.bootstrap import Figure, Ratio, Sampled, sums_by_person
 from raymask.evaluate.embedding import Embedded
@@ -144,7 +144,7 @@ def _row(
     rate: float,
     table: SearchTable | None,
 ) -> SearchRow:
-    threshold = float(EDGES[np.argmax(fpir <= rate)])
+    threshold = float(EDGES[edge_at(fpir, rate)])
     promise = None
     if table is not None:
         promised = table.threshold(SEARCHED[searched], rate, size)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from raymask.calibration.table import check_rate
 from raymask.errors import ConfigError
 from raymask.serve.core.plan import STRICT, ModelsConfig
 
@@ -17,8 +18,6 @@ MOST_FACES = 50
 MOST_IN_FLIGHT = 500
 StageName = Literal["Detector", "Segmenter", "Inpainter", "MaskedEmbedder", "BareEmbedder"]
 """Deployments that hold networks."""
-Rate = Literal["1e-2", "1e-3"]
-"""False-accept rates, per comparison with a stranger, that a fusion's thresholds are calibrated for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +72,18 @@ class Policy:
     """The `user_config` of the deployment Api: changed in place, without a restart."""
 
     __pydantic_config__ = STRICT
-    match_at: Rate = "1e-3"
-    """False-accept rate of the threshold for match."""
-    review_at: Rate = "1e-2"
-    """False-accept rate of the threshold for review."""
+    match_at: float = 1e-2
+    """Share of strangers' searches, among all who are enrolled now, that end in a match: FPIR, 1e-5 to 0.5."""
+    review_at: float = 1e-1
+    """Share of them that end in a review or a match, likewise; `match_at` or more."""
+    verify_at: float = 1e-3
+    """Share of strangers who match the one person with whom they are compared: false-match rate, 1e-5 to 0.5."""
     bare: ThresholdPair | None = None
-    """Thresholds for bare faces; null: the fusion's at those rates."""
+    """Thresholds for bare faces, however many are enrolled; null: the fusion's at those rates."""
     masked: ThresholdPair | None = None
     """Thresholds for masked faces, likewise."""
     candidates: int = 5
-    """People named for a face at most, 1 to 100."""
+    """People named for a face at most, 0 to 100."""
     faces: int = 16
     """Faces looked at in a photo at most, the largest first; 1 to MOST_FACES."""
     body_bytes: int = 10_000_000
@@ -97,7 +98,7 @@ class Policy:
     """A request must have arrived whole after that."""
 
     def __post_init__(self) -> None:
-        for name, least, most in (("candidates", 1, 100), ("faces", 1, MOST_FACES), ("in_flight", 1, MOST_IN_FLIGHT)):
+        for name, least, most in (("candidates", 0, 100), ("faces", 1, MOST_FACES), ("in_flight", 1, MOST_IN_FLIGHT)):
             value = getattr(self, name)
             if not least <= value <= most:
                 raise ConfigError(f"{name} must be {least} to {most}, not {value}")
@@ -105,8 +106,10 @@ class Policy:
             raise ConfigError("body_bytes, pixels and body_seconds must be more than 0")
         if self.per_minute is not None and self.per_minute < 1:
             raise ConfigError(f"per_minute must be 1 or more, not {self.per_minute}")
-        if float(self.match_at) > float(self.review_at):
-            raise ConfigError(f"match_at {self.match_at} must not be looser than review_at {self.review_at}")
+        for name in ("match_at", "review_at", "verify_at"):
+            check_rate(name, getattr(self, name))
+        if self.match_at > self.review_at:
+            raise ConfigError(f"match_at {self.match_at:g} must not be above review_at {self.review_at:g}")
 
 
 def from_mapping(kind: type[C], values: Mapping[str, Any], name: str) -> C:

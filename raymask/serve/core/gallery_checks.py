@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from raymask.calibration.table import SearchTable
 from raymask.gallery.reader import GalleryReader
-from raymask.gallery.self_check import SelfCheck, self_check
+from raymask.serve.core.self_check import SelfCheck, self_check
 
 _RATES = (1e-1, 1e-2)
 """FPIR that are checked."""
@@ -54,14 +54,14 @@ class GalleryChecks:
             pairs = check.nearest
             enrolled = self._reader.enrolled_of({name for pair in pairs for name in pair[:2]})
             check = replace(check, nearest=tuple(pair for pair in pairs if {*pair[:2]} <= enrolled))
-        return GalleryState(self._reader.count_people(), self._reader.rows, check)
+        return GalleryState(self._reader.people, self._reader.rows, check)
 
     def _due(self) -> bool:
         last = self._last
         return (
             last is None
             or abs(self._reader.rows - last.embeddings) >= _CHANGED * last.embeddings
-            or abs(self._reader.count_people() - last.people) >= _CHANGED * last.people
+            or abs(self._reader.people - last.people) >= _CHANGED * last.people
         )
 
     def _promised(self, embeddings: int) -> dict[float, float]:

@@ -7,16 +7,20 @@ from typing import Protocol
 import numpy as np
 
 from raymask.errors import UnknownIdentityError
-from raymask.gallery.reader import Candidate, EnrolledPhoto, KeptPhoto
+from raymask.gallery.reader import EnrolledPhoto, KeptPhoto
 from raymask.gallery.rows import Enrolment
+from raymask.gallery.view import Found, Likeness
 from raymask.serve.core.gallery_checks import GalleryState
 
 
 class GalleryClient(Protocol):
     """The gallery, wherever it is."""
 
-    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
-        """For each of (F, D) embeddings the nearest people."""
+    async def search(self, embeddings: np.ndarray, people: int) -> Found:
+        """For each of (F, D) embeddings the nearest people, 1 or more, and among how many."""
+
+    async def compare(self, embedding: np.ndarray, identity: str) -> Likeness | None:
+        """How near an embedding, (D,), is to one person; None if nobody has that name."""
 
     async def enrol(self, enrolment: Enrolment) -> bool:
         """Whether the photo is new, once it is on disk."""

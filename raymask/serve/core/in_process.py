@@ -11,10 +11,11 @@ import numpy as np
 from raymask.calibration.table import SearchTable
 from raymask.faces import Face
 from raymask.gallery.committer import GroupCommitter
-from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader, KeptPhoto
+from raymask.gallery.reader import EnrolledPhoto, GalleryReader, KeptPhoto
 from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
+from raymask.gallery.view import Found, Likeness
 from raymask.serve.core.gallery_checks import GalleryChecks, GalleryState
 from raymask.serve.core.plan import Plan
 from raymask.serve.core.stages import Detector, Embedder, Inpainter, MaskFound, Segmenter
@@ -79,14 +80,19 @@ class LocalGallery:
         self._reader = GalleryReader(uri, space)
         self._checks = GalleryChecks(self._reader, searches)
 
-    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
+    async def search(self, embeddings: np.ndarray, people: int) -> Found:
         """As `GalleryClient.search`."""
 
-        def find() -> list[list[Candidate]]:
+        def find() -> Found:
             self._reader.refresh()
-            return [self._reader.search(row, people) for row in embeddings]
+            return self._reader.search(embeddings, people)
 
         return await asyncio.to_thread(find)
+
+    async def compare(self, embedding: np.ndarray, identity: str) -> Likeness | None:
+        """As `GalleryClient.compare`."""
+        self._reader.refresh()
+        return await asyncio.to_thread(self._reader.compare, embedding, identity)
 
     async def enrol(self, enrolment: Enrolment) -> bool:
         """As `GalleryClient.enrol`."""

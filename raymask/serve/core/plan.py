@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,14 +96,12 @@ class Plan:
     """Those of `masked_parts`."""
     bare_networks: tuple[Network, ...]
     """Those of `bare_parts`."""
-    thresholds: Mapping[str, float]
-    """By state of the face and false-accept rate, such as masked_1e-3: the fusion's; none, if they do not hold."""
+    searches: SearchTable | None
+    """The fusion's thresholds; None if it has none, or if they do not hold because other networks embed."""
     space: Space
     """Where the fused embeddings live."""
     own: tuple[str, ...] = ()
     """What bundles may name that is code of others; each process that loads them allows it."""
-    searches: SearchTable | None = None
-    """Thresholds by FPIR and size of the gallery: the fusion's; None, if it has none or they do not hold."""
 
     @classmethod
     def of(cls, config: ModelsConfig) -> Plan:
@@ -113,7 +110,7 @@ class Plan:
         Raises:
             ModelError: a bundle is missing or of another kind, and the message says which command makes one; or it
                 names code of others that `own` does not.
-            ConfigError: a fusion that is not served, or an embedder of another form.
+            ConfigError: a fusion that is not served or whose thresholds cannot be read, or an embedder of another form.
         """
         allow(config.own)
         folder = Path(config.fused)
@@ -148,14 +145,13 @@ class Plan:
             routed=routed,
             masked_networks=tuple(Network.of(way.masked) for way in used if way.masked),
             bare_networks=tuple(Network.of(way.bare) for way in used if way.bare),
-            thresholds=dict(fusion["thresholds"]) if own else {},
+            searches=_searches(fusion, config.fused) if own else None,
             space=Space(
                 digest=fused.digest if own else _mixed(fusion["sha256"], digests),
                 size=sum(way.size for way in used),
                 recogniser=fused.spec if own else f"{fused.spec} with other embedders",
             ),
             own=config.own,
-            searches=SearchTable.of(fusion["searches"], config.fused) if own and fusion.get("searches") else None,
         )
 
     @property
@@ -200,6 +196,11 @@ def _fusion(folder: Path) -> dict[str, Any]:
         return bundle_config(folder, "Fusion")
     except ModelError as error:
         raise ModelError(f"{error}; `make demo` makes out/demo/fused, on invented people") from None
+
+
+def _searches(fusion: dict[str, Any], name: str) -> SearchTable | None:
+    values = fusion.get("searches")
+    return None if values is None else SearchTable.of(values, name)
 
 
 def _only(named: set[str], kind: str) -> str:

@@ -24,7 +24,7 @@ class Candidate(BaseModel):
     """A person enrolled, and how near."""
 
     identity: str
-    score: float = Field(description="Cosine similarity, -1 to 1, of the person's nearest photo.")
+    score: float = Field(description="Cosine similarity, -1 to 1, of the person's nearest photo; 4 digits.")
 
 
 class FaceFound(BaseModel):
@@ -56,14 +56,42 @@ class FaceEmbedded(FaceSegmented):
     embedding: list[float] = Field(description="Length 1; the cosine of two is their similarity.")
 
 
+_EXTRAPOLATED = (
+    "Whether thresholds, or the rates that they imply, come from a fit instead of a measurement, or hold for fewer "
+    "people than are enrolled."
+)
+
+
 class FaceIdentified(FaceSegmented):
     """A face, and who it may be."""
 
-    decision: Decision
-    score: float | None = Field(description="Of the first candidate; null if nobody is enrolled.")
+    decision: Decision = Field(
+        description="What the score of the nearest person means. A match becomes review where two people are equally "
+        "near, and where more are enrolled than the thresholds are known for."
+    )
+    score: float | None = Field(
+        description="Of the nearest person; null if nobody is enrolled, and of somebody unknown for a key of the role "
+        "identify."
+    )
     threshold: float = Field(description="Score from which the decision is match.")
     review_threshold: float = Field(description="Score from which it is review, and below which it is unknown.")
-    candidates: list[Candidate] = Field(description="The nearest people, nearest first.")
+    expected_fpir: float | None = Field(
+        description="Share of strangers' searches that reach `threshold` among all who are enrolled (FPIR); null if it "
+        "is not known."
+    )
+    review_expected_fpir: float | None = Field(description="The same of `review_threshold`.")
+    extrapolated: bool = Field(description=_EXTRAPOLATED)
+    tied: bool = Field(description="Whether two people are equally near; one person may be enrolled by two names.")
+    candidates: list[Candidate] = Field(
+        description="The nearest people, nearest first. A key of the role identify sees none below `review_threshold`."
+    )
+
+
+class GallerySize(BaseModel):
+    """How much is enrolled."""
+
+    people: int
+    embeddings: int = Field(description="One of each photo, and one of each mask that was drawn on it to enrol it.")
 
 
 _FACE = {
@@ -91,15 +119,21 @@ class Identified(Timed):
             {
                 **_FACE,
                 "decision": "match",
-                "score": 0.71,
-                "threshold": 0.31,
-                "review_threshold": 0.23,
-                "candidates": [{"identity": "person_003", "score": 0.71}, {"identity": "person_011", "score": 0.2}],
+                "score": 0.7132,
+                "threshold": 0.4391,
+                "review_threshold": 0.3614,
+                "expected_fpir": 0.01,
+                "review_expected_fpir": 0.1,
+                "extrapolated": False,
+                "tied": False,
+                "candidates": [{"identity": "person_003", "score": 0.7132}],
             }
         ],
+        enrolled={"people": 340, "embeddings": 512},
         seconds={"detector": 0.061, "segmenter": 0.008, "masked_embedder": 0.02, "gallery": 0.003},
     )
     faces: list[FaceIdentified]
+    enrolled: GallerySize = Field(description="Among how many people the faces were searched.")
 
 
 class Segmented(Timed):
@@ -124,24 +158,59 @@ class Embedded(Timed):
     model: str = Field(description="Digest of the networks; embeddings of another cannot be compared with these.")
 
 
-class Verified(Timed):
+class Compared(Timed):
+    """Whether a face is one person's."""
+
+    decision: Decision
+    threshold: float = Field(description="Score from which the decision is match.")
+    review_threshold: float = Field(description="Score from which it is review, and below which it is unknown.")
+    expected_fmr: float | None = Field(
+        description="Share of strangers who reach `threshold` (false-match rate); null if it is not known."
+    )
+    extrapolated: bool = Field(description=_EXTRAPOLATED)
+
+
+_COMPARED = {
+    "decision": "match",
+    "score": 0.6615,
+    "threshold": 0.3527,
+    "review_threshold": 0.2884,
+    "expected_fmr": 0.001,
+    "extrapolated": False,
+}
+
+
+class Verified(Compared):
     """Whether two photos show one person."""
 
     model_config = example(
-        decision="match",
-        score=0.66,
-        threshold=0.31,
-        review_threshold=0.23,
+        **_COMPARED,
         first=_FACE,
         second={**_FACE, "masked": False, "coverage": 0.0},
         seconds={"detector": 0.12},
     )
-    decision: Decision
-    score: float = Field(description="Cosine similarity of the two photos' subjects, -1 to 1.")
-    threshold: float
-    review_threshold: float
+    score: float = Field(description="Cosine similarity of the two photos' subjects, -1 to 1; 4 digits.")
     first: FaceSegmented
     second: FaceSegmented
+
+
+class IdentityVerified(Compared):
+    """Whether a photo shows somebody enrolled."""
+
+    model_config = example(
+        identity="person_003",
+        **_COMPARED,
+        embeddings=2,
+        face=_FACE,
+        seconds={"detector": 0.061, "segmenter": 0.008, "masked_embedder": 0.02, "gallery": 0.003},
+    )
+    identity: str
+    score: float | None = Field(
+        description="Cosine similarity, -1 to 1, of the person's nearest photo; 4 digits. Null if the decision is "
+        "unknown, for a key of the role identify."
+    )
+    embeddings: int = Field(description="How many the person has, all of which were compared.")
+    face: FaceSegmented
 
 
 class Enrolled(BaseModel):

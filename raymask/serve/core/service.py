@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from raymask.errors import ConfigError, ImageError, UnavailableError
+from raymask.calibration.table import State
+from raymask.errors import ImageError, UnavailableError
 from raymask.faces.crop import Square
 from raymask.faces.images import decode_photo, encode_png
-from raymask.gallery.reader import Candidate
 from raymask.gallery.rows import check_identity, photo_key
+from raymask.gallery.view import Candidate
 from raymask.serve.core import schemas
-from raymask.serve.core.config import Policy, ThresholdPair
+from raymask.serve.core.config import Policy
+from raymask.serve.core.decisions import Bounds, Decisions, rounded
 from raymask.serve.core.enrolment import enrolment_of, subject_of
 from raymask.serve.core.gallery_checks import warning_of
 from raymask.serve.core.gallery_client import GalleryClient, nobody
@@ -26,6 +28,8 @@ from raymask.serve.core.plan import Plan
 
 _LOOKS_AGAIN = 8
 """Times that a photo is looked for which the gallery's writer knows."""
+_LOOKED_FOR = 2
+"""People at least, however few are named: whether the first two are equally near decides, too."""
 
 
 class PhotoStages(Stages, Protocol):
@@ -36,37 +40,6 @@ class PhotoStages(Stages, Protocol):
 
     async def states(self) -> dict[str, str]:
         """Each stage by name: ready, or what it is instead."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """By state of the face."""
-
-    bare: ThresholdPair
-    masked: ThresholdPair
-
-    @classmethod
-    def of(cls, plan: Plan, policy: Policy) -> Thresholds:
-        """The policy's, or the fusion's. Raises ConfigError if there are none that hold."""
-        pairs = {}
-        for state in ("bare", "masked"):
-            given: ThresholdPair | None = getattr(policy, state)
-            names = (f"{state}_{policy.match_at}", f"{state}_{policy.review_at}")
-            if given is None and not all(name in plan.thresholds for name in names):
-                raise ConfigError(
-                    f"{plan.fused.spec} has no thresholds for these embedders on {state} faces; calibrate a fusion of "
-                    f"them with jobs/fuse.py, or give {state}: {{match: ..., review: ...}} in Api's user_config"
-                )
-            match, review = (plan.thresholds.get(name, 0.0) for name in names)
-            pairs[state] = given or ThresholdPair(match=match, review=min(review, match))
-        return cls(**pairs)
-
-    def decide(self, score: float | None, masked: bool) -> tuple[schemas.Decision, ThresholdPair]:
-        """The decision on a face's best score, and the thresholds behind it."""
-        pair = self.masked if masked else self.bare
-        if score is None or score < pair.review:
-            return "unknown", pair
-        return ("match" if score >= pair.match else "review"), pair
 
 
 class Service:
@@ -87,43 +60,63 @@ class Service:
         self.policy = policy
 
     @property
-    def thresholds(self) -> Thresholds:
-        """Those that decide now. Raises ConfigError if none hold."""
-        return Thresholds.of(self.plan, self.policy)
+    def decisions(self) -> Decisions:
+        """By which thresholds is decided now. Raises ConfigError if there are none."""
+        return Decisions.of(self.plan, self.policy)
 
     def set_policy(self, policy: Policy) -> None:
-        """Change thresholds and limits; requests under way go on. Raises ConfigError if no thresholds hold."""
-        Thresholds.of(self.plan, policy)
+        """Change thresholds and limits; requests under way go on. Raises ConfigError if there are no thresholds."""
+        Decisions.of(self.plan, policy)
         self.policy = policy
 
-    async def identify(self, data: bytes) -> schemas.Identified:
-        """Who is in a photo."""
+    async def identify(self, data: bytes, *, below_review: bool) -> schemas.Identified:
+        """Who is in a photo; `below_review`: whether to show scores and people too far away to count, too."""
         seen = await self._pipeline.see(await self._decoded(data), self.policy.faces)
         assert seen.embeddings is not None
         with timed(seen.seconds, "gallery"):
-            found = await self.gallery.search(seen.embeddings, self.policy.candidates)
-        return schemas.Identified(
-            faces=[self._identified(seen, place, people) for place, people in enumerate(found)], seconds=seen.seconds
-        )
+            found = await self.gallery.search(seen.embeddings, max(_LOOKED_FOR, self.policy.candidates))
+        faces = []
+        for place, people in enumerate(found.candidates):
+            bounds = self.decisions.identifying(_state(seen, place), found.enrolled.embeddings)
+            faces.append(self._identified(seen, place, people, bounds, below_review))
+        enrolled = schemas.GallerySize(**found.enrolled._asdict())
+        return schemas.Identified(faces=faces, enrolled=enrolled, seconds=seen.seconds)
 
     async def verify(self, first: bytes, second: bytes) -> schemas.Verified:
         """Whether the subjects of two photos are one person."""
         one, other = await side_by_side(self._subject(first), self._subject(second))
         assert one.embeddings is not None
         assert other.embeddings is not None
-        score = float(one.embeddings[0] @ other.embeddings[0])
-        masked = one.masks[0].masked or other.masks[0].masked
-        decision, pair = self._decided(score, masked)
+        score = rounded(one.embeddings[0] @ other.embeddings[0])
+        state: State = "masked" if "masked" in (_state(one, 0), _state(other, 0)) else "bare"
         return schemas.Verified(
-            decision=decision,
+            **self._compared(score, state, embeddings=1),
             score=score,
-            threshold=pair.match,
-            review_threshold=pair.review,
             first=schemas.FaceSegmented(**_segmented(one, 0)),
             second=schemas.FaceSegmented(**_segmented(other, 0)),
             seconds={
                 name: max(one.seconds.get(name, 0), other.seconds.get(name, 0)) for name in one.seconds | other.seconds
             },
+        )
+
+    async def verify_identity(self, identity: str, data: bytes, *, below_review: bool) -> schemas.IdentityVerified:
+        """Whether the subject of a photo is somebody enrolled; `below_review`: as for `identify`."""
+        identity = check_identity(identity)
+        seen = await self._subject(data)
+        assert seen.embeddings is not None
+        with timed(seen.seconds, "gallery"):
+            likeness = await self.gallery.compare(seen.embeddings[0], identity)
+        if likeness is None:
+            raise nobody(identity)
+        score = rounded(likeness.score)
+        compared = self._compared(score, _state(seen, 0), embeddings=likeness.embeddings)
+        return schemas.IdentityVerified(
+            **compared,
+            identity=identity,
+            score=score if below_review or compared["decision"] != "unknown" else None,
+            embeddings=likeness.embeddings,
+            face=schemas.FaceSegmented(**_segmented(seen, 0)),
+            seconds=seen.seconds,
         )
 
     async def segment(self, data: bytes) -> schemas.Segmented:
@@ -242,29 +235,56 @@ class Service:
         seen, _ = await subject_of(self._pipeline, await self._decoded(data))
         return seen
 
-    def _decided(self, score: float | None, masked: bool) -> tuple[schemas.Decision, ThresholdPair]:
-        decision, pair = self.thresholds.decide(score, masked)
-        self._count(decision, masked)
-        return decision, pair
+    def _decided(self, scores: Sequence[float], bounds: Bounds, state: State) -> tuple[schemas.Decision, bool]:
+        decision, tied = bounds.decide(scores)
+        self._count(decision, state == "masked")
+        return decision, tied
 
-    def _identified(self, seen: Seen, place: int, people: Sequence[Candidate]) -> schemas.FaceIdentified:
-        score = people[0].score if people else None
-        decision, pair = self._decided(score, seen.masks[place].masked)
+    def _compared(self, score: float, state: State, *, embeddings: int) -> dict[str, Any]:
+        """What `schemas.Compared` holds of a comparison with one person, who has so many embeddings."""
+        bounds = self.decisions.verifying(state, embeddings)
+        decision, _ = self._decided([score], bounds, state)
+        return {
+            "decision": decision,
+            "threshold": bounds.match.score,
+            "review_threshold": bounds.review.score,
+            "expected_fmr": bounds.match.fpir,
+            "extrapolated": bounds.extrapolated,
+        }
+
+    def _identified(
+        self, seen: Seen, place: int, people: Sequence[Candidate], bounds: Bounds, below_review: bool
+    ) -> schemas.FaceIdentified:
+        scores = [rounded(one.score) for one in people]
+        decision, tied = self._decided(scores, bounds, _state(seen, place))
+        shown = [
+            schemas.Candidate(identity=one.identity, score=score)
+            for one, score in zip(people, scores, strict=True)
+            if below_review or score >= bounds.review.score
+        ]
         return schemas.FaceIdentified(
             **_segmented(seen, place),
             decision=decision,
-            score=score,
-            threshold=pair.match,
-            review_threshold=pair.review,
-            candidates=[schemas.Candidate(identity=name, score=near) for name, near in people],
+            score=scores[0] if scores and (below_review or decision != "unknown") else None,
+            threshold=bounds.match.score,
+            review_threshold=bounds.review.score,
+            expected_fpir=bounds.match.fpir,
+            review_expected_fpir=bounds.review.fpir,
+            extrapolated=bounds.extrapolated,
+            tied=tied,
+            candidates=shown[: self.policy.candidates],
         )
+
+
+def _state(seen: Seen, place: int) -> State:
+    return "masked" if seen.masks[place].masked else "bare"
 
 
 def _segmented(seen: Seen, place: int) -> dict[str, Any]:
     face, mask = seen.faces[place], seen.masks[place]
     return {
         "box": [round(float(value), 2) for value in face.box],
-        "detection_score": face.score,
+        "detection_score": rounded(face.score),
         "masked": mask.masked,
         "coverage": mask.coverage,
     }

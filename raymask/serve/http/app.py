@@ -140,14 +140,24 @@ def _as_answered(document: dict[str, Any]) -> dict[str, Any]:
 
 def _photo_routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/identify", tags=["photos"], responses=_SEES, openapi_extra=_takes("photo"))
-    async def identify(photo: OnePhoto) -> schemas.Identified:
+    async def identify(request: Request, photo: OnePhoto) -> schemas.Identified:
         """Who is this? For every face, the people enrolled who are nearest to it, and a decision."""
-        return await service.identify(photo)
+        return await service.identify(photo, below_review=_sees_below_review(request))
 
     @app.post("/v1/verify", tags=["photos"], responses=_SEES, openapi_extra=_takes("first", "second"))
     async def verify(photos: TwoPhotos) -> schemas.Verified:
         """Do two photos show the same person? Of each its subject is taken: the largest face near the middle."""
         return await service.verify(*photos)
+
+    @app.post(
+        "/v1/identities/{identity}/verify",
+        tags=["photos"],
+        responses=_problems(404, 408, 413, 422, 429, 500, 503),
+        openapi_extra=_takes("photo"),
+    )
+    async def verify_identity(request: Request, identity: str, photo: OnePhoto) -> schemas.IdentityVerified:
+        """Does a photo show this person, who is enrolled? Of the photo its subject is taken, as by `verify`."""
+        return await service.verify_identity(identity, photo, below_review=_sees_below_review(request))
 
     @app.post("/v1/segment", tags=["stages"], responses=_SEES, openapi_extra=_takes("photo"))
     async def segment(photo: OnePhoto) -> schemas.Segmented:
@@ -273,7 +283,7 @@ def _gallery_route(app: FastAPI, service: Service) -> None:
     async def gallery(request: Request) -> schemas.Gallery:
         """How many are enrolled, and whether the thresholds hold for them: each is searched among all others. An admin
         also sees who is nearest to whom, to find people who are enrolled twice."""
-        return await service.gallery_state(admin=request.state.admin)
+        return await service.gallery_state(admin=request.state.role in (None, "admin"))
 
 
 def _other_routes(app: FastAPI, service: Service) -> None:
@@ -299,6 +309,14 @@ def _other_routes(app: FastAPI, service: Service) -> None:
         ready = all(state == "ready" for state in states.values())
         response.status_code = 200 if ready else 503
         return schemas.Ready(ready=ready, stages=states)
+
+
+def _sees_below_review(request: Request) -> bool:
+    """Whether answers name people and scores that are too far away to count.
+
+    Not with a key that may only identify: who may not list people is not told whom a stranger resembles.
+    """
+    return bool(request.state.role != "identify")
 
 
 @contextmanager

@@ -115,8 +115,7 @@ class Guard:
             raise ConfigError("an address is made of printable characters")
         role = role_needed(method, path)
         key = self._key(headers, scope, role)
-        scope["state"]["key"] = key.name if key else "-"
-        scope["state"]["admin"] = self._keys is None or bool(key and key.may("admin"))
+        scope["state"] |= {"key": key.name if key else "-", "role": key.role if key else None}
         if role is None:
             await self._app(scope, receive, answer)
             return

@@ -53,8 +53,8 @@ class ApiReplica:
         self._service.set_policy(from_mapping(Policy, config or {}, "user_config of Api"))
 
     def check_health(self) -> None:
-        """For Serve: raises ConfigError if the fusion's thresholds do not hold and no others are given."""
-        _ = self._service.thresholds
+        """For Serve: raises ConfigError if the fusion has no thresholds that hold, and no others are given."""
+        _ = self._service.decisions
 
     def __serve_build_asgi_app__(self) -> Guard:
         """For `serve.ingress`."""

@@ -14,10 +14,11 @@ import numpy as np
 from raymask.calibration.table import SearchTable
 from raymask.errors import ChangingError, DataError
 from raymask.gallery.committer import GroupCommitter
-from raymask.gallery.reader import Candidate, EnrolledPhoto, GalleryReader, KeptPhoto
+from raymask.gallery.reader import EnrolledPhoto, GalleryReader, KeptPhoto
 from raymask.gallery.rows import Enrolment
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space, first_line, read_space
+from raymask.gallery.view import Found, Likeness
 from raymask.serve.core.gallery_checks import GalleryChecks, GalleryState, warning_of
 from raymask.serve.on_ray.metrics import GalleryMetrics, ReplicaMetrics
 from raymask.storage import Folder
@@ -129,11 +130,17 @@ class GallerySearchReplica:
                 self._log.warning("the gallery could not be checked: %s", first_line(error))
             time.sleep(_CHECKS)
 
-    async def search(self, gallery: GalleryName, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
+    async def search(self, gallery: GalleryName, embeddings: np.ndarray, people: int) -> Found:
         """As `GalleryClient.search`; here and below, ChangingError if `gallery` is another."""
         with self._metrics():
             self._name.check(gallery)
-            return await asyncio.to_thread(lambda: [self._reader.search(row, people) for row in embeddings])
+            return await asyncio.to_thread(self._reader.search, embeddings, people)
+
+    async def compare(self, gallery: GalleryName, embedding: np.ndarray, identity: str) -> Likeness | None:
+        """As `GalleryClient.compare`."""
+        with self._metrics():
+            self._name.check(gallery)
+            return await asyncio.to_thread(self._reader.compare, embedding, identity)
 
     async def identities(self, gallery: GalleryName, after: str, limit: int) -> list[tuple[str, int]]:
         """As `GalleryClient.identities`."""

@@ -16,8 +16,9 @@ from ray.serve.handle import DeploymentHandle
 
 from raymask.errors import BusyError, RaymaskError, UnavailableError
 from raymask.faces import Face
-from raymask.gallery.reader import Candidate, EnrolledPhoto, KeptPhoto
+from raymask.gallery.reader import EnrolledPhoto, KeptPhoto
 from raymask.gallery.rows import Enrolment
+from raymask.gallery.view import Found, Likeness
 from raymask.ray_private import by_message
 from raymask.serve.core.gallery_checks import GalleryState
 from raymask.serve.core.pipeline import PhotoOrRef
@@ -113,9 +114,13 @@ class RayGallery:
         self._search_by_reference, self._writer_by_reference = search, writer
         self._gallery = gallery
 
-    async def search(self, embeddings: np.ndarray, people: int) -> list[list[Candidate]]:
+    async def search(self, embeddings: np.ndarray, people: int) -> Found:
         """As `GalleryClient.search`."""
         return await asked(self._search.search.remote(self._gallery, embeddings, people))
+
+    async def compare(self, embedding: np.ndarray, identity: str) -> Likeness | None:
+        """As `GalleryClient.compare`."""
+        return await asked(self._search.compare.remote(self._gallery, embedding, identity))
 
     async def enrol(self, enrolment: Enrolment) -> bool:
         """As `GalleryClient.enrol`."""

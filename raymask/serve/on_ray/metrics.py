@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from ray.serve import metrics
 
-from raymask.gallery.self_check import SelfCheck
+from raymask.serve.core.self_check import SelfCheck
 
 SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]
 """Bounds of the histograms of time."""

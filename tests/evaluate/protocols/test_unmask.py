@@ -10,7 +10,7 @@ from support.jobs import job_here
 
 from raymask.errors import ConfigError, DataError, ModelError
 from raymask.evaluate import evaluate, load_recogniser
-from raymask.evaluate.calibrate import Scores, fit_weights, fuse, threshold_of
+from raymask.evaluate.calibrate import Scores, fit_weights, fuse
 from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.protocols.unmask_fillers import FILLERS
@@ -173,19 +173,6 @@ def test_the_weights_are_the_most_probable():
     grid = np.linspace(0, 12, 121)
     best = max(((a, b) for a in grid for b in grid), key=lambda pair: probability(*pair))
     assert found[0] == pytest.approx(best[0] / sum(best), abs=0.03)
-
-
-def test_thresholds_let_through_what_they_say():
-    histogram = np.zeros(20_000)
-    histogram[10_000:15_000] = 1.0
-    histogram[15_000:15_100] = 3.0
-    edges = np.linspace(-1, 1, 20_001)
-    for share in (1e-2, 0.1, 0.5):
-        threshold = threshold_of(histogram, share)
-        assert histogram[edges[:-1] >= threshold].sum() <= share * histogram.sum()
-        assert histogram[edges[:-1] >= threshold - 1.5e-4].sum() > share * histogram.sum()
-    assert threshold_of(histogram, 1e-9) == pytest.approx(edges[15_100])
-    assert threshold_of(np.zeros(20_000), 0.01) == 1.0
 
 
 @pytest.mark.parametrize(

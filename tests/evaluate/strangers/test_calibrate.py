@@ -15,7 +15,8 @@ from raymask.evaluate import evaluate
 from raymask.evaluate.calibrate import fuse
 from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig
-from raymask.evaluate.strangers.calibrate import CalibrateConfig, calibrate
+from raymask.evaluate.strangers.calibrate import calibrate
+from raymask.evaluate.strangers.calibrate_config import CalibrateConfig
 from raymask.models import load_bundle
 
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 import pytest
 from support.galleries import alike, people_of, search_table, unlike
 
-from raymask.gallery import self_check
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.rows import photo_key
-from raymask.gallery.self_check import SelfCheck, Share
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
+from raymask.serve.core import self_check
 from raymask.serve.core.gallery_checks import GalleryChecks, warning_of
+from raymask.serve.core.self_check import SelfCheck, Share
 
 SPACE = Space(digest="e" * 64, size=64, recogniser="dlib")
 

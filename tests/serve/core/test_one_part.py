@@ -4,6 +4,7 @@ import asyncio
 
 import numpy as np
 import pytest
+from support.tables import small_table, with_table
 
 from raymask.errors import ConfigError
 from raymask.evaluate import load_recogniser
@@ -16,7 +17,6 @@ from raymask.serve.core.in_process import LocalGallery, LocalStages
 from raymask.serve.core.plan import ModelsConfig, Plan
 from raymask.serve.core.service import Service
 
-THRESHOLDS = {"bare_1e-2": 0.5, "bare_1e-3": 0.6, "masked_1e-2": 0.4, "masked_1e-3": 0.5}
 MRII = f"mrii:{SHIPPED / 'segmenter'},{SHIPPED / 'inpainter'},dlib"
 
 
@@ -34,8 +34,8 @@ class Counted(LocalStages):
 
 def alone(folder, part: str) -> str:
     """A fusion of one part."""
-    write_fused(folder, Fusion(FusionConfig(parts=(part,))), thresholds=THRESHOLDS, metrics={}, training={})
-    return str(folder)
+    write_fused(folder, Fusion(FusionConfig(parts=(part,))), thresholds={}, metrics={}, training={})
+    return str(with_table(folder))
 
 
 @pytest.fixture
@@ -57,12 +57,13 @@ def serve(tmp_path):
 def test_without_an_mrii_part_nothing_is_painted_but_pictures(serve, faces_of, masked_png):
     service, stages = serve("sface")
     assert service.plan.idle == ("BareEmbedder",)
-    assert service.plan.thresholds == THRESHOLDS
+    assert service.plan.searches == small_table()
     bare, masked = faces_of(1)[0].read_bytes(), masked_png(1, 1)
 
     async def ask():
         enrolled = await service.enrol("ann", bare, key=None, with_masks=True, keep=False)
-        identified, verified = await service.identify(masked), await service.verify(bare, masked)
+        identified = await service.identify(masked, below_review=True)
+        verified = await service.verify(bare, masked)
         return enrolled, identified, verified, await service.embed(masked), await service.stages.states()
 
     enrolled, identified, verified, embedded, states = asyncio.run(ask())
@@ -99,7 +100,7 @@ def test_a_routed_part_asks_one_network_about_masked_faces_and_another_about_bar
     routed = "routed:dlib,sface"
     service, stages = serve(routed)
     assert service.plan.idle == ()
-    assert service.plan.thresholds == THRESHOLDS
+    assert service.plan.searches == small_table()
     recogniser = load_recogniser(routed)
     bare, masked = (decode_photo(data, "photo") for data in (faces_of(0)[0].read_bytes(), masked_png(1, 1)))
     height = min(bare.shape[0], masked.shape[0])
@@ -125,11 +126,11 @@ def test_a_routed_part_is_served_alone_and_its_networks_can_be_others(tmp_path, 
     fused = alone(tmp_path / "fused", "routed:dlib,sface")
     plan, other = Plan.of(ModelsConfig(fused=fused)), Plan.of(ModelsConfig(fused=fused, masked_embedder="sface"))
     assert [network.spec for network in (*other.masked_networks, *other.bare_networks)] == ["sface", "sface"]
-    assert other.thresholds == {}
+    assert other.searches is None
     assert other.space.digest != plan.space.digest
     assert plan.space.size == other.space.size == 128
     two = Fusion(FusionConfig(parts=("routed:dlib,sface", "dlib")))
-    write_fused(tmp_path / "two", two, thresholds=THRESHOLDS, metrics={}, training={})
+    write_fused(tmp_path / "two", two, thresholds={}, metrics={}, training={})
     with pytest.raises(ConfigError, match="a part routed:MASKED,BARE must be the only one"):
         Plan.of(ModelsConfig(fused=str(tmp_path / "two")))
     with pytest.raises(ConfigError, match="embeddings of two sizes"):

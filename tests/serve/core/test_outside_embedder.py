@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from support.tables import with_table
 
 from raymask.errors import ModelError
 from raymask.evaluate import evaluate, load_recogniser
@@ -32,7 +33,7 @@ def fused(outside, demo_faces, tmp_path):
         max_photos=2,
         draws=2,
     )
-    return str(fuse(config).folder)
+    return str(with_table(fuse(config).folder))
 
 
 def test_it_is_fused_evaluated_enrolled_and_served(fused, demo_faces, tmp_path, monkeypatch):
@@ -60,7 +61,7 @@ def test_it_is_fused_evaluated_enrolled_and_served(fused, demo_faces, tmp_path, 
 
     async def ask():
         await service.enrol("ann", photo, key=None, with_masks=False, keep=False)
-        return await service.identify(photo), await service.embed(photo)
+        return await service.identify(photo, below_review=True), await service.embed(photo)
 
     identified, embedded = asyncio.run(ask())
     gallery.close()
@@ -79,4 +80,4 @@ def test_it_is_fused_evaluated_enrolled_and_served(fused, demo_faces, tmp_path, 
 def test_it_serves_in_place_of_a_fusions_own(outside, fused):
     plan = Plan.of(ModelsConfig(fused=fused, own=("acme",), masked_embedder="python:acme_faces:Embedder"))
     assert [network.spec for network in plan.masked_networks] == ["python:acme_faces:Embedder"]
-    assert plan.thresholds, "it is the same embedder by another name"
+    assert plan.searches, "it is the same embedder by another name"

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from support.tables import small_table
 
 from raymask.errors import ConfigError, ModelError, NoFaceError
 from raymask.evaluate import load_recogniser
@@ -123,13 +124,27 @@ def test_a_plan_names_every_model(plan, fused_bundle):
     assert plan.masked_parts == (0,)
     assert plan.bare_parts == (1,)
     assert [network.spec for network in plan.bare_networks] == ["dlib"]
-    assert set(plan.thresholds) == {"bare_1e-2", "bare_1e-3", "masked_1e-2", "masked_1e-3"}
+    assert plan.searches == small_table()
     other = Plan.of(ModelsConfig(fused=str(fused_bundle), segmenter=str(SHIPPED / "segmenter")))
     assert other.space.digest == plan.space.digest, "a segmenter changes no embedding of a bare face"
-    assert other.thresholds == plan.thresholds
+    assert other.searches == plan.searches
     changed = Plan.of(ModelsConfig(fused=str(fused_bundle), masked_embedder="dlib"))
     assert changed.space.digest != plan.space.digest
-    assert changed.thresholds == {}, "thresholds hold for the networks that they were found with"
+    assert changed.searches is None, "thresholds hold for the networks that they were found with"
+
+
+def test_a_fusion_without_thresholds_is_planned_and_a_damaged_table_is_refused(plan, fused_bundle, tmp_path):
+    shutil.copytree(fused_bundle, tmp_path / "fused")
+    config = json.loads((tmp_path / "fused" / "config.json").read_text())
+    config["searches"]["bare"]["scores"].pop()
+    (tmp_path / "fused" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="fused: its thresholds cannot be read"):
+        Plan.of(ModelsConfig(fused=str(tmp_path / "fused")))
+    del config["searches"]
+    (tmp_path / "fused" / "config.json").write_text(json.dumps(config))
+    bare = Plan.of(ModelsConfig(fused=str(tmp_path / "fused")))
+    assert bare.searches is None
+    assert bare.space.digest == plan.space.digest, "thresholds change no embedding: the gallery stays"
 
 
 def test_weights_that_were_changed_behind_the_plan_are_not_loaded(fused_bundle, tmp_path):

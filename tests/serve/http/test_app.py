@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from support.client import Client
 from support.galleries import files_holding
+from support.tables import small_table
 
 from raymask.errors import ConfigError, UnsavedError
 from raymask.evaluate import load_recogniser
@@ -18,6 +19,8 @@ from raymask.serve.core.config import Policy, ThresholdPair
 from raymask.serve.core.plan import ModelsConfig, Plan
 from raymask.serve.core.service import Service
 from raymask.serve.http.app import create_app
+
+AS_JPEG = {"content-type": "image/jpeg"}
 
 
 def jpeg(photo: bytes, **options) -> dict:
@@ -41,18 +44,24 @@ def test_someone_is_enrolled_identified_masked_and_erased(ask, faces_of, masked_
     again = ask("POST", "/v1/identities/p1/photos", **jpeg(faces_of(1)[0].read_bytes()))
     assert (again.status_code, again.json()["new"]) == (200, False)
 
-    bare = ask("POST", "/v1/identify", content=faces_of(1)[0].read_bytes(), headers={"content-type": "image/jpeg"})
+    bare = ask("POST", "/v1/identify", content=faces_of(1)[0].read_bytes(), headers=AS_JPEG)
     assert bare.status_code == 200, bare.text
     face = bare.json()["faces"][0]
     assert (face["masked"], face["decision"], face["candidates"][0]["identity"]) == (False, "match", "p1")
-    assert face["score"] == pytest.approx(1, abs=1e-4)
-    assert face["threshold"] == 0.95
-    assert len(face["candidates"]) == 3
+    assert face["score"] == 1.0
+    assert (face["threshold"], face["expected_fpir"], face["review_expected_fpir"]) == (
+        threshold("bare", 1e-2, 3),
+        0.01,
+        0.1,
+    )
+    assert (len(face["candidates"]), face["tied"], face["extrapolated"]) == (3, False, False)
+    assert bare.json()["enrolled"] == {"people": 3, "embeddings": 3}
 
     masked = ask("POST", "/v1/identify", **jpeg(masked_png(1, 1))).json()
     face = masked["faces"][0]
     assert face["masked"]
-    assert (face["threshold"], face["review_threshold"]) == (0.94, 0.92), "masked faces have thresholds of their own"
+    masked_ones = (threshold("masked", 1e-2, 3), threshold("masked", 1e-1, 3))
+    assert (face["threshold"], face["review_threshold"]) == masked_ones, "masked faces have thresholds of their own"
     assert {"detector", "segmenter", "inpainter", "masked_embedder", "bare_embedder", "gallery"} == set(
         masked["seconds"]
     )
@@ -65,11 +74,17 @@ def test_someone_is_enrolled_identified_masked_and_erased(ask, faces_of, masked_
     assert ask("DELETE", "/v1/identities/p1").json() == {"identity": "p1", "photos": 1}
     assert "nobody is enrolled as p1" in problem_of(ask("DELETE", "/v1/identities/p1"), 404)
     assert "nobody" in problem_of(ask("GET", "/v1/identities/p1"), 404)
-    face = ask("POST", "/v1/identify", **jpeg(faces_of(1)[0].read_bytes())).json()["faces"][0]
-    assert "p1" not in {one["identity"] for one in face["candidates"]}
+    after = ask("POST", "/v1/identify", **jpeg(faces_of(1)[0].read_bytes())).json()
+    assert "p1" not in {one["identity"] for one in after["faces"][0]["candidates"]}
+    assert after["enrolled"] == {"people": 2, "embeddings": 2}
+    assert after["faces"][0]["threshold"] < bare.json()["faces"][0]["threshold"], "of a smaller gallery"
 
 
-def test_the_decision_is_evaluations(ask, service, fused_bundle, faces_of, masked_png):
+def threshold(state: str, rate: float, enrolled: int) -> float:
+    return round(small_table().threshold(state, rate, enrolled).score, 4)
+
+
+def test_the_decision_is_evaluations(ask, fused_bundle, faces_of, masked_png):
     ask("POST", "/v1/identities/ann/photos", **jpeg(faces_of(0)[0].read_bytes()))
     recogniser = load_recogniser(f"fused:{fused_bundle}")
     enrolled, _ = recogniser.embed([decode_photo(faces_of(0)[0].read_bytes(), "enrolled")])
@@ -80,7 +95,7 @@ def test_the_decision_is_evaluations(ask, service, fused_bundle, faces_of, maske
         score = float(probe[0] @ enrolled[0])
         assert face["score"] == pytest.approx(score, abs=1e-4)
         state = "masked" if face["masked"] else "bare"
-        expected = [service.plan.thresholds[f"{state}_{rate}"] for rate in ("1e-3", "1e-2")]
+        expected = [threshold(state, rate, 1) for rate in (1e-2, 1e-1)]
         assert [face["threshold"], face["review_threshold"]] == expected
         decisions = ("unknown", "review", "match")
         assert face["decision"] == decisions[sum(face["score"] >= one for one in expected)]
@@ -99,12 +114,12 @@ def test_other_embedders_need_thresholds_of_their_own(fused_bundle, stages, serv
     plan = Plan.of(ModelsConfig(fused=str(fused_bundle), masked_embedder="dlib"))
     other = Service(plan, stages, service.gallery, Policy())
     with pytest.raises(ConfigError, match=r"no thresholds for these embedders on bare faces.*jobs/fuse\.py"):
-        _ = other.thresholds
+        _ = other.decisions
     with pytest.raises(ConfigError, match="no thresholds"):
         other.set_policy(Policy(bare=ThresholdPair(match=0.5, review=0.4)))
     pair = ThresholdPair(match=0.5, review=0.4)
     other.set_policy(Policy(bare=pair, masked=pair))
-    assert other.thresholds.decide(0.45, masked=True) == ("review", pair)
+    assert other.decisions.identifying("masked", 10).decide([0.45]) == ("review", False)
 
 
 def test_the_stages_by_themselves(ask, faces_of, masked_png):
@@ -133,9 +148,39 @@ def test_the_stages_by_themselves(ask, faces_of, masked_png):
     photos = {"first": ("a.jpg", bare, "image/jpeg"), "second": ("b.png", masked, "image/png")}
     verified = ask("POST", "/v1/verify", files=photos).json()
     assert (verified["first"]["masked"], verified["second"]["masked"]) == (False, True)
-    assert verified["threshold"] == 0.94
+    assert (verified["threshold"], verified["expected_fmr"]) == (threshold("masked", 1e-3, 1), 1e-3)
+    assert verified["review_threshold"] == threshold("masked", 1e-2, 1)
     same = ask("POST", "/v1/verify", files={"first": photos["first"], "second": photos["first"]}).json()
-    assert (same["decision"], same["score"]) == ("match", pytest.approx(1, abs=1e-5))
+    assert (same["decision"], same["score"]) == ("match", 1.0)
+
+
+def test_somebody_enrolled_is_verified(ask, faces_of):
+    photo = faces_of(0)[0].read_bytes()
+    done = ask("POST", "/v1/identities/O'Hara/photos?with_masks=true", **jpeg(photo)).json()
+    ask("POST", "/v1/identities/bob/photos", **jpeg(faces_of(1)[0].read_bytes()))
+    verified = ask("POST", "/v1/identities/O'Hara/verify", **jpeg(photo)).json()
+    assert (verified["identity"], verified["decision"], verified["score"]) == ("O'Hara", "match", 1.0)
+    assert verified["embeddings"] == 1 + len(done["looks"]) > 1
+    assert verified["threshold"] == threshold("bare", 1e-3, verified["embeddings"])
+    assert verified["review_threshold"] == threshold("bare", 1e-2, verified["embeddings"])
+    assert (verified["expected_fmr"], verified["extrapolated"]) == (1e-3, False)
+    assert verified["face"]["box"]
+    other = ask("POST", "/v1/identities/O'Hara/verify", content=faces_of(1)[0].read_bytes(), headers=AS_JPEG).json()
+    assert -1 <= other["score"] < 1
+    assert "nobody is enrolled as cyd" in problem_of(ask("POST", "/v1/identities/cyd/verify", **jpeg(photo)), 404)
+    assert "printable" in problem_of(ask("POST", "/v1/identities/%20/verify", **jpeg(photo)), 400)
+    blank = encode_jpeg(np.full((200, 200, 3), 128, np.uint8))
+    assert "no face was found" in problem_of(ask("POST", "/v1/identities/bob/verify", **jpeg(blank)), 422)
+    assert problem_of(ask("GET", "/v1/identities/bob/verify"), 405)
+
+
+def test_of_a_photo_that_is_enrolled_twice_neither_name_is_a_match(ask, faces_of):
+    photo = jpeg(faces_of(0)[0].read_bytes())
+    for name in ("ann", "anne"):
+        ask("POST", f"/v1/identities/{name}/photos", **photo)
+    face = ask("POST", "/v1/identify", **photo).json()["faces"][0]
+    assert (face["decision"], face["tied"], face["score"]) == ("review", True, 1.0)
+    assert {one["identity"]: one["score"] for one in face["candidates"]} == {"ann": 1.0, "anne": 1.0}
 
 
 def test_a_photo_turned_by_its_exif_tag_is_turned_back(ask, faces_of):
@@ -274,7 +319,9 @@ def test_mistakes_are_problems_that_say_what_to_do(ask, service, faces_of):
     assert "1,000 bytes" in problem_of(unannounced, 413)
 
 
-@pytest.mark.parametrize("path", ["/v1/identify", "/v1/verify", "/v1/identities/ann/photos"])
+@pytest.mark.parametrize(
+    "path", ["/v1/identify", "/v1/verify", "/v1/identities/ann/photos", "/v1/identities/ann/verify"]
+)
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
@@ -355,6 +402,9 @@ def test_health_and_documentation(ask):
     document = ask("GET", "/openapi.json").json()
     paths = document["paths"]
     assert set(paths) >= {"/v1/identify", "/v1/verify", "/v1/unmask", "/v1/segment", "/v1/embed", "/v1/identities"}
+    verify = paths["/v1/identities/{identity}/verify"]["post"]
+    assert {"404", "422", "503"} <= set(verify["responses"])
+    assert set(verify["requestBody"]["content"]) == {"multipart/form-data", "image/jpeg", "image/png", "image/webp"}
     body = paths["/v1/identify"]["post"]["requestBody"]["content"]
     assert set(body) == {"multipart/form-data", "image/jpeg", "image/png", "image/webp"}
     assert "HTTPValidationError" not in str(document), "a value that cannot be used is a problem with status 400"

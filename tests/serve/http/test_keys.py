@@ -10,7 +10,7 @@ import pytest
 from support.client import Client
 
 from raymask.errors import ConfigError, DataError
-from raymask.serve.core.config import Policy, ServiceConfig
+from raymask.serve.core.config import Policy, ServiceConfig, ThresholdPair
 from raymask.serve.core.plan import ModelsConfig
 from raymask.serve.http.app import create_app
 from raymask.serve.http.keys import KeyFile, KeysConfig, change_keys, known_key, read_keys
@@ -82,10 +82,40 @@ def test_a_role_may_what_it_says(service, keys, tmp_path):
     assert status("GET", "/v1/identities/ann/photos", keys["admin"]) == 404
     assert status("DELETE", "/v1/identities/ann/photos/00", keys["admin"]) == 404
     assert status("DELETE", "/v1/identities/ann", keys["admin"]) == 404
+    assert status("POST", "/v1/identities/ann/verify", None) == 401
+    assert status("POST", "/v1/identities/ann/verify", keys["identify"]) == 400, "as the next"
     assert status("POST", "/v1/identify", keys["identify"]) == 400, "let in, and told that the photo is missing"
     answer = ask("GET", "/v1/identities")
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_key_that_may_only_identify_is_shown_nobody_below_review(service, keys, tmp_path, faces_of):
+    ask = Client(create_app(service, KeyFile(str(tmp_path / "keys.json"))))
+    service.set_policy(Policy(bare=ThresholdPair(match=1.0, review=1.0)))
+
+    def answer(path: str, role: str | None, photo: bytes, client: Client = ask) -> dict:
+        headers = {"authorization": f"Bearer {keys[role]}"} if role else {}
+        done = client("POST", path, files={"photo": photo}, headers=headers)
+        assert done.status_code < 300, done.text
+        return done.json()
+
+    ann, bob = (faces_of(person)[0].read_bytes() for person in (0, 1))
+    answer("/v1/identities/ann/photos", "enrol", ann)
+    answer("/v1/identities/bob/photos", "enrol", bob)
+    for photo, seen in ((ann, ["ann"]), (faces_of(2)[0].read_bytes(), [])):
+        few = answer("/v1/identify", "identify", photo)["faces"][0]
+        assert [one["identity"] for one in few["candidates"]] == seen
+        assert (few["score"] is None) == (not seen)
+        without_keys = Client(create_app(service, None))
+        whole = [answer("/v1/identify", role, photo)["faces"][0] for role in ("enrol", "admin")]
+        whole.append(answer("/v1/identify", None, photo, without_keys)["faces"][0])
+        for face in whole:
+            assert {one["identity"] for one in face["candidates"]} == {"ann", "bob"}
+            assert face["score"] == face["candidates"][0]["score"]
+    assert answer("/v1/identities/ann/verify", "identify", ann)["decision"] == "match"
+    assert answer("/v1/identities/ann/verify", "identify", bob)["score"] is None
+    assert answer("/v1/identities/ann/verify", "enrol", bob)["score"] < 1
 
 
 @pytest.mark.parametrize("end", ["%0a", "%0d", "%00", "%e2%80%a8", "/", "//", "%2f"])
@@ -104,6 +134,7 @@ def test_every_path_under_v1_needs_a_role(service):
             assert role_needed(method, path.replace("{identity}", "ann")) is not None
     assert role_needed("DELETE", "/v1/identities/ann") == "admin"
     assert role_needed("POST", "/v1/identities/ann/photos") == "enrol"
+    assert role_needed("POST", "/v1/identities/ann/verify") == "identify"
     for method in ("GET", "HEAD", "DELETE", "PUT"):
         assert role_needed(method, "/v1/identities/ann/photos") == "admin"
         assert role_needed(method, "/v1/identities/ann/photos/00") == "admin"

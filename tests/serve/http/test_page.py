@@ -6,11 +6,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import uvicorn
 from support.ports import free_port
+from support.tables import small_table
 
 from raymask.serve.core.config import Policy
 from raymask.serve.core.in_process import LocalGallery, LocalStages
@@ -48,8 +50,8 @@ def keys() -> Callable[[], tuple[Key, ...]] | None:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    """Of the models that come with raymask."""
-    return Plan.of(ModelsConfig())
+    """Of the models that come with raymask, with thresholds by which they know a person in a mask."""
+    return replace(Plan.of(ModelsConfig()), searches=small_table(lower=0.6))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def under(prefix: str, app):
 
 @pytest.fixture
 def address(plan, stages, tmp_path, keys, prefix) -> Iterator[str]:
-    """The service under uvicorn, deciding by the thresholds that its models were calibrated for."""
+    """The service under uvicorn."""
     gallery = LocalGallery(str(tmp_path / "gallery"), plan.space)
     service = Service(plan, stages, gallery, Policy())
     port = free_port()
@@ -140,8 +142,9 @@ def test_someone_is_enrolled_identified_masked_erased_and_unknown(
     page.get_by_text("Nobody is enrolled.").wait_for()
 
     page.set_input_files("#file", faces_of(1)[0])
-    wait_for_status(page, "1 face found, none masked")
-    assert page.locator(".decision").inner_text() == "Unknown"
+    wait_for_status(page, "1 face found, none masked. Nobody enrolled is near enough.")
+    assert page.locator(".grounds").count() == 0
+    assert page.locator(".decision").inner_text() == "Nobody enrolled is near enough"
     page.fill("#name", "Ann O'Hara <b>")
     page.get_by_role("button", name="Enrol").click()
     wait_for_status(page, "Ann O'Hara <b> is enrolled.")
@@ -153,6 +156,8 @@ def test_someone_is_enrolled_identified_masked_erased_and_unknown(
     wait_for_status(page, "1 face found, 1 masked. Looks like Ann O'Hara <b>.")
     page.locator("#unmasked-figure").wait_for(state="visible")
     assert page.locator(".decision").inner_text() == "Looks like Ann O'Hara <b>"
+    grounds = "Of strangers, about 1 in 100 would be called a match among the 1 person enrolled (1 face)."
+    assert page.locator(".grounds").inner_text() == grounds
     assert page.locator(".candidate").count() == 1
     assert page.evaluate("document.getElementById('unmasked').naturalWidth") > 100
     page.screenshot(path=screenshots / "page.png", full_page=True)
@@ -172,8 +177,84 @@ def test_someone_is_enrolled_identified_masked_erased_and_unknown(
     page.get_by_text("Nobody is enrolled.").wait_for()
     page.set_input_files("#file", masked)
     wait_for_status(page, "1 face found, 1 masked")
-    assert page.locator(".decision").inner_text() == "Unknown"
+    assert page.locator(".decision").inner_text() == "Nobody enrolled is near enough"
     assert page.locator(".candidate").count() == 0
+    assert page.trouble == []
+
+
+AMONG = "among the 340 people enrolled (1,512 faces)."
+ESTIMATE = "This is an estimate beyond what was measured."
+TWICE = "One person may be enrolled twice: have a person check."
+TOO_MANY = "More people are enrolled than these thresholds were made for, so nobody is called a match"
+SAID = {
+    "a match": ({}, "Looks like ann", f"Of strangers, about 1 in 100 would be called a match {AMONG}"),
+    "a review": (
+        {"decision": "review", "score": 0.4, "candidates": [("ann", 0.4), ("bob", 0.3)]},
+        "May be ann: have a person check",
+        f"Of strangers, about 1 in 10 would come as near as this {AMONG}",
+    ),
+    "nobody": ({"decision": "unknown", "score": None, "candidates": []}, "Nobody enrolled is near enough", None),
+    "a tie": (
+        {"decision": "review", "tied": True, "candidates": [("ann", 0.7), ("bob", 0.7), ("cyd", 0.6)]},
+        "ann and bob are equally near",
+        f"{TWICE} Of strangers, about 1 in 10 would come as near as this {AMONG}",
+    ),
+    "a tie of which one is named": (
+        {"decision": "review", "tied": True, "review_expected_fpir": 0.3},
+        "Two people are equally near",
+        f"{TWICE} Of strangers, about 1 in 3.3 would come as near as this {AMONG}",
+    ),
+    "an estimate": (
+        {"extrapolated": True, "expected_fpir": 0.000071},
+        "Looks like ann",
+        f"Of strangers, about 1 in 14,000 would be called a match {AMONG} {ESTIMATE}",
+    ),
+    "too many enrolled": (
+        {"decision": "review", "extrapolated": True, "expected_fpir": None, "review_expected_fpir": None},
+        "May be ann: have a person check",
+        f"{TOO_MANY}; calibrate on more strangers.",
+    ),
+    "thresholds of which nothing is known": (
+        {"expected_fpir": None, "review_expected_fpir": None},
+        "Looks like ann",
+        "How many strangers would be called a match is not known.",
+    ),
+    "nobody named": (
+        {"candidates": []},
+        "Looks like somebody enrolled",
+        f"Of strangers, about 1 in 100 would be called a match {AMONG}",
+    ),
+}
+"""By what is answered of a face, where it differs from a plain match: the verdict, and why to trust it."""
+
+
+def test_what_is_answered_is_said_in_words(browser, address, faces_of):
+    page = opened(browser, address)
+    face = {
+        "box": [10, 10, 60, 60],
+        "masked": False,
+        "coverage": 0,
+        "decision": "match",
+        "score": 0.7,
+        "threshold": 0.5,
+        "review_threshold": 0.35,
+        "expected_fpir": 0.01,
+        "review_expected_fpir": 0.1,
+        "extrapolated": False,
+        "tied": False,
+        "candidates": [("ann", 0.7)],
+    }
+    enrolled = {"people": 340, "embeddings": 1512}
+    answer = {}
+    page.route("**/v1/identify", lambda route: route.fulfill(json=answer))
+    for what, (differs, verdict, grounds) in SAID.items():
+        answered = face | differs
+        candidates = [{"identity": name, "score": score} for name, score in answered["candidates"]]
+        answer |= {"faces": [answered | {"candidates": candidates}], "enrolled": enrolled}
+        page.set_input_files("#file", faces_of(0)[0])
+        wait_for_status(page, f"1 face found, none masked. {verdict}.")
+        assert page.locator(".decision").inner_text() == verdict, what
+        assert page.locator(".grounds").all_inner_texts() == ([grounds] if grounds else []), what
     assert page.trouble == []
 
 
@@ -270,7 +351,7 @@ def test_what_was_found_stays_when_the_mask_cannot_be_taken_off(browser, address
     (tmp_path / "masked.png").write_bytes(masked_png(1, 1))
     page.set_input_files("#file", tmp_path / "masked.png")
     wait_for_status(page, "The mask cannot be shown taken off: Too much to do.")
-    assert page.locator(".decision").inner_text() == "Unknown"
+    assert page.locator(".decision").inner_text() == "Nobody enrolled is near enough"
     assert page.locator("#enrol").is_visible()
 
 

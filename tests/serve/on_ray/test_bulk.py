@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from support.galleries import nearest
 
 from raymask.errors import DataError
 from raymask.evaluate import load_recogniser
@@ -59,7 +60,7 @@ def test_a_folder_is_enrolled_as_the_service_does_and_a_second_run_adds_what_is_
     reader = GalleryReader(gallery, plan.space)
     assert reader.rows == 6
     probe, _ = load_recogniser(f"fused:{fused_bundle}").embed([decode_photo(kept, "late")])
-    best = reader.search(probe[0], 1)[0]
+    best = nearest(reader, probe[0], 1)[0]
     assert best.identity == late.parent.name
     assert best.score == pytest.approx(1, abs=1e-4), "as evaluation embeds it"
     photo = next(one for one in reader.photos(late.parent.name) if reader.picture(late.parent.name, one.key) == kept)

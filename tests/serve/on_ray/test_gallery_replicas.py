@@ -15,9 +15,10 @@ from support.galleries import alike, people_of, search_table, unlike
 
 from raymask.errors import ChangingError
 from raymask.gallery.rows import Enrolment, photo_key
-from raymask.gallery.self_check import SelfCheck, Share
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
+from raymask.gallery.view import Candidate, Found, GallerySize, Likeness
+from raymask.serve.core.self_check import SelfCheck, Share
 from raymask.serve.on_ray import gallery_replicas
 from raymask.serve.on_ray.gallery_replicas import GalleryName, GallerySearchReplica, GalleryWriterReplica
 from raymask.serve.on_ray.metrics import GalleryMetrics
@@ -38,7 +39,9 @@ def test_a_search_that_cannot_read_the_gallery_again_is_replaced(tmp_path, monke
         store.enrol([Enrolment(identity="ann", key=photo_key("ann", "1"), embeddings=ANN, looks=("",))])
     replica = GallerySearchReplica(str(tmp_path), SPACE)
     name = GalleryName(str(tmp_path), SPACE.digest)
-    assert [one.identity for one in asyncio.run(replica.search(name, ANN, 1))[0]] == ["ann"]
+    assert asyncio.run(replica.search(name, ANN, 1)) == Found([[Candidate("ann", 1.0)]], GallerySize(1, 1))
+    assert asyncio.run(replica.compare(name, ANN[0], "ann")) == Likeness(score=1.0, embeddings=1)
+    assert asyncio.run(replica.compare(name, ANN[0], "bob")) is None
     assert asyncio.run(replica.ping())
     replica.check_health()
 
@@ -70,9 +73,13 @@ def test_a_deleted_photo_is_shown_by_no_replica(tmp_path):
         assert await search.picture(name, "ann", key) is None, "at once"
         assert await search.pictures(name, "ann") == []
         assert await writer.delete_pictures(name, "ann", None) is None
-        assert [one.identity for one in (await search.search(name, ANN, 1))[0]] == ["ann"]
+        assert [one.identity for one in (await search.search(name, ANN, 1)).candidates[0]] == ["ann"]
         other = GalleryName(str(tmp_path), "b" * 64)
-        for asks in (search.pictures(other, "ann"), search.picture(other, "ann", key)):
+        for asks in (
+            search.pictures(other, "ann"),
+            search.picture(other, "ann", key),
+            search.compare(other, ANN[0], "ann"),
+        ):
             with pytest.raises(ChangingError):
                 await asks
 

@@ -76,12 +76,12 @@ class Gallery:
     """A handle of a search, answered by whichever gallery is there."""
 
     def __init__(self, here: GalleryName) -> None:
-        self._here, self.search = here, self
+        self._here, self.search, self.compare = here, self, self
 
     def options(self, **_):
         return self
 
-    async def remote(self, gallery: GalleryName, _embeddings, _people: int) -> str:
+    async def remote(self, gallery: GalleryName, _embeddings, _sought: int | str) -> str:
         self._here.check(gallery)
         return "found"
 
@@ -90,10 +90,10 @@ class Gallery:
 def test_a_call_for_one_gallery_is_not_answered_by_another(other):
     people = GalleryName("people", "0")
 
-    def search(here: GalleryName) -> str:
-        handle = Gallery(here)
-        return asyncio.run(RayGallery(handle, handle, people).search(None, 1))
+    def gallery(here: GalleryName) -> RayGallery:
+        return RayGallery(Gallery(here), Gallery(here), people)
 
-    assert search(people) == "found"
-    with pytest.raises(ChangingError, match="another gallery"):
-        search(other)
+    assert asyncio.run(gallery(people).search(None, 1)) == asyncio.run(gallery(people).compare(None, "ann")) == "found"
+    for asks in (gallery(other).search(None, 1), gallery(other).compare(None, "ann")):
+        with pytest.raises(ChangingError, match="another gallery"):
+            asyncio.run(asks)

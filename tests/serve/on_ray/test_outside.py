@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from support.ports import free_port
+from support.tables import with_table
 
 from raymask.errors import UnavailableError
 from raymask.evaluate import load_recogniser
@@ -15,15 +16,13 @@ from raymask.models.fusion import Fusion, FusionConfig
 from raymask.recognisers.fused_bundle import write_fused
 from raymask.serve.on_ray import run_local
 
-THRESHOLDS = {"bare_1e-2": 0.5, "bare_1e-3": 0.6, "masked_1e-2": 0.4, "masked_1e-3": 0.5}
-
 
 @pytest.fixture
 def document(outside, tmp_path) -> dict:
     """What a configuration file says; a fusion of the embedder, by its installed name, serves."""
     fusion = Fusion(FusionConfig(parts=("acme",)))
-    write_fused(tmp_path / "fused", fusion, thresholds=THRESHOLDS, metrics={}, training={})
-    models = {"fused": str(tmp_path / "fused"), "own": ["acme"]}
+    write_fused(tmp_path / "fused", fusion, thresholds={}, metrics={}, training={})
+    models = {"fused": str(with_table(tmp_path / "fused")), "own": ["acme"]}
     paths = os.pathsep.join([str(outside), *filter(None, [os.environ.get("PYTHONPATH")])])
     application = {
         "name": "raymask-outside",

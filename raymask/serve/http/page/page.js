@@ -1,5 +1,7 @@
 // The page: a photo is sent, and what the service says of it is drawn. Nothing is kept but the key, in this tab.
 
+import { grounds, verdict } from "./verdict.js";
+
 const MOST_BYTES = 4_000_000; // larger photos are scaled down here
 const MOST_SIDE = 1600; // pixels, then
 const PAGE = 50; // people shown at a time
@@ -7,7 +9,7 @@ const PAGE = 50; // people shown at a time
 const ROOT = new URL("..", import.meta.url); // of this application, which may lie under a prefix
 
 const $ = (id) => document.getElementById(id);
-let photo = null; // {blob, bitmap, faces, maps}
+let photo = null; // {blob, bitmap, faces, enrolled, maps, scale}
 let refused = null; // a photo that was not looked at for want of a key
 let stream = null; // of the camera
 let facing = "user"; // or "environment": which camera
@@ -70,7 +72,7 @@ async function take(blob) {
     const width = sent === blob ? bitmap.width : Math.round(bitmap.width * scaleOf(bitmap));
     const answer = await (await call("POST", "v1/identify", form(sent))).json();
     if (mine !== asked) return;
-    photo = { blob: sent, bitmap, faces: answer.faces, maps: [], scale: bitmap.width / width };
+    photo = { blob: sent, bitmap, faces: answer.faces, enrolled: answer.enrolled, maps: [], scale: bitmap.width / width };
     show();
     const masked = answer.faces.filter((face) => face.masked).length;
     const faces = `${answer.faces.length} ${answer.faces.length === 1 ? "face" : "faces"}`;
@@ -184,24 +186,23 @@ function draw() {
   });
 }
 
-function verdict(face) {
-  const best = face.candidates[0]?.identity;
-  return { match: `Looks like ${best}`, review: `Maybe ${best}: look yourself`, unknown: "Unknown" }[face.decision];
-}
-
 function describe(face, place) {
   const row = element("li");
   const line = element("p");
   line.append(`Face ${place + 1}: `, element("span", `decision ${face.decision}`, verdict(face)));
   const state = face.masked ? `masked (${Math.round(face.coverage * 100)}% of the face's square covered)` : "no mask";
-  row.append(line, element("p", "soft", `${state}; match from similarity ${face.threshold.toFixed(3)}, review from ${face.review_threshold.toFixed(3)}`));
+  line.append(".");
+  row.append(line);
+  const why = grounds(face, photo.enrolled);
+  if (why) row.append(element("p", "grounds", why));
+  row.append(element("p", "soft", `${state}; match from similarity ${face.threshold.toFixed(4)}, review from ${face.review_threshold.toFixed(4)}`));
   const list = element("div", "candidates");
   for (const { identity, score } of face.candidates) {
     const candidate = element("div", "candidate");
     const bar = element("meter");
     Object.assign(bar, { min: 0, max: 1, low: face.review_threshold, high: face.threshold, optimum: 1, value: Math.max(0, score) });
     bar.setAttribute("aria-label", `similarity to ${identity}`);
-    candidate.append(element("span", "", identity), bar, element("output", "", score.toFixed(3)));
+    candidate.append(element("span", "", identity), bar, element("output", "", score.toFixed(4)));
     list.append(candidate);
   }
   row.append(list);

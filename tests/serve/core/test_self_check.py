@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from support.galleries import alike, calibrated, people_of, unlike
 
-from raymask.gallery import self_check as self_check_module
 from raymask.gallery.reader import GalleryReader
 from raymask.gallery.rows import Enrolment, photo_key
-from raymask.gallery.self_check import NearPair, _share, self_check
 from raymask.gallery.store import GalleryStore
 from raymask.gallery.table import Space
+from raymask.serve.core import self_check as self_check_module
+from raymask.serve.core.self_check import NearPair, _share, self_check
 
 SPACE = Space(digest="d" * 64, size=64, recogniser="dlib")
 
@@ -172,7 +172,7 @@ def test_people_are_drawn_by_chance_and_by_seed(enrolled, tmp_path):
         store.erase("p0007")  # whose row leaves the others with other numbers
     reader.refresh()
     everybody = reader.draw(1000, 0)
-    assert everybody.people == reader.count_people() == 300
+    assert everybody.people == reader.people == 300
     at = dict(zip(everybody.names, everybody.vectors, strict=True))
     assert "p0007" not in at
     np.testing.assert_array_equal(at["p0123"], rows[123])
@@ -185,5 +185,5 @@ def test_an_empty_gallery_has_nobody_to_draw(enrolled, tmp_path):
     with GalleryStore(tmp_path, SPACE):
         pass
     reader = GalleryReader(str(tmp_path), SPACE)
-    assert reader.draw(1000, 0).people == reader.count_people() == 0
+    assert reader.draw(1000, 0).people == reader.people == 0
     assert self_check(reader, promised, seed=0) is None

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from scipy.special import bdtrc
 
-from raymask.gallery.reader import Candidate, GalleryReader
+from raymask.gallery.reader import GalleryReader
+from raymask.gallery.view import Candidate
 
 LEAST_PEOPLE = 200
 """Enrolled; of fewer, a share of 1% says nothing."""
@@ -110,7 +111,8 @@ def self_check(
         begun = time.monotonic()
         if begun > end:
             break
-        others = [one for one in reader.search(vector, 2) if one.identity != name]
+        (near,) = reader.search(vector[None], 2).candidates
+        others = [one for one in near if one.identity != name]
         found.append(_pair(name, others[0]) if others else None)
         time.sleep(_REST * (time.monotonic() - begun))
     if len(found) < LEAST_PEOPLE:
