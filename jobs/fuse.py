@@ -22,7 +22,12 @@ def main() -> None:
         print(f"{name}: validation rank-1 {bare:.1%} bare, {masked:.1%} masked{weight}")
     for name, threshold in done.thresholds.items():
         state, rate = name.split("_")
-        print(f"threshold for {state} probes at false-accept rate {rate}: {threshold:.3f}")
+        print(f"threshold for two photos, {state}, at false-match rate {rate}: {threshold:.3f}")
+    table = done.searches
+    print(
+        f"thresholds for searches rest on {table.strangers:,} people, {table.measured:,} of whom were enrolled; find "
+        f"better ones on strangers by jobs/calibrate.py --fused {done.folder} --strangers FOLDER --out {done.folder}"
+    )
     print(f"the fusion is in {done.folder}; evaluate it with jobs/evaluate.py ... fused:{done.folder}")
 
 
