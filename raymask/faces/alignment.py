@@ -80,4 +80,5 @@ def align(
         shape = (max(1, round(photo.shape[1] * shrink)), max(1, round(photo.shape[0] * shrink)))
         photo = cv2.resize(photo, shape, interpolation=cv2.INTER_AREA)
         matrix = similarity((np.asarray(points) + 0.5) * shrink - 0.5, wanted)
-    return cv2.warpAffine(photo, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    smooth = cv2.INTER_CUBIC if shrink > 2 else cv2.INTER_LINEAR  # bilinear sampling blurs a face that is enlarged
+    return cv2.warpAffine(photo, matrix, (size, size), flags=smooth)
