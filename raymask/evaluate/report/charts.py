@@ -61,6 +61,7 @@ def det_chart(lines: Mapping[str, list[Line]]) -> str:
     }
     _draw(axes, drawn)
     axes.set(xscale="log", yscale="log", ylim=(100 * LEAST_FNIR, 100))
+    axes.set_yticks(ticks := [0.1, 1, 10, 100], [f"{tick:g}" for tick in ticks])
     axes.set(xlabel="FPIR: share of strangers' searches that return somebody", ylabel="FNIR: % of enrolled not found")
     return _finish(figure, axes)
 
