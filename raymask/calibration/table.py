@@ -75,13 +75,13 @@ class SearchTable:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], name: str) -> SearchTable:
-        """Of a bundle's JSON, whoever made it. Raises ConfigError if it is not a table whose thresholds hold together."""
+        """Of the JSON of anybody's bundle. Raises ConfigError if it is not a table, or contradicts itself."""
         try:
             rates = tuple(map(_number, values["rates"]))
             enrolled = tuple(int(_number(size)) for size in values["enrolled"])
             if not (0 < len(rates) <= _MOST and 0 < len(enrolled) <= _MOST):
                 raise ValueError(f"{len(rates)} rates and {len(enrolled)} sizes, not 1 to {_MOST}")
-            if not (1 > rates[0] and rates[-1] > 0 and np.diff(rates).max(initial=-1) < 0):
+            if not (rates[0] < 1 and rates[-1] > 0 and np.diff(rates).max(initial=-1) < 0):
                 raise ValueError("rates fall, between 1 and 0")
             if enrolled[0] != 1 or np.diff(enrolled).min(initial=1) <= 0:
                 raise ValueError("sizes of the gallery rise from 1")

@@ -53,6 +53,7 @@ class Strangers:
         groups = {
             name: fpir_by_group(searches[name], faces.bare.names, labels, resamples=resamples, seed=seed)
             for name in ("bare", "masked")
+            if searches[name].people
         }
         worst = [
             f"of {name} strangers those of {some[0].name} are let in most often: {100 * some[0].fpir.value:.1f}% "

@@ -5,12 +5,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from support.jobs import job_here
 
 from raymask.calibration.table import SearchTable
 from raymask.demo_faces import write_demo_faces
+from raymask.errors import DataError
 from raymask.evaluate import evaluate
 from raymask.evaluate.calibrate import fuse
 from raymask.evaluate.calibrate_config import FuseConfig
@@ -140,6 +142,15 @@ def test_mistakes_are_said_in_a_sentence(options, said, demo_faces, strangers, t
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_strangers_in_whose_photos_no_face_is_found_are_refused(asked, tmp_path):
+    """Their threshold would be 1: nobody in a mask would be recognised any more."""
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"m{number}.png"), np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(DataError, match=f"no face is found in the photos under {tmp_path}; name a folder of others"):
+        calibrate(replace(asked, strangers_masked=str(tmp_path), out=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
 
 
 def test_options_of_strangers_need_strangers(asked):
