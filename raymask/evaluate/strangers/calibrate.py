@@ -28,14 +28,14 @@ from raymask.recognisers.fused_bundle import check_target
 from raymask.recognisers.kinds import load_recogniser
 
 CHECKED = (1e-1, 1e-2)
-"""FPIR of which is told what thresholds they have."""
+"""FPIR whose thresholds are printed."""
 LEAST_SHOWN = 10
-"""Enrolled, of the galleries that are told of."""
+"""Enrolled in the smallest gallery whose thresholds are printed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrated:
-    """What came of it."""
+    """What a calibration has found."""
 
     table: SearchTable
     checked: list[Checked]

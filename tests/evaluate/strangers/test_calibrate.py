@@ -132,7 +132,7 @@ def test_an_evaluation_measures_strangers_beside_the_promise(
         (["--strangers", "{tmp}/nowhere"], "nowhere"),
         (["--strangers", "{demo}"], "8 strangers are under"),
         (["--strangers", "{strangers}", "--fused", "{strangers}"], "config.json is missing"),
-        (["--strangers", "{strangers}", "--out", "{demo}"], "is there and is no fusion"),
+        (["--strangers", "{strangers}", "--out", "{demo}"], "is there and is not a fusion"),
         (["--strangers", "{strangers}", "--strangers-repeats", "{tmp}/none.json"], "none.json"),
     ],
 )
