@@ -92,7 +92,7 @@ def check_fit(searches: Mapping[str, Searches], rates: Sequence[float], *, seed:
     """Thresholds for the largest gallery of each state, from blocks FOLDS times smaller, beside the truth."""
     checked = []
     for name, found in searches.items():
-        if found.most < 4 * FOLDS:
+        if not found.people or found.most < 4 * FOLDS:
             continue
         fit = fitted(found, [found.most], largest=found.most // FOLDS, seed=seed)
         (fpir,) = found.fpir([found.most])

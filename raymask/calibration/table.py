@@ -6,6 +6,7 @@ faces. It holds no face, and nobody can be found by it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -18,6 +19,8 @@ State = Literal["bare", "masked"]
 STATES: tuple[State, ...] = get_args(State)
 LOWEST_RATE, HIGHEST_RATE = 1e-5, 0.5
 """Of the rates that one can ask for."""
+_MOST = 1000
+"""Rates, and sizes, of a table: each decision looks at all of them."""
 
 
 class Threshold(NamedTuple):
@@ -41,9 +44,18 @@ class StateTable:
     """(K, N) whether each comes from a fit."""
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> StateTable:
-        """Of a bundle's JSON."""
-        return cls(**{key: tuple(map(tuple, rows)) for key, rows in values.items()})
+    def of(cls, values: Mapping[str, Any], shape: tuple[int, int]) -> StateTable:
+        """Of a bundle's JSON. Raises ValueError, TypeError or KeyError if it is not a table of (K, N) thresholds."""
+        scores, extrapolated = values["scores"], values["extrapolated"]
+        if {np.shape(scores), np.shape(extrapolated)} != {shape}:
+            raise ValueError(f"shapes {np.shape(scores)} and {np.shape(extrapolated)}, not {shape}")
+        rows = tuple(tuple(map(_number, row)) for row in scores)
+        within = np.abs(rows).max() <= 1
+        if not within or np.diff(rows, axis=0).min(initial=0) < 0 or np.diff(rows, axis=1).min(initial=0) < 0:
+            raise ValueError("scores are -1 to 1, and rise with the size and as the rate falls")
+        if not all(isinstance(cell, bool) for row in extrapolated for cell in row):
+            raise TypeError("extrapolated is true or false")
+        return cls(scores=rows, extrapolated=tuple(map(tuple, extrapolated)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,22 +75,34 @@ class SearchTable:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], name: str) -> SearchTable:
-        """Of a bundle's JSON. Raises ConfigError if it is no table."""
+        """Of the JSON of anybody's bundle. Raises ConfigError if it is not a table, or contradicts itself."""
         try:
-            table = cls(
-                rates=tuple(values["rates"]),
-                enrolled=tuple(values["enrolled"]),
-                strangers=values["strangers"],
-                measured=values["measured"],
-                bare=StateTable.of(values["bare"]),
-                masked=StateTable.of(values["masked"]),
+            rates = tuple(map(_number, values["rates"]))
+            enrolled = tuple(int(_number(size)) for size in values["enrolled"])
+            if not (0 < len(rates) <= _MOST and 0 < len(enrolled) <= _MOST):
+                raise ValueError(f"{len(rates)} rates and {len(enrolled)} sizes, not 1 to {_MOST}")
+            if not (rates[0] < 1 and rates[-1] > 0 and np.diff(rates).max(initial=-1) < 0):
+                raise ValueError("rates fall, between 1 and 0")
+            if enrolled[0] != 1 or np.diff(enrolled).min(initial=1) <= 0:
+                raise ValueError("sizes of the gallery rise from 1")
+            shape = len(rates), len(enrolled)
+            return cls(
+                rates=rates,
+                enrolled=enrolled,
+                strangers=int(_number(values["strangers"])),
+                measured=int(_number(values["measured"])),
+                bare=StateTable.of(values["bare"], shape),
+                masked=StateTable.of(values["masked"], shape),
             )
-            shapes = {np.shape(cells) for state in STATES for cells in asdict(table.state(state)).values()}
-            if shapes != {(len(table.rates), len(table.enrolled))}:
-                raise ValueError(f"shapes {shapes}")
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise ConfigError(f"{name}: its thresholds cannot be read ({error!r}); make them again") from None
-        return table
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            said = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+            raise ConfigError(f"{name}: its thresholds cannot be read ({said}); make them again") from None
+
+    @classmethod
+    def of_bundle(cls, config: Mapping[str, Any], name: str) -> SearchTable | None:
+        """Of what a fusion's bundle says; None if it has no table. Raises ConfigError as `of`."""
+        values = config.get("searches")
+        return None if values is None else cls.of(values, name)
 
     def as_json(self) -> dict[str, Any]:
         """For a bundle."""
@@ -100,8 +124,12 @@ class SearchTable:
             state: of the face that is searched.
             rate: FPIR, LOWEST_RATE to HIGHEST_RATE.
             enrolled: embeddings in the gallery.
+
+        Returns:
+            The threshold, with the share that it has: beyond the table's rates that of its first or last one.
         """
         scores, guessed = self._at(state, enrolled)
+        rate = min(max(rate, self.rates[-1]), self.rates[0])
         score = float(np.interp(-np.log(rate), -np.log(self.rates), scores))
         near = np.interp(-np.log(rate), -np.log(self.rates), guessed) > 0
         return Threshold(score, rate if enrolled <= self.known else None, bool(near) or enrolled > self.known)
@@ -120,6 +148,15 @@ class SearchTable:
         scores = [float(np.interp(size, sizes, row)) for row in table.scores]
         guessed = [float(np.interp(size, sizes, np.asarray(row, float))) for row in table.extrapolated]
         return np.asarray(scores), np.asarray(guessed)
+
+
+def _number(value: Any) -> float:
+    """A finite number of JSON. Raises TypeError, ValueError or OverflowError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{str(value)[:40]!r} is not a number")
+    if not math.isfinite(number := float(value)):
+        raise ValueError(f"{number} is not a finite number")
+    return number
 
 
 def check_rate(name: str, rate: float) -> None:

@@ -157,14 +157,14 @@ def _own_backbone(config: Mapping[str, Any]) -> str:
 
 
 def bundle_config(path: str | os.PathLike[str], kind: str | None = None) -> dict[str, Any]:
-    """What `config.json` of a bundle says. Raises ModelError if it is missing, no JSON, not all there, or if the model
+    """What `config.json` of a bundle says. Raises ModelError if it is missing, not JSON, not all there, or if the model
     is of another kind than the one asked for."""
     folder = Path(path)
     try:
         config = dict(json.loads((folder / "config.json").read_text()))
     except OSError as error:
         raise _no_bundle(folder, "config.json", kind, error) from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{folder}/config.json cannot be read ({error})") from None
     missing = [key for key in ("arguments", "sha256", "training") if key not in config]
     if missing:

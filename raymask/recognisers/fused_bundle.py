@@ -22,7 +22,7 @@ from raymask.recognisers.remote_bundles import fetched
 def check_target(target: Path) -> None:
     """Raise DataError if a fusion cannot be written there, or would replace something else."""
     if target.exists() and not _is_fusion(target) and not (target.is_dir() and not any(target.iterdir())):
-        raise DataError(f"{target} is there and is no fusion; choose another --out")
+        raise DataError(f"{target} is there and is not a fusion; choose another --out")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}."):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from support.simulated_scores import independent, true_fpir
+from support.tables import small_table
 
 from raymask.calibration.fit import LEAST_STRANGERS, RATES, check_fit, search_table, sizes
 from raymask.calibration.searches import Searches
@@ -72,9 +73,54 @@ def test_nobody_enrolled_is_as_one(table):
 def test_a_table_comes_back_from_json(table):
     values = json.loads(json.dumps(table.as_json()))
     assert SearchTable.of(values, "x") == table
-    for broken in ({}, values | {"rates": [0.1]}, values | {"bare": {"scores": 3, "extrapolated": []}}):
-        with pytest.raises(ConfigError, match=r"^x: its thresholds cannot be read"):
-            SearchTable.of(broken, "x")
+    assert SearchTable.of_bundle({"searches": values}, "x") == table
+    assert SearchTable.of_bundle({"searches": None}, "x") is None
+    assert SearchTable.of_bundle({}, "x") is None
+
+
+SMALL = small_table().as_json()
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({"rates": [0.1]}, "shapes"),
+        ({"rates": []}, "0 rates"),
+        ({"rates": [0.1] * 1001}, "1001 rates"),
+        ({"rates": [1e-4, 1e-3, 1e-2, 1e-1]}, "rates fall"),
+        ({"rates": [0.1, 0.01, 0.001, float("nan")]}, "nan is not a finite number"),
+        ({"rates": [0.1, 0.01, 0.001, 0]}, "rates fall"),
+        ({"rates": "0.11"}, "'0' is not a number"),
+        ({"enrolled": [1, 10, 100, 10_000, 1000]}, "sizes of the gallery rise"),
+        ({"enrolled": [0, 10, 100, 1000, 10_000]}, "sizes of the gallery rise"),
+        ({"enrolled": [1, 10, 100, 1000, 10**400]}, "too large"),
+        ({"measured": "all"}, "'all' is not a number"),
+        ({"bare": {"scores": 3, "extrapolated": []}}, "shapes"),
+        ({"bare": []}, "list indices"),
+        ({"bare": SMALL["bare"] | {"scores": [[0.5], [0.5, 0.6]]}}, "inhomogeneous"),
+        ({"bare": SMALL["bare"] | {"scores": SMALL["bare"]["scores"][::-1]}}, "scores are -1 to 1, and rise"),
+        ({"bare": SMALL["bare"] | {"scores": np.full((4, 5), np.nan).tolist()}}, "nan is not a finite number"),
+        ({"bare": SMALL["bare"] | {"scores": np.full((4, 5), 2.0).tolist()}}, "scores are -1 to 1"),
+        ({"masked": SMALL["masked"] | {"extrapolated": np.full((4, 5), "no").tolist()}}, "true or false"),
+    ],
+)
+def test_a_table_that_does_not_hold_together_is_refused(broken, said):
+    """Bundles are of anybody's making: a threshold of NaN would let nobody in, one of a lower rate everybody."""
+    with pytest.raises(ConfigError, match=rf"^x: its thresholds cannot be read \(.*{said}"):
+        SearchTable.of(SMALL | broken, "x")
+
+
+@pytest.mark.parametrize("values", [{}, [], 3, "table", {"rates": [0.1]}])
+def test_what_is_not_a_table_is_refused(values):
+    with pytest.raises(ConfigError, match=r"^x: its thresholds cannot be read"):
+        SearchTable.of(values, "x")
+
+
+def test_beyond_the_tables_rates_its_own_are_told():
+    table = small_table()
+    assert table.threshold("bare", 0.5, 10) == table.threshold("bare", 0.1, 10)
+    assert table.threshold("bare", 1e-5, 10) == table.threshold("bare", 1e-4, 10)
+    assert table.threshold("bare", 1e-5, 10).fpir == 1e-4
 
 
 def test_few_strangers_leave_a_table_that_is_all_fitted():
@@ -113,6 +159,8 @@ def test_the_fit_is_told_beside_the_truth():
     assert upper <= fpir
     assert 0.05 < fpir < 0.2
     assert check_fit({"bare": independent(30, 20)}, (0.1,)) == [], "too few people to be divided"
+    nobody = Searches(np.full((40, 40), np.nan, np.float32), np.arange(40))
+    assert check_fit({"worn": nobody}, (0.1,)) == [], "no face was found"
 
 
 @pytest.mark.parametrize("rate", [0, 1e-6, 0.6, float("nan")])

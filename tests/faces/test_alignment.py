@@ -56,6 +56,18 @@ def test_large_faces_are_smoothed_not_sampled():
     assert aligned[20:90, 20:90].std() < 20
 
 
+def test_a_small_face_is_enlarged_smoothly():
+    """A wave of six pixels keeps more of its height than between straight lines."""
+    wave = 128 + 100 * np.sin(np.arange(28) * 2 * np.pi / 6)
+    photo = np.repeat(np.rint(wave).astype(np.uint8)[None, :, None], 28, axis=0).repeat(3, axis=2)
+    enlarged = align(photo, (ARCFACE_POINTS + 0.5) / 4 - 0.5)
+    columns = (np.arange(112) + 0.5) / 4 - 0.5
+    inner = slice(12, 100)
+    truth = (128 + 100 * np.sin(columns * 2 * np.pi / 6))[inner]
+    straight = np.interp(columns, np.arange(28), wave)[inner]
+    assert np.abs(enlarged[56, inner, 0] - truth).max() < 0.6 * np.abs(straight - truth).max()
+
+
 def test_mirrored_points_are_those_of_the_mirror_image_in_their_order():
     photo = np.zeros((112, 112), np.uint8)
     for value, (x, y) in enumerate(ARCFACE_POINTS.round().astype(int), start=1):

@@ -78,6 +78,12 @@ def test_bundles_of_another_architecture_are_refused(bundle, arguments):
         load_bundle(bundle)
 
 
+def test_a_config_that_is_nested_too_deep_is_refused(bundle):
+    (bundle / "config.json").write_text("[" * 200_000)
+    with pytest.raises(ModelError, match=r"config\.json cannot be read"):
+        load_bundle(bundle)
+
+
 @pytest.mark.parametrize("key", ["arguments", "sha256", "training"])
 def test_bundles_that_are_not_whole_are_refused(bundle, key):
     config = json.loads((bundle / "config.json").read_text())

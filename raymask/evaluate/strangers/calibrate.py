@@ -12,6 +12,7 @@ from typing import Any
 
 from raymask import __version__
 from raymask.calibration.fit import Checked, check_fit, search_table
+from raymask.calibration.searches import Searches
 from raymask.calibration.table import STATES, SearchTable, State
 from raymask.calibration.tail import FOLDS
 from raymask.data.prepare.textures import load_textures
@@ -27,14 +28,14 @@ from raymask.recognisers.fused_bundle import check_target
 from raymask.recognisers.kinds import load_recogniser
 
 CHECKED = (1e-1, 1e-2)
-"""FPIR of which is told what thresholds they have."""
+"""FPIR whose thresholds are printed."""
 LEAST_SHOWN = 10
-"""Enrolled, of the galleries that are told of."""
+"""Enrolled in the smallest gallery whose thresholds are printed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrated:
-    """What came of it."""
+    """What a calibration has found."""
 
     table: SearchTable
     checked: list[Checked]
@@ -67,7 +68,7 @@ def calibrate(config: CalibrateConfig) -> Calibrated:
     """Find thresholds and write them into a copy of the fusion.
 
     Raises:
-        DataError: photos are missing or show too few people, or the bundle cannot be written.
+        DataError: photos are missing or show too few people or no face, or the bundle cannot be written.
         ModelError: a model file is missing or does not fit.
     """
     allow(config.own)
@@ -80,6 +81,7 @@ def calibrate(config: CalibrateConfig) -> Calibrated:
     look = Look(config.masks, config.seed, textures)
     faces = embed_strangers(strangers, {"": recogniser}, look)[""]
     searches = faces.searches(repeated_people(config.strangers_repeats))
+    _check_faces(searches, config)
     masked = [found for name, found in searches.items() if name != "bare"]
     done = Calibrated(
         table=search_table({"bare": [searches["bare"]], "masked": masked}, seed=config.seed),
@@ -94,11 +96,20 @@ def calibrate(config: CalibrateConfig) -> Calibrated:
     }
     changed = {
         "searches": done.table.as_json(),
-        "metrics": found["metrics"] | {"fit_checked": [one._asdict() for one in done.checked]},
+        "metrics": found.get("metrics", {}) | {"fit_checked": [one._asdict() for one in done.checked]},
         "training": found["training"] | {"searches": training},
     }
     _write(config, found | changed)
     return done
+
+
+def _check_faces(searches: Mapping[str, Searches], config: CalibrateConfig) -> None:
+    """Raise DataError for strangers without any face: their threshold would be 1, by which nobody is recognised."""
+    for name, found in searches.items():
+        if not found.people:
+            root = config.strangers_masked if name == "worn" else ", ".join(config.strangers)
+            drawn = ", once masks are drawn on them" if name == "masked" else ""
+            raise DataError(f"no face is found in the photos under {root}{drawn}; name a folder of others")
 
 
 def _write(config: CalibrateConfig, found: Mapping[str, Any]) -> None:

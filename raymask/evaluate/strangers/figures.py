@@ -26,8 +26,9 @@ class Strangers:
     """Strangers of an evaluation: read and checked before any work, and then measured by."""
 
     def __init__(self, config: EvaluateConfig, strangers: Sequence[Stranger]) -> None:
-        """Raises DataError if a file that the options name cannot be read."""
+        """Raises DataError if a file that the options name cannot be read, or as `table_of`."""
         self._config, self._strangers = config, strangers
+        self._tables = {spec: table_of(spec) for spec in config.recognisers}
         self._repeats = repeated_people(config.strangers_repeats)
         self._labels = None if config.strangers_labels is None else read_labels(config.strangers_labels)
 
@@ -45,13 +46,14 @@ class Strangers:
         masked = "clean" if "clean" in trial.states else "masked"
         in_real_masks = self._config.masked_images is not None and "worn" in searches
         states = {"bare": "bare", "worn" if in_real_masks else "masked": masked}
-        found = measure(OwnScores(trial, answer, weights), searches, states, table_of(spec))
+        found = measure(OwnScores(trial, answer, weights), searches, states, self._tables[spec])
         if self._labels is None:
             return found
         labels, resamples, seed = self._labels, self._config.resamples, self._config.seed
         groups = {
             name: fpir_by_group(searches[name], faces.bare.names, labels, resamples=resamples, seed=seed)
             for name in ("bare", "masked")
+            if searches[name].people
         }
         worst = [
             f"of {name} strangers those of {some[0].name} are let in most often: {100 * some[0].fpir.value:.1f}% "
@@ -63,9 +65,13 @@ class Strangers:
 
 
 def table_of(spec: str) -> SearchTable | None:
-    """A fusion's thresholds for searches; None if it has none, or if the recogniser is no fusion."""
+    """A fusion's thresholds for searches; None if it has none, or if the recogniser is not a fusion.
+
+    Raises:
+        ModelError: the bundle cannot be read.
+        ConfigError: its thresholds cannot.
+    """
     kind, folder = ModelSpec.of(spec)
     if kind != "fused":
         return None
-    config = bundle_config(folder or SHIPPED / "fused")
-    return SearchTable.of(config["searches"], str(folder)) if "searches" in config else None
+    return SearchTable.of_bundle(bundle_config(folder or SHIPPED / "fused"), spec)

@@ -18,6 +18,8 @@ RATE = 1e-1
 """FPIR of all, beside which groups are shown: at a lower one too few of a group are left to count."""
 LEAST = 50
 """Strangers of a group; smaller ones are left out."""
+_LONGEST = 20
+"""Characters of an age; Python makes no number of thousands of digits."""
 AGES = (0, 10, 20, 40, 60)
 """Where age groups begin."""
 
@@ -56,7 +58,7 @@ def read_labels(address: str) -> dict[str, list[str]]:
 
 
 def _group(column: str, value: str) -> str:
-    if column != "age" or not value.strip().isdecimal():
+    if column != "age" or not value.strip().isdecimal() or len(value) > _LONGEST:
         return f"{column} {value.strip()}"
     place = int(np.searchsorted(AGES, int(value), side="right"))
     return f"age {AGES[place - 1]} to {AGES[place] - 1}" if place < len(AGES) else f"age {AGES[-1]} and over"

@@ -61,7 +61,7 @@ class SearchRow:
     fnir: Figure | None
     """With its 95% interval over people, the threshold staying as it is."""
     promise: Promise | None
-    """None: the recogniser is no fusion, or one without thresholds for searches."""
+    """None: the recogniser is not a fusion, or one without thresholds for searches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +120,9 @@ def measure(
     """
     rows, curves, notes = [], [], []
     for searched, found in searches.items():
+        if not found.people:
+            notes.append(f"{searched} strangers: no face is found in any of their photos")
+            continue
         sizes = sizes_of(found)
         for size, fpir in zip(sizes, found.fpir(sizes), strict=True):
             rows += [_row(own, searched, states.get(searched), found, size, fpir, rate, table) for rate in RATES]

@@ -123,5 +123,5 @@ def _json(address: str) -> Any:
     folder, name = folder_and_name(address)
     try:
         return json.loads(folder.read(name).decode("utf-8-sig"))
-    except ValueError as error:  # of the text and of JSON alike
+    except (ValueError, RecursionError) as error:  # of the text and of JSON alike; lists nested too deep
         raise DataError(f"{address} is not JSON ({error})") from None

@@ -72,9 +72,13 @@ class Yunet:
         Returns:
             The faces. Where one is tilted by 20 degrees or more, its points are wrong: see `righting`.
         """
-        size = _ENLARGED if max(photo.shape[:2]) < _SMALL else 1
-        if size > 1:
-            photo = cv2.resize(photo, None, fx=size, fy=size, interpolation=cv2.INTER_CUBIC)
+        if max(photo.shape[:2]) >= _SMALL:
+            return self._as_it_is(photo, least, threshold)
+        larger = cv2.resize(photo, None, fx=_ENLARGED, fy=_ENLARGED, interpolation=cv2.INTER_CUBIC)
+        return _in_photo(self._as_it_is(larger, _ENLARGED * least, threshold), _ENLARGED)
+
+    def _as_it_is(self, photo: np.ndarray, least: float, threshold: float) -> Detections:
+        """As `__call__`, however small the photo is."""
         height, width = photo.shape[:2]
         bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
         with self._lock:
@@ -82,7 +86,6 @@ class Yunet:
             self._network.setScoreThreshold(threshold)
             _, found = self._network.detect(bgr)
         rows = np.zeros((0, 15), np.float32) if found is None else found.astype(np.float32)
-        rows[:, :14] /= size
         rows = rows[rows[:, 2:4].max(axis=1, initial=0) >= least]
         rows = rows[np.argsort(-rows[:, 14], kind="stable")]
         corners = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
@@ -102,10 +105,14 @@ class Yunet:
             sized = cv2.resize(
                 photo, None, fx=size, fy=size, interpolation=cv2.INTER_AREA if size < 1 else cv2.INTER_LINEAR
             )
-            found = self(sized, least=LEAST * size, threshold=AGAIN_SCORE)
-            yield Detections(found.boxes / np.float32(size), found.scores, found.points / np.float32(size))
+            yield _in_photo(self._as_it_is(sized, LEAST * size, AGAIN_SCORE), size)
         for roll in _TURNS:
             upright, way = turned(photo, roll)
             found = self(upright, threshold=AGAIN_SCORE)
             boxes = np.array([way.box_back(box) for box in found.boxes], np.float32).reshape(-1, 4)
             yield Detections(boxes, found.scores, way.back(found.points))
+
+
+def _in_photo(found: Detections, size: float) -> Detections:
+    """What was found in a photo `size` times as large, in pixels of the photo."""
+    return Detections(found.boxes / np.float32(size), found.scores, found.points / np.float32(size))

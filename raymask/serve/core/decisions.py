@@ -50,14 +50,27 @@ class Decisions:
 
     @classmethod
     def of(cls, plan: Plan, policy: Policy) -> Decisions:
-        """Those of the policy, or of the fusion. Raises ConfigError if there are none."""
+        """Those of the policy, or of the fusion.
+
+        Raises:
+            ConfigError: there are none, or the fusion's allow more strangers than the policy.
+        """
         for state in STATES:
-            if plan.searches is None and _given(policy, state) is None:
+            if _given(policy, state) is not None:
+                continue
+            if plan.searches is None:
                 raise ConfigError(
                     f"{plan.fused.spec} has no thresholds for these embedders on {state} faces; calibrate a fusion of "
                     f"them with jobs/calibrate.py or jobs/fuse.py, or give {state}: {{match: ..., review: ...}} in "
                     "Api's user_config"
                 )
+            for name in ("match_at", "review_at", "verify_at"):
+                rate, lowest = getattr(policy, name), plan.searches.rates[-1]
+                if rate < lowest:
+                    raise ConfigError(
+                        f"{name} {rate:g} is below {lowest:g}, the lowest rate that {plan.fused.spec} has thresholds "
+                        "for; choose that or more, or calibrate the fusion again with jobs/calibrate.py"
+                    )
         return cls(searches=plan.searches, policy=policy)
 
     def identifying(self, state: State, enrolled: int) -> Bounds:

@@ -65,10 +65,10 @@ class GalleryChecks:
         )
 
     def _promised(self, embeddings: int) -> dict[float, float]:
-        """The score of each FPIR; a photo that is enrolled is a bare one."""
+        """The score of each FPIR that the table has; a photo that is enrolled is a bare one."""
         assert self._table is not None
         thresholds = [self._table.threshold("bare", rate, embeddings) for rate in _RATES]
-        return {rate: one.score for rate, one in zip(_RATES, thresholds, strict=True) if one.fpir is not None}
+        return {one.fpir: one.score for one in thresholds if one.fpir is not None}
 
 
 def warning_of(check: SelfCheck | None) -> str | None:
@@ -76,7 +76,7 @@ def warning_of(check: SelfCheck | None) -> str | None:
     exceeding = [share for share in check.shares if share.exceeds] if check else []
     if check is None or not exceeding:
         return None
-    shares = " and ".join(f"{share.observed:.1%} instead of {share.expected:.0%}" for share in exceeding)
+    shares = " and ".join(f"{share.observed:.1%} instead of {100 * share.expected:.3g}%" for share in exceeding)
     return (
         f"Of {check.searched:,} people enrolled, each searched among all others, too many are taken for somebody else: "
         f"{shares}. They resemble each other more than the strangers that the thresholds were calibrated on. "

@@ -145,7 +145,7 @@ class Plan:
             routed=routed,
             masked_networks=tuple(Network.of(way.masked) for way in used if way.masked),
             bare_networks=tuple(Network.of(way.bare) for way in used if way.bare),
-            searches=_searches(fusion, config.fused) if own else None,
+            searches=SearchTable.of_bundle(fusion, config.fused) if own else None,
             space=Space(
                 digest=fused.digest if own else _mixed(fusion["sha256"], digests),
                 size=sum(way.size for way in used),
@@ -196,11 +196,6 @@ def _fusion(folder: Path) -> dict[str, Any]:
         return bundle_config(folder, "Fusion")
     except ModelError as error:
         raise ModelError(f"{error}; `make demo` makes out/demo/fused, on invented people") from None
-
-
-def _searches(fusion: dict[str, Any], name: str) -> SearchTable | None:
-    values = fusion.get("searches")
-    return None if values is None else SearchTable.of(values, name)
 
 
 def _only(named: set[str], kind: str) -> str:

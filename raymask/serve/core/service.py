@@ -61,11 +61,11 @@ class Service:
 
     @property
     def decisions(self) -> Decisions:
-        """By which thresholds is decided now. Raises ConfigError if there are none."""
+        """The thresholds that decide now. Raises ConfigError as `Decisions.of`."""
         return Decisions.of(self.plan, self.policy)
 
     def set_policy(self, policy: Policy) -> None:
-        """Change thresholds and limits; requests under way go on. Raises ConfigError if there are no thresholds."""
+        """Change thresholds and limits; requests under way are not broken off. Raises ConfigError as `Decisions.of`."""
         Decisions.of(self.plan, policy)
         self.policy = policy
 

@@ -126,7 +126,7 @@ class GallerySearchReplica:
                 tell(self._checks.last)
                 if checked and (warning := warning_of(self._checks.last)):
                     self._log.warning(warning)
-            except Exception as error:  # it is tried again, and searches go on meanwhile
+            except Exception as error:  # it is tried again, and searches are answered meanwhile
                 self._log.warning("the gallery could not be checked: %s", first_line(error))
             time.sleep(_CHECKS)
 

@@ -59,7 +59,7 @@ class GalleryMetrics:
         )
 
     def __call__(self, check: SelfCheck | None) -> None:
-        """Tell of a check, or of none. Of what was observed the last is told on where no check is possible any more."""
+        """Report a check, or that there is none. Then the shares observed last stay as they are."""
         for share in check.shares if check else ():
             self._observed.set(share.observed, tags={"promised": f"{share.expected:g}"})
         self._warning.set(float(check is not None and check.exceeds))

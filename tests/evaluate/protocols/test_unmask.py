@@ -312,7 +312,7 @@ def test_a_folder_that_is_no_fusion_is_not_replaced(mrii, demo_faces, people, tm
     config = FuseConfig(
         recognisers=("dlib", f"{mrii},dlib"), images=str(demo_faces), people=f"{people}:val", out=str(tmp_path / "runs")
     )
-    with pytest.raises(DataError, match="runs is there and is no fusion"):
+    with pytest.raises(DataError, match="runs is there and is not a fusion"):
         fuse(config)
     assert (tmp_path / "runs" / "precious").exists()
 

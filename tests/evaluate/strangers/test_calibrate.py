@@ -5,18 +5,21 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from support.jobs import job_here
 
 from raymask.calibration.table import SearchTable
 from raymask.demo_faces import write_demo_faces
+from raymask.errors import ConfigError, DataError
 from raymask.evaluate import evaluate
 from raymask.evaluate.calibrate import fuse
 from raymask.evaluate.calibrate_config import FuseConfig
 from raymask.evaluate.config import EvaluateConfig
 from raymask.evaluate.strangers.calibrate import calibrate
 from raymask.evaluate.strangers.calibrate_config import CalibrateConfig
+from raymask.evaluate.strangers.figures import Strangers
 from raymask.models import load_bundle
 
 
@@ -130,7 +133,7 @@ def test_an_evaluation_measures_strangers_beside_the_promise(
         (["--strangers", "{tmp}/nowhere"], "nowhere"),
         (["--strangers", "{demo}"], "8 strangers are under"),
         (["--strangers", "{strangers}", "--fused", "{strangers}"], "config.json is missing"),
-        (["--strangers", "{strangers}", "--out", "{demo}"], "is there and is no fusion"),
+        (["--strangers", "{strangers}", "--out", "{demo}"], "is there and is not a fusion"),
         (["--strangers", "{strangers}", "--strangers-repeats", "{tmp}/none.json"], "none.json"),
     ],
 )
@@ -140,6 +143,26 @@ def test_mistakes_are_said_in_a_sentence(options, said, demo_faces, strangers, t
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_strangers_in_whose_photos_no_face_is_found_are_refused(asked, tmp_path):
+    """Their threshold would be 1: nobody in a mask would be recognised any more."""
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"m{number}.png"), np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(DataError, match=f"no face is found in the photos under {tmp_path}; name a folder of others"):
+        calibrate(replace(asked, strangers_masked=str(tmp_path), out=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_table_is_told_before_any_work(tmp_path):
+    config = {"model": "Fusion", "arguments": {}, "sha256": "", "training": {}, "searches": {"rates": [2]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    spec = f"fused:{tmp_path}"
+    asked = EvaluateConfig(
+        protocol="gallery", recognisers=(spec,), images="x", people="y.json", out="z", strangers=("s",)
+    )
+    with pytest.raises(ConfigError, match=f"^{spec}: its thresholds cannot be read"):
+        Strangers(asked, [])
 
 
 def test_options_of_strangers_need_strangers(asked):

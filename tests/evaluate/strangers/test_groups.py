@@ -24,6 +24,11 @@ def test_a_file_without_labels_is_named(tmp_path, content):
         read_labels(str(tmp_path / "labels.csv"))
 
 
+def test_an_age_of_thousands_of_digits_is_no_fault(tmp_path):
+    (tmp_path / "labels.csv").write_text(f"folder,age\nann,{'9' * 5000}\n")
+    assert read_labels(str(tmp_path / "labels.csv")) == {"ann": [f"age {'9' * 5000}"]}
+
+
 def test_the_group_that_is_let_in_most_often_comes_first():
     random = np.random.default_rng(0)
     people = 4 * LEAST

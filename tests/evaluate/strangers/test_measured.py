@@ -125,6 +125,14 @@ def test_rows_hold_for_each_size_and_rate_and_the_promise_beside_them(own, faces
     assert "strangers reach; their share is below" in found.notes[0]
 
 
+def test_of_strangers_without_any_face_it_is_said(own, faces):
+    unseen = Faces(faces.drawn.names, faces.drawn.embeddings, np.zeros(STRANGERS, bool))
+    searches = StrangerFaces(bare=faces.bare, drawn=unseen, enrolled=faces.bare, worn=None).searches([])
+    found = measure(own, searches, {"bare": "bare", "masked": "masked"}, None)
+    assert {row.searched for row in found.rows} == {"bare"}
+    assert found.notes[1] == "masked strangers: no face is found in any of their photos"
+
+
 def test_without_a_table_nothing_is_promised(own, faces):
     found = measure(own, faces.searches([]), {"bare": "bare"}, None)
     assert all(row.promise is None for row in found.rows)

@@ -88,7 +88,8 @@ def test_too_few_people_and_wrong_files_are_said(roots, tmp_path, halves, headin
         choose_strangers(config, 0)
 
 
-def test_a_file_that_is_not_json_is_named(tmp_path):
-    (tmp_path / "x.json").write_text("people")
+@pytest.mark.parametrize("text", ["people", "[" * 200_000])
+def test_a_file_that_is_not_json_is_named(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
     with pytest.raises(DataError, match=r"x\.json is not JSON"):
         people_under(f"{tmp_path}/x.json:check")

@@ -2,7 +2,10 @@
 
 import shutil
 import threading
+from collections.abc import Callable
+from unittest.mock import Mock
 
+import cv2
 import numpy as np
 import pytest
 from support.tiny_onnx import average_pooling
@@ -63,6 +66,37 @@ def test_nothing_is_found_where_nothing_is(yunet):
     for shape in ((120, 90, 3), (9, 9, 3), (1, 300, 3)):
         found = yunet(np.full(shape, 128, np.uint8), least=16, threshold=0.5)
         assert [one.shape for one in found] == [(0, 4), (0,), (0, 5, 2)]
+
+
+def test_a_small_photo_is_looked_at_enlarged_and_answered_in_its_own_pixels(yunet, portraits):
+    large = portraits[0].image
+    scale = 120 / max(large.shape[:2])
+    small = cv2.resize(large, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    sizes = seen_sizes(yunet, lambda: yunet(small))
+    assert sizes == [(3 * small.shape[1], 3 * small.shape[0])]
+    found = yunet(small)
+    assert overlap(found.boxes[0] / scale, yunet(large).boxes[0]) > 0.8
+    side = float((found.boxes[0, 2:] - found.boxes[0, :2]).max())
+    assert len(yunet(small, least=side - 1).boxes) == 1
+    assert len(yunet(small, least=side + 1).boxes) == 0
+
+
+def test_a_second_look_at_a_smaller_photo_is_not_enlarged_again(yunet):
+    """A face that fills the photo is found in a smaller one."""
+    sizes = seen_sizes(yunet, lambda: yunet.again(np.full((200, 180, 3), 128, np.uint8)))
+    assert {(72, 80), (108, 120), (270, 300), (180, 200), (200, 180)} == set(sizes)
+
+
+def seen_sizes(yunet: Yunet, act: Callable[[], object]) -> list[tuple[int, int]]:
+    """Width and height of all pictures that the network sees meanwhile."""
+    network = yunet._network
+    watched = Mock(wraps=network)
+    yunet._network = watched
+    try:
+        act()
+    finally:
+        yunet._network = network
+    return [call.args[0] for call in watched.setInputSize.call_args_list]
 
 
 def test_threads_do_not_mix_their_photos(yunet, portraits):

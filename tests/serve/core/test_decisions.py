@@ -1,5 +1,6 @@
 """What a score means, by how many are enrolled."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -76,9 +77,19 @@ def test_one_person_is_verified_at_a_rate_of_its_own():
     more = decisions(Policy(verify_at=1e-3)).verifying("bare", 10)
     assert more.match.score == pytest.approx(bounds.match.score + STEP), "who has more embeddings is met more easily"
     loose = decisions(Policy(verify_at=0.2)).verifying("bare", 1)
-    assert (loose.match.fpir, loose.review.fpir) == (0.2, 0.5), "ten times that, as far as there are rates"
+    assert (loose.match.fpir, loose.review.fpir) == (0.1, 0.1), "ten times that, as far as there are rates"
     given = decisions(Policy(bare=PAIR)).verifying("bare", 1)
     assert (given.match.score, given.review.score) == (0.5, 0.4)
+
+
+@pytest.mark.parametrize("name", ["match_at", "verify_at"])
+def test_a_rate_below_the_tables_lowest_is_refused(name):
+    """The small table ends at 1e-4: with its last threshold ten times as many strangers would be let in."""
+    rare = Policy(**{name: 1e-5})
+    with pytest.raises(ConfigError, match=rf"{name} 1e-05 is below 0\.0001, the lowest rate that fused:mine has"):
+        decisions(rare)
+    both = replace(rare, bare=PAIR, masked=PAIR)
+    assert decisions(both).identifying("bare", 10).match.score == 0.5, "thresholds that are given need no rates"
 
 
 def test_of_two_who_are_equally_near_none_is_a_match():

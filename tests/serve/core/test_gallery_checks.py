@@ -81,6 +81,17 @@ def test_without_a_table_and_beyond_it_nothing_is_checked(store, reader):
     assert not GalleryChecks(reader, search_table()).update(), "the table ends at 1,000 embeddings"
 
 
+def test_a_table_without_a_rate_is_held_to_its_own(store, reader):
+    table = search_table()
+    rows = {
+        state: replace(table.state(state), scores=table.bare.scores[:1], extrapolated=((False, False),))
+        for state in ("bare", "masked")
+    }
+    checks = GalleryChecks(reader, replace(table, rates=(0.1,), **rows))
+    assert checks.update()
+    assert [share.expected for share in checks.last.shares] == [0.1]
+
+
 def test_an_erased_person_is_named_no_more(store, reader):
     checks = GalleryChecks(reader, search_table())
     checks.update()
