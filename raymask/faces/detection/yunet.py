@@ -32,9 +32,11 @@ SCORE = 0.5
 """Score from which something is a face."""
 AGAIN_SCORE = 0.4
 """The same for a second look, which follows where nothing is found."""
-_SIZES = (0.4, 0.6, 1.5)
+_SIZES = (0.4, 0.6, 1.5, 3)
 """Of a photo at a second look, beside its own; YuNet sees more in a smaller one where a face fills it, and where it is
-dark and noisy."""
+dark and noisy. In a larger one it sees small faces."""
+_LARGEST = 1600
+"""Pixels of the longer side of what a second look enlarges: time grows with the area."""
 _TURNS = (0, 90, -90, 180)
 """Degrees of roll of the faces that a second look is for; YuNet finds those within 45 of each."""
 
@@ -102,6 +104,8 @@ class Yunet:
     def _views(self, photo: np.ndarray) -> Iterator[Detections]:
         """What a second look finds in each size and direction, in pixels of the photo."""
         for size in _SIZES:
+            if size > 1 and size * max(photo.shape[:2]) > _LARGEST:
+                continue
             sized = cv2.resize(
                 photo, None, fx=size, fy=size, interpolation=cv2.INTER_AREA if size < 1 else cv2.INTER_LINEAR
             )

@@ -84,7 +84,13 @@ def test_a_small_photo_is_looked_at_enlarged_and_answered_in_its_own_pixels(yune
 def test_a_second_look_at_a_smaller_photo_is_not_enlarged_again(yunet):
     """A face that fills the photo is found in a smaller one."""
     sizes = seen_sizes(yunet, lambda: yunet.again(np.full((200, 180, 3), 128, np.uint8)))
-    assert {(72, 80), (108, 120), (270, 300), (180, 200), (200, 180)} == set(sizes)
+    assert {(72, 80), (108, 120), (270, 300), (540, 600), (180, 200), (200, 180)} == set(sizes)
+
+
+def test_a_second_look_enlarges_no_photo_so_far_that_it_takes_long(yunet):
+    sizes = seen_sizes(yunet, lambda: yunet.again(np.full((800, 400, 3), 128, np.uint8)))
+    assert (600, 1200) in sizes
+    assert max(max(size) for size in sizes) == 1200
 
 
 def seen_sizes(yunet: Yunet, act: Callable[[], object]) -> list[tuple[int, int]]:
