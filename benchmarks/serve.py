@@ -121,7 +121,8 @@ def graph(config: BenchmarkConfig, folder: Path, in_flight: int) -> Iterator[str
     import ray
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    address = os.environ.get("RAY_ADDRESS", "local")  # by itself Ray joins whatever cluster it finds here
+    ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     file = folder / "graph.yaml"
     document = yaml.safe_load(Path(config.graph).read_text())
     for deployment in document["applications"][0]["deployments"]:

@@ -247,7 +247,7 @@ def main() -> None:
     if find_spec("ray"):
         import ray
 
-        ray.init(log_to_driver=False, include_dashboard=False, num_cpus=options.threads)
+        ray.init("local", log_to_driver=False, include_dashboard=False, num_cpus=options.threads)
     with tempfile.TemporaryDirectory() as folder:
         options.storage = f"{folder}/runs"
         options.data = str(Path(options.data).resolve()) if options.data else invented(folder)

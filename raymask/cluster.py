@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import re
+from importlib.metadata import version
 
 from raymask import errors
-from raymask.errors import DataError, RaymaskError
+from raymask.cluster_address import Address, check_listening, chosen
+from raymask.cluster_start import check_home, check_temporary_folder, temporary_folder
+from raymask.cluster_wait import Patience, token_wanted, wait_for_head, watched
+from raymask.errors import ClusterError, DataError, RaymaskError, StoppedError
+from raymask.ray_private import makes_token, reachable_host, take_own_token
 
 GROWS = "RAYMASK_CLUSTER_GROWS"
 """Environment variable: 1 where machines are started as work waits for them, as `cluster.yaml` says."""
 
 
 def connect() -> None:
-    """Make sure that Ray runs: an address in RAY_ADDRESS or a submitted job's cluster, else a local one.
+    """Make sure that Ray runs: an address in RAY_ADDRESS or a submitted job's cluster, this user's, or one of its own.
 
     Raises:
-        DataError: an address is set and no cluster answers there.
+        ClusterError: the cluster cannot be joined, or none can be started.
+        StoppedError: SIGTERM came meanwhile.
     """
     import ray
 
@@ -28,13 +34,78 @@ def connect() -> None:
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")  # its lines are in its files
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")  # by itself it waits 5 s and kills it
     os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")  # it tells its plans; ours tells how far it is
+    address = chosen()
     try:
-        ray.init(logging_level=logging.WARNING, runtime_env={"worker_process_setup_hook": f"{__name__}.tell_address"})
-    except (ConnectionError, ValueError) as error:
-        address = os.environ.get("RAY_ADDRESS")
-        raise DataError(
-            f"no Ray cluster answers at {address} ({error}); start one with `ray start --head` or unset RAY_ADDRESS"
-        ) from None
+        if address is None:
+            _start()
+        else:
+            _join(address)
+    except (ConnectionError, ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
+        raise _joining_error(error, address) from None
+    except SystemExit:  # how Ray hears SIGTERM as it starts
+        raise StoppedError("stopped before Ray was there") from None
+
+
+def _start() -> None:
+    """Start a cluster on this machine, for this process."""
+    check_temporary_folder()
+    if makes_token():
+        check_home()
+    _init("local")
+
+
+def _join(address: Address) -> None:
+    """Join the cluster there, once it answers. Raises ClusterError."""
+    patience = Patience(address)
+    if address.is_client:
+        check_listening(address, address.host)
+    else:
+        host = reachable_host(address.host)
+        check_listening(address, host)
+        if address.named_by != "RAY_ADDRESS":
+            take_own_token()
+        theirs, ours = wait_for_head(patience, host), version("ray")
+        if theirs != ours:
+            raise ClusterError(_other_version(address.text, f"Ray {theirs}", f"Ray {ours}"))
+    with watched(patience):
+        _init(address.text)
+    print(f"joined the Ray cluster at {address.text}, which {address.named_by} names", flush=True)
+
+
+def _init(address: str) -> None:
+    import ray
+
+    hook = {"worker_process_setup_hook": f"{__name__}.tell_address"}
+    ray.init(address, logging_level=logging.WARNING, runtime_env=hook)
+
+
+def _joining_error(error: BaseException, address: Address | None) -> ClusterError:
+    """The sentence for what `ray.init` raises; what says why is at the end of a chain of causes."""
+    from ray.exceptions import AuthenticationError
+
+    while error.__cause__ is not None:
+        error = error.__cause__
+    place = address.text if address else "this machine"
+    text = str(error).strip()
+    if isinstance(error, AuthenticationError):
+        return ClusterError(token_wanted(place))
+    if "Version mismatch" in text:
+        theirs, ours = (
+            f"Ray {ray} with Python {python}"
+            for ray, python in zip(re.findall(r"Ray: (\S+)", text), re.findall(r"Python: (\S+)", text), strict=True)
+        )
+        return ClusterError(_other_version(place, theirs, ours))
+    first = (text.splitlines() or [type(error).__name__])[0]
+    if address is None:
+        return ClusterError(f"Ray does not start on this machine ({first}); its logs are in {temporary_folder()}/ray")
+    return ClusterError(
+        f"the Ray cluster at {place}, which {address.named_by} names, cannot be joined ({first}); a job runs on one "
+        f"of its machines, as `ray job submit` has it, or {address.way_out}"
+    )
+
+
+def _other_version(place: str, theirs: str, ours: str) -> str:
+    return f"the Ray cluster at {place} runs {theirs} and this program {ours}; install the same on both"
 
 
 def tell_address() -> None:

@@ -43,6 +43,10 @@ class UnsavedError(DataError):
     """What a training has come to cannot be written: no right to, disk full, or the like."""
 
 
+class ClusterError(DataError):
+    """A Ray cluster that cannot be joined or started as the environment stands."""
+
+
 class ModelError(RaymaskError):
     """A model file is missing, damaged (checksum), or made for something else."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raymask.cluster import connect
-from raymask.errors import UnavailableError
+from raymask.errors import ConfigError, UnavailableError
 from raymask.faces.images import media_type
 from raymask.ray_private import deploy_applications, serve_runs
 
@@ -34,11 +35,13 @@ def running(args: Mapping[str, Any], *, port: int, configuration: Path = CONFIGU
         configuration: file as `serve run` takes it.
 
     Raises:
+        ConfigError: the port is in use.
         UnavailableError: it is not ready in time, or Ray serves something already, which would have to go.
     """
     import yaml
     from ray import serve
 
+    check_free(port)
     connect()
     if serve_runs():
         raise UnavailableError("Ray serves something here already; end that first (`serve shutdown`)")
@@ -51,6 +54,22 @@ def running(args: Mapping[str, Any], *, port: int, configuration: Path = CONFIGU
         yield ready(f"http://127.0.0.1:{port}")
     finally:
         serve.shutdown()
+
+
+def check_free(port: int) -> None:
+    """Raise ConfigError if a server of this machine has the port; Serve would try it many times, with a traceback each.
+
+    A port whose last connections have only just closed counts as free, as it does for Serve.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} of this machine cannot be used ({error.strerror}); name another, or end what "
+                f"listens there"
+            ) from None
 
 
 def deploy(document: Mapping[str, Any], seconds: float = _PATIENCE) -> None:

@@ -152,7 +152,8 @@ def test_a_large_photo_is_kept_returned_and_deleted(client, faces_of):
 
 
 def test_what_ray_serves_already_is_left_alone(url):
-    with pytest.raises(UnavailableError, match="serves something here already"), run_local.running({}, port=1):
+    refused = pytest.raises(UnavailableError, match="serves something here already")
+    with refused, run_local.running({}, port=free_port()):
         pass
     assert httpx.get(f"{url}/readyz").status_code == 200
 

@@ -1,13 +1,15 @@
 """How a service on this machine is asked by the process that has started it."""
 
+import socket
 import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from support.ports import free_port
 
-from raymask.errors import UnavailableError
-from raymask.serve.on_ray.run_local import post_photo, ready
+from raymask.errors import RaymaskError, UnavailableError
+from raymask.serve.on_ray.run_local import post_photo, ready, running
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -64,3 +66,12 @@ def test_a_photo_is_posted_and_an_error_is_said(url):
 def test_what_never_answers_is_said(url):
     with pytest.raises(UnavailableError, match=r"is not ready after 0\.5 seconds"):
         ready(f"{url}1", 0.5)
+
+
+def test_a_port_in_use_is_said_before_ray_is_asked_for(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "nowhere")
+    with socket.create_server(("127.0.0.1", free_port())) as server:
+        port = server.getsockname()[1]
+        refused = pytest.raises(RaymaskError, match=f"port {port} of this machine cannot be used .*; name another, or")
+        with refused, running({}, port=port):
+            pass
