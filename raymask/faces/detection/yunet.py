@@ -32,9 +32,9 @@ SCORE = 0.5
 """Score from which something is a face."""
 AGAIN_SCORE = 0.4
 """The same for a second look, which follows where nothing is found."""
-_SIZES = (0.4, 0.6, 1.5, 3)
-"""Of a photo at a second look, beside its own; YuNet sees more in a smaller one where a face fills it, and where it is
-dark and noisy. In a larger one it sees small faces."""
+_SIZES = {0.4: AGAIN_SCORE, 0.6: AGAIN_SCORE, 1.5: AGAIN_SCORE, 3: 0.45}
+"""Of a photo at a second look, beside its own, each with its score. YuNet sees more in a smaller one where a face fills
+it, and where it is dark and noisy. In a larger one it sees small faces, and more that is not a face."""
 _LARGEST = 1600
 """Pixels of the longer side of what a second look enlarges: time grows with the area."""
 _TURNS = (0, 90, -90, 180)
@@ -103,13 +103,13 @@ class Yunet:
 
     def _views(self, photo: np.ndarray) -> Iterator[Detections]:
         """What a second look finds in each size and direction, in pixels of the photo."""
-        for size in _SIZES:
+        for size, score in _SIZES.items():
             if size > 1 and size * max(photo.shape[:2]) > _LARGEST:
                 continue
             sized = cv2.resize(
                 photo, None, fx=size, fy=size, interpolation=cv2.INTER_AREA if size < 1 else cv2.INTER_LINEAR
             )
-            yield _in_photo(self._as_it_is(sized, LEAST * size, AGAIN_SCORE), size)
+            yield _in_photo(self._as_it_is(sized, LEAST * size, score), size)
         for roll in _TURNS:
             upright, way = turned(photo, roll)
             found = self(upright, threshold=AGAIN_SCORE)
