@@ -77,7 +77,7 @@ def webp_of_chunks(count: int) -> bytes:
 
 
 def exif_of_faults(entries: int) -> bytes:
-    """EXIF each of whose entries points behind its end, with an orientation (6) before them."""
+    """EXIF each of whose entries claims a gigabyte, of which Pillow warns, with an orientation (6) before them."""
     rows = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
-    rows += b"".join(struct.pack("<HHII", 0x8000 + number, 2, 5000, 1 << 30) for number in range(entries - 1))
+    rows += b"".join(struct.pack("<HHII", 0x8000 + number, 2, 1 << 30, 8) for number in range(entries - 1))
     return b"II*\0\x08\0\0\0" + struct.pack("<H", entries) + rows + bytes(4)
