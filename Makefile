@@ -43,7 +43,7 @@ test-faults: setup  ## Kill, stop and resume what runs; a browser, a soak, more 
 	$(PYTEST) -m faults
 
 soak: setup  ## Kill the whole service 20 times, ask it 10,000 things nobody should: about 30 minutes.
-	RAYMASK_SOAK=1 $(BIN)/python -m pytest tests/serve/test_soak.py -s
+	RAYMASK_SOAK=1 $(BIN)/python -m pytest tests/serve/test_soak.py tests/faces/test_photo_files.py -s
 
 lint: setup  ## Check style and types.
 	$(BIN)/ruff check .

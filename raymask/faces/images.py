@@ -6,15 +6,29 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from raymask.errors import ImageError, TooLargeError
+from raymask.faces.photo_files import picture_file
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # once: who silences it a call at a time is heard by other threads
 
 MIN_SIDE = 24
 """Pixels; photos with a shorter side are refused, for no face in them could be told from another."""
 
 MAX_PIXELS = 64_000_000
 """Pixels; larger photos are refused before they are decoded, for a small file can claim any size."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a photo upright, by its orientation in EXIF."""
 
 
 def decode_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -31,16 +45,17 @@ def decode_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> np.
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ImageError: not an image, truncated, or under MIN_SIDE on a side.
+        ImageError: not an image, truncated, under MIN_SIDE on a side, or made to be decoded for long.
         TooLargeError: over `max_pixels`.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
-            image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
+        picture = picture_file(data, name)
+        image: Image.Image = Image.open(io.BytesIO(picture.data), formats=("JPEG", "PNG", "WEBP"))
         _check_size(image.size, name, max_pixels)
-        ImageOps.exif_transpose(image, in_place=True)
-        return np.array(_to_rgb(image))
+        picture.check(image.width * image.height, name)
+        image = _to_rgb(image)
+        turn = _TURNS.get(picture.orientation)
+        return np.array(image if turn is None else image.transpose(turn))
     except Image.DecompressionBombError:
         raise TooLargeError(f"{name}: over {max_pixels / 1e6:.0f} megapixels; scale the photo down") from None
     except UnidentifiedImageError:

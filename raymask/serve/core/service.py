@@ -11,14 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from raymask.calibration.table import State
-from raymask.errors import ImageError, UnavailableError
+from raymask.errors import UnavailableError
 from raymask.faces.crop import Square
-from raymask.faces.images import decode_photo, encode_png
+from raymask.faces.images import encode_png
 from raymask.gallery.rows import check_identity, photo_key
 from raymask.gallery.view import Candidate
 from raymask.serve.core import schemas
 from raymask.serve.core.config import Policy
 from raymask.serve.core.decisions import Bounds, Decisions, rounded
+from raymask.serve.core.decoding import Decoding
 from raymask.serve.core.enrolment import enrolment_of, subject_of
 from raymask.serve.core.gallery_checks import warning_of
 from raymask.serve.core.gallery_client import GalleryClient, nobody
@@ -55,7 +56,7 @@ class Service:
     ) -> None:
         """`count`: told of each decision, and whether the face was masked."""
         self.plan, self.stages, self.gallery, self._count = plan, stages, gallery, count
-        self.kept_photos = KeptPhotos(gallery)
+        self.kept_photos, self.decoding = KeptPhotos(gallery), Decoding()
         self._pipeline = Pipeline(plan, stages)
         self.policy = policy
 
@@ -68,6 +69,10 @@ class Service:
         """Change thresholds and limits; requests under way are not broken off. Raises ConfigError as `Decisions.of`."""
         Decisions.of(self.plan, policy)
         self.policy = policy
+
+    async def states(self) -> dict[str, str]:
+        """Each stage by name: ready, or what it is instead; and the decoding of photos, if it is stuck."""
+        return await self.stages.states() | ({"Decoding": "stuck"} if self.decoding.stuck else {})
 
     async def identify(self, data: bytes, *, below_review: bool) -> schemas.Identified:
         """Who is in a photo; `below_review`: whether to show scores and people too far away to count, too."""
@@ -227,9 +232,7 @@ class Service:
         raise UnavailableError("the photo was enrolled before, but cannot be looked up now; ask again in a moment")
 
     async def _decoded(self, data: bytes) -> np.ndarray:
-        if not data:
-            raise ImageError("the photo is empty; send a JPEG, PNG or WebP file")
-        return await asyncio.to_thread(decode_photo, data, "the photo", max_pixels=self.policy.pixels)
+        return await self.decoding.photo(data, max_pixels=self.policy.pixels)
 
     async def _subject(self, data: bytes) -> Seen:
         seen, _ = await subject_of(self._pipeline, await self._decoded(data))

@@ -305,7 +305,7 @@ def _other_routes(app: FastAPI, service: Service) -> None:
     @app.get("/readyz", tags=["health"], responses={503: {"model": schemas.Ready}})
     async def readyz(response: Response) -> schemas.Ready:
         """Whether every stage can answer."""
-        states = await service.stages.states()
+        states = await service.states()
         ready = all(state == "ready" for state in states.values())
         response.status_code = 200 if ready else 503
         return schemas.Ready(ready=ready, stages=states)

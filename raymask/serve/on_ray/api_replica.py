@@ -53,8 +53,15 @@ class ApiReplica:
         self._service.set_policy(from_mapping(Policy, config or {}, "user_config of Api"))
 
     def check_health(self) -> None:
-        """For Serve: raises ConfigError if the fusion has no thresholds that hold, and no others are given."""
+        """For Serve, which replaces the replica if this raises.
+
+        Raises:
+            ConfigError: the fusion has no thresholds that hold, and no others are given.
+            RuntimeError: a photo is being decoded without end; nothing but the end of the process ends that.
+        """
         _ = self._service.decisions
+        if self._service.decoding.stuck:
+            raise RuntimeError("a photo is being decoded without end")
 
     def __serve_build_asgi_app__(self) -> Guard:
         """For `serve.ingress`."""

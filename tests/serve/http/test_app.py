@@ -4,12 +4,14 @@ import base64
 import io
 import json
 import logging
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.client import Client
 from support.galleries import files_holding
+from support.hostile_photos import exif_of_faults, segment, with_segments
 from support.tables import small_table
 
 from raymask.errors import ConfigError, UnsavedError
@@ -387,6 +389,18 @@ def test_nothing_of_a_photo_or_a_name_is_logged(ask, caplog, faces_of):
     ]
     assert [line["outcome"] for line in audited] == ["done", *["UnknownPhotoError"] * 3, "done"]
     assert "Secret" not in " ".join(record.getMessage() for record in ours)
+
+
+def test_a_request_writes_a_line_into_the_log_whatever_its_photo_holds(ask, caplog, faces_of):
+    caplog.set_level(logging.INFO)
+    exif = segment(0xE1, b"Exif\0\0" + exif_of_faults(5000))
+    photo = with_segments(exif * 12, faces_of(0)[0].read_bytes())
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        answer = ask("POST", "/v1/segment", **jpeg(photo))
+    logged = sum(len(record.getMessage()) for record in caplog.records if record.name.startswith(("raymask", "PIL")))
+    logged += sum(len(str(one.message)) for one in warned if "PIL" in one.filename)
+    assert (answer.status_code, logged < 300) == (200, True), f"{logged:,} bytes"
 
 
 def test_a_request_keeps_the_id_that_it_brings(ask):
