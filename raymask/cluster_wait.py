@@ -45,7 +45,7 @@ class Patience:
         )
 
     def tell(self) -> None:
-        """Say that it goes on."""
+        """Say that the program still waits."""
         print(f"waiting for Ray at {self.address.text}", flush=True)
 
 

@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from raymask.calibration.fit import search_table
-from raymask.calibration.searches import Searches
+from raymask.calibration.searches import EDGES, Searches, edge_at
 from raymask.calibration.table import SearchTable, State
 from raymask.data.prepare.photos import list_photos
 from raymask.data.prepare.textures import load_textures
@@ -231,8 +231,9 @@ def pair_thresholds(searches: Mapping[State, Searches]) -> dict[str, float]:
 
     1 where nothing was compared.
     """
-    return {
-        f"{state}_{rate}": found.threshold(accepted, 1) if found.people else 1.0
-        for state, found in searches.items()
-        for rate, accepted in FALSE_ACCEPTS.items()
-    }
+    thresholds = {}
+    for state, found in searches.items():
+        (matched,) = found.fpir([1])  # once for all rates: it looks at every score
+        for rate, accepted in FALSE_ACCEPTS.items():
+            thresholds[f"{state}_{rate}"] = float(EDGES[edge_at(matched, accepted)]) if found.people else 1.0
+    return thresholds
